@@ -1,0 +1,168 @@
+"""The contract of an engine: token ids in, token ids out, streamed; a rollback is a shorter prefix.
+
+An engine serves one model. A *sequence* is one prefix at it that grows, is cut back and grows again; it stays with
+its server, slot or cache row. Lengths are counted in token ids, or in characters where the engine has no ids
+(`Capabilities.ids` false). "Ordinary text" is text whose control tokens, if it spells any, are encoded as plain letters.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from array import array
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
+from collections.abc import Sequence as List
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from antiphon.dialect import Part
+from antiphon.settings import Sampling
+
+
+class Piece(NamedTuple):
+    """The smallest stretch of whole code points: its text and its ids (mostly one; none where there are no ids).
+
+    A piece with ids is never divided; one without can be cut after any character.
+    """
+
+    text: str
+    ids: tuple[int, ...] = ()
+
+
+class Finish(NamedTuple):
+    """Why a stream ended: `stop` at `stop_id` (None: the server's own end, unnamed), `length` after max_tokens, or
+    `invalid`: the model wrote bytes that are not UTF-8, which were not kept. `cached`: prompt tokens from cache, if told."""
+
+    reason: Literal["stop", "length", "invalid"]
+    stop_id: int | None = None
+    cached: int | None = None
+
+
+class Chunk(NamedTuple):
+    """What arrived together. The last chunk of a stream, and only it, has a `finish`. Empty chunks are legal."""
+
+    pieces: tuple[Piece, ...]
+    finish: Finish | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What an engine can do. `context` is the longest sequence in tokens (None: unknown), `scoring` whether `score` works,
+    `slots` how many sequences it serves well at once (None: unknown)."""
+
+    ids: bool
+    context: int | None
+    scoring: bool = False
+    slots: int | None = None
+
+
+class Sequence(ABC):
+    """One prefix at one server. Not for use by two tasks at once."""
+
+    server: str
+    """Where it lives, for the record (never holds a secret)."""
+
+    @property
+    @abstractmethod
+    def length(self) -> int:
+        """Tokens it holds (characters without ids), prompt included."""
+
+    @abstractmethod
+    async def append(self, parts: Iterable[Part]) -> array[int]:
+        """Adds parts at the end, adjacent texts encoded as one. Gives the new ids (empty without ids).
+
+        Raises:
+            DialectError: a control part is no token of this model.
+        """
+
+    @abstractmethod
+    async def append_ids(self, ids: Iterable[int]) -> None:
+        """Adds ids of this engine's own vocabulary as they are."""
+
+    @abstractmethod
+    def truncate(self, length: int) -> None:
+        """Cuts back to `length`. Cheap; what the cut tokens cost is gone.
+
+        Raises:
+            ValueError: for a length below 0 or above `length`.
+        """
+
+    @abstractmethod
+    def stream(
+        self, sampling: Sampling, max_tokens: int, stop_ids: Collection[int], seed: int | None = None
+    ) -> AsyncIterator[Chunk]:
+        """Writes on from the prefix: an async generator. What it has yielded is part of the sequence, what it has not is
+        not; the stop id never is. Closing it (`aclose`) aborts the request at the server.
+
+        `max_tokens` >= 1. Prompt and max_tokens together must fit the context: the caller clamps.
+
+        Raises:
+            StreamBroken: it ended without a finish; what was yielded stands.
+            RequestRefused, EngineUnavailable: see `antiphon.errors`.
+        """
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Gives back slot, row or session. Safe to call twice."""
+
+
+class Engine(ABC):
+    """One model, somewhere. Safe for many tasks of one event loop."""
+
+    name: str
+    """The model as the record and the fingerprint name it."""
+
+    @property
+    @abstractmethod
+    def identity(self) -> Mapping[str, str]:
+        """What shapes its text, for a variant's fingerprint: model name and hashes of tokenizer and template; no URL."""
+
+    @abstractmethod
+    async def capabilities(self) -> Capabilities:
+        """What it can do, found by asking it once.
+
+        Raises:
+            EngineUnavailable: it does not answer.
+        """
+
+    @abstractmethod
+    async def probe(self) -> None:
+        """Returns if it serves requests now; raises EngineUnavailable if not."""
+
+    @abstractmethod
+    async def open(self, parts: Iterable[Part]) -> Sequence:
+        """A new sequence that begins with `parts` (and the tokenizer's own start token where the dialect has none)."""
+
+    @abstractmethod
+    async def encode(self, text: str) -> array[int]:
+        """Ordinary text to ids, without any added start token. Empty where there are no ids."""
+
+    @abstractmethod
+    async def decode(self, ids: Iterable[int]) -> str:
+        """Ids to text, control tokens as they are spelled. Bytes that are not UTF-8 become U+FFFD."""
+
+    @abstractmethod
+    def control_id(self, token: str) -> int | None:
+        """The id of a control token by its spelling, None if the model has no such token."""
+
+    async def score(self, ids: List[int]) -> List[float]:
+        """Log-probability (natural) of each id given those before it; the first is 0.0.
+
+        Raises:
+            RequestRefused: the engine cannot score.
+        """
+        from antiphon.errors import RequestRefused
+
+        raise RequestRefused(f"{self.name} cannot score text")
+
+    async def complete(self, messages: List[Mapping[str, str]], sampling: Sampling, max_tokens: int) -> str:
+        """A whole reply to a conversation (all that chat endpoints can do).
+
+        Raises:
+            RequestRefused: the engine has no such route; its caller writes through a sequence instead.
+        """
+        from antiphon.errors import RequestRefused
+
+        raise RequestRefused(f"{self.name} has no chat route")
+
+    async def close(self) -> None:
+        """Lets go of connections, memory or a server started for it."""

@@ -1,0 +1,198 @@
+"""One validated configuration: defaults < TOML file < environment (`ANTIPHON_TEACHER__MODEL`) < flags.
+
+Each field's description is what `antiphon synth --init` writes beside it. What shapes the text of a trace is marked
+`shapes=True` and enters the variant's fingerprint; all else may change between two sessions of one run.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, cast
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from antiphon.errors import SettingsError
+
+ENVIRONMENT_PREFIX = "ANTIPHON_"
+
+
+def _shapes(default: Any, description: str, **bounds: Any) -> Any:
+    return Field(default, description=description, json_schema_extra={"shapes": True}, **bounds)
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def shaping(self) -> dict[str, Any]:
+        """The values that shape the text, for a fingerprint."""
+        values = {}
+        for name, info in type(self).model_fields.items():
+            extra = cast(Mapping[str, Any], info.json_schema_extra or {})
+            value = getattr(self, name)
+            if isinstance(value, _Section):
+                values[name] = value.shaping()
+            elif extra.get("shapes"):
+                values[name] = value
+        return values
+
+
+class Sampling(_Section):
+    """How tokens are drawn. Every value is always sent. The defaults are those of the authors' code."""
+
+    temperature: float = _shapes(0.7, "0 is greedy", ge=0, le=5)
+    top_p: float = _shapes(0.8, "nucleus, 1 keeps all", gt=0, le=1)
+    top_k: int = _shapes(20, "the k likeliest, 0 keeps all", ge=0)
+    min_p: float = _shapes(0.0, "least share of the likeliest token's probability", ge=0, le=1)
+    repetition_penalty: float = _shapes(1.0, "1 is none; a penalty changes what a model says", gt=0, le=2)
+
+
+class Role(_Section):
+    """One of the two models."""
+
+    model: str | None = Field(
+        None, description="a local model directory, a GGUF file, lab:teacher or lab:student"
+    )
+    dialect: str = _shapes("auto", "a family (see docs/architecture.md), 'template', or auto: found from the model")
+    sampling: Sampling = Field(default_factory=Sampling, description="how tokens are drawn")
+    context: int | None = _shapes(None, "tokens the model may hold; unset: what the model says", ge=16)
+    device: str = Field("auto", description="for models in process: auto, cpu, cuda, cuda:1 ...")
+
+
+class Boundary(_Section):
+    """Which predictor reads whom: a rule page (general, code, math, sql, support, lab, or a file), or module:Name."""
+
+    teacher: str = Field("general", description="reads what the teacher writes")
+    student: str = Field("general", description="reads what the student writes")
+
+
+class Budget(_Section):
+    """Lengths in the student's tokens."""
+
+    thinking: int = _shapes(16384, "most tokens of thinking", ge=1)
+    answer: int = _shapes(8192, "most tokens of the final answer", ge=1)
+    on_budget: Literal["stop", "close"] = _shapes(
+        "stop", "when thinking reaches its budget: stop (too_long), or close it and let the student answer"
+    )
+
+
+class Guards(_Section):
+    """What ends a trace early."""
+
+    repetition: bool = _shapes(True, "end traces that loop")
+    breaks: int = Field(8, description="broken streams taken up again, per trace, before it fails", ge=0)
+
+
+class Settings(_Section):
+    """Everything a run needs besides its problems and its directory."""
+
+    method: str = _shapes("tessy", "how a trace is written (docs/methods.md)")
+    teacher: Role = Field(default_factory=Role, description="the strong model: writes capability")
+    student: Role = Field(default_factory=Role, description="the model to be trained: writes style and the answer")
+    boundary: Boundary = Field(default_factory=Boundary, description="boundary predictors")
+    budget: Budget = Field(default_factory=Budget, description="lengths, in the student's tokens")
+    guards: Guards = Field(default_factory=Guards, description="what ends a trace early")
+    thinking_closed_by: Literal["either", "student"] = _shapes("either", "who may close the thinking")
+    run_ahead: Literal["streamed"] | Annotated[int, Field(ge=1)] = Field(
+        "streamed", description="streamed: one stream a turn, closed at the cut; or tokens per request"
+    )
+    samples: int = Field(1, description="traces per problem", ge=1)
+    limit: int | None = Field(None, description="first so many problems only", ge=1)
+    concurrency: int = Field(64, description="traces in flight", ge=1)
+    seed: int | None = _shapes(None, "sent with each request, derived from problem, sample and turn; unset: none")
+    keep_rejected: bool = Field(False, description="keep what was rolled back, for the viewer and predictors")
+    outage: float = Field(600.0, description="seconds to wait for a silent engine before giving up", gt=0)
+
+
+def load(
+    path: Path | None = None,
+    flags: Mapping[str, Any] | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Settings:
+    """Reads the configuration.
+
+    Args:
+        path: a TOML file whose tables are the sections above, or None.
+        flags: dotted names to values (`{"budget.thinking": 200}`); None values are passed over.
+        environment: defaults to the process's; `ANTIPHON_BUDGET__THINKING=200`.
+
+    Raises:
+        SettingsError: unreadable file, unknown name or bad value; names the source.
+    """
+    environment = os.environ if environment is None else environment
+    layers: list[tuple[str, dict[str, Any]]] = []
+    if path is not None:
+        layers.append((str(path), _read_toml(path)))
+    for name, value in environment.items():
+        if name.startswith(ENVIRONMENT_PREFIX):
+            dotted = name[len(ENVIRONMENT_PREFIX) :].lower().split("__")
+            layers.append((name, _nested(dotted, _scalar(value))))
+    for name, value in (flags or {}).items():
+        if value is not None:
+            layers.append((f"--{name.replace('.', '-').replace('_', '-')}", _nested(name.split("."), value)))
+    merged: dict[str, Any] = {}
+    sources: dict[tuple[str, ...], str] = {}
+    for source, layer in layers:
+        _merge(merged, layer, (), source, sources)
+    try:
+        return Settings.model_validate(merged)
+    except ValidationError as error:
+        raise SettingsError(_explain(error, sources)) from None
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8-sig"))
+    except FileNotFoundError:
+        raise SettingsError(f"{path}: there is no such configuration file") from None
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read ({error.strerror})") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: not valid TOML: {error}") from None
+
+
+def _scalar(text: str) -> Any:
+    """An environment value as TOML reads it, or the bare text."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _nested(names: Iterable[str], value: Any) -> dict[str, Any]:
+    *outer, last = names
+    result: dict[str, Any] = {last: value}
+    for name in reversed(outer):
+        result = {name: result}
+    return result
+
+
+def _merge(
+    into: dict[str, Any],
+    layer: Mapping[str, Any],
+    at: tuple[str, ...],
+    source: str,
+    sources: dict[tuple[str, ...], str],
+) -> None:
+    for name, value in layer.items():
+        if isinstance(value, Mapping) and isinstance(into.get(name, {}), dict):
+            _merge(into.setdefault(name, {}), value, (*at, name), source, sources)
+        else:
+            into[name] = value
+            sources[(*at, name)] = source
+
+
+def _explain(error: ValidationError, sources: Mapping[tuple[str, ...], str]) -> str:
+    """One line for each bad value: where it was said, its name, what is wrong with it."""
+    lines = []
+    for problem in error.errors():
+        names = tuple(str(part) for part in problem["loc"])
+        source = next((s for at, s in sources.items() if names[: len(at)] == at), "configuration")
+        name = ".".join(names)
+        if problem["type"] == "extra_forbidden":
+            lines.append(f"{source}: there is no setting {name!r}; `antiphon synth --init` writes all there are")
+        else:
+            lines.append(f"{source}: {name}: {problem['msg']} (given: {problem['input']!r})")
+    return "\n".join(dict.fromkeys(lines))

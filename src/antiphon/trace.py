@@ -1,0 +1,226 @@
+"""The record: what was written, by whom, and what it cost.
+
+A *trace* is one answer to one problem. Its *spans*, joined, ARE the response (invariant 1). A *turn* is what
+happened at a server; turns feed reports and never the data. All of these are plain values; who stores them is
+`antiphon.store`, who makes them is `antiphon.synth`.
+"""
+
+from __future__ import annotations
+
+import struct
+from array import array
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class Author(StrEnum):
+    """Who wrote a span. `UNKNOWN`: imported data. `NONE`: markers that no model wrote."""
+
+    STUDENT = "student"
+    TEACHER = "teacher"
+    UNKNOWN = "unknown"
+    NONE = "none"
+
+    @property
+    def other(self) -> Author:
+        """The other of the two voices.
+
+        Raises:
+            ValueError: for `UNKNOWN` and `NONE`, which have no counterpart.
+        """
+        if self is Author.STUDENT:
+            return Author.TEACHER
+        if self is Author.TEACHER:
+            return Author.STUDENT
+        raise ValueError(f"author {self.value!r} has no counterpart")
+
+
+class Kind(StrEnum):
+    """What a span is. `THINKING` where nobody told style from capability; `MARKER` for think markers."""
+
+    STYLE = "style"
+    CAPABILITY = "capability"
+    THINKING = "thinking"
+    ANSWER = "answer"
+    MARKER = "marker"
+
+
+class IdsFrom(StrEnum):
+    """Where a span's ids come from: the model sampled them, they were encoded from the text, or there are none."""
+
+    SAMPLED = "sampled"
+    ENCODED = "encoded"
+    NONE = "none"
+
+
+class SpanEnd(StrEnum):
+    """Why a span ended. `SEAM`: the span's last words were forced or its author changed without a cut."""
+
+    BOUNDARY = "boundary"
+    THINK_CLOSE = "think_close"
+    END_OF_TURN = "end_of_turn"
+    BUDGET = "budget"
+    CONTEXT = "context"
+    SEAM = "seam"
+
+
+class Status(StrEnum):
+    """How a trace ended. Only `COMPLETE` is exported unless asked. A trace without a status is pending."""
+
+    COMPLETE = "complete"
+    REPETITION = "repetition"
+    TOO_LONG = "too_long"
+    CONTEXT_FULL = "context_full"
+    NO_ANSWER = "no_answer"
+    FAILED = "failed"
+
+
+class Word(NamedTuple):
+    """A judged word of a span: where it ends (characters of the span's text), its class, how sure (0.5 to 1)."""
+
+    end: int
+    style: bool
+    confidence: float
+
+
+_WORD = struct.Struct("<IBB")
+
+
+def pack_words(words: Iterable[Word]) -> bytes:
+    """Six bytes a word: end as uint32, class, confidence in steps of 1/255. Little endian."""
+    return b"".join(_WORD.pack(end, style, round(confidence * 255)) for end, style, confidence in words)
+
+
+def unpack_words(packed: bytes) -> Iterator[Word]:
+    """The words of `pack_words`, confidences as stored."""
+    for end, style, confidence in _WORD.iter_unpack(packed):
+        yield Word(end, bool(style), confidence / 255)
+
+
+def pack_ids(ids: Iterable[int] = ()) -> array[int]:
+    """Token ids, 4 bytes each."""
+    return array("I", ids)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A maximal stretch of a response with one author and one kind.
+
+    `ids` are the author's own token ids (a marker's: the student's). Decoded in context by the author's tokenizer
+    they give `text`, up to that tokenizer's normal form. `words` holds the verdicts on thinking words
+    (`unpack_words`), empty where nobody judged. `end` is None while the span is still being written.
+    `forced`: liveness made its author keep this one word. `reencoded`: a cut fell inside a token, so the last of the
+    ids were encoded from the text that was kept.
+    """
+
+    author: Author
+    kind: Kind
+    text: str
+    ids: array[int] = field(default_factory=pack_ids)
+    ids_from: IdsFrom = IdsFrom.NONE
+    end: SpanEnd | None = None
+    confidence: float | None = None
+    words: bytes = b""
+    forced: bool = False
+    reencoded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One request at a server: how many tokens were asked for, received and kept (characters where the server gives
+    no ids), how many of the prompt came from its cache (None: not told), how long it took in seconds.
+
+    `words` is the number of words kept, `cut` whether a boundary ended it, `span` the index of the span it wrote to
+    (None: nothing kept). `rejected` is the text rolled back, only with `keep_rejected`."""
+
+    role: Author
+    server: str
+    asked: int
+    received: int
+    kept: int
+    words: int
+    cut: bool
+    seconds: float
+    cached: int | None = None
+    span: int | None = None
+    rejected: str | None = None
+
+    @property
+    def thrown_away(self) -> int:
+        """Tokens received and rolled back."""
+        return self.received - self.kept
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What one role cost in one trace: requests, tokens received, kept, from cache (where told), seconds."""
+
+    requests: int = 0
+    received: int = 0
+    kept: int = 0
+    cached: int | None = None
+    seconds: float = 0.0
+
+    @property
+    def thrown_away(self) -> int:
+        return self.received - self.kept
+
+
+class Key(NamedTuple):
+    """What makes a trace one: the problem's id, the variant's name, the sample's index from 0."""
+
+    problem: str
+    variant: str
+    sample: int
+
+    def __str__(self) -> str:
+        return f"{self.problem}/{self.variant}/{self.sample}"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A verifier's word on a trace: `label` is one of right, wrong, no_answer, timed_out, crashed, cannot_judge."""
+
+    verifier: str
+    version: str
+    label: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """One answer. `status` None: still pending, `spans` is what is kept so far.
+
+    `closed_by` is who closed the thinking (`NONE`: a budget or a full context did). `made_from` are the keys of the
+    traces it was made of. `usage` is by role. Times are seconds since the epoch. `change` is the store's monotonic
+    change number, 0 for a trace that is not stored.
+    """
+
+    key: Key
+    spans: tuple[Span, ...] = ()
+    status: Status | None = None
+    cause: str = ""
+    closed_by: Author | None = None
+    usage: Mapping[Author, Usage] = field(default_factory=dict)
+    verdicts: tuple[Verdict, ...] = ()
+    made_from: tuple[Key, ...] = ()
+    started: float | None = None
+    finished: float | None = None
+    change: int = 0
+
+    @property
+    def response(self) -> str:
+        """The whole response: the spans' texts joined (invariant 1)."""
+        return "".join(span.text for span in self.spans)
+
+    @property
+    def thinking(self) -> str:
+        """The text between the think markers."""
+        return "".join(s.text for s in self.spans if s.kind not in (Kind.ANSWER, Kind.MARKER))
+
+    @property
+    def answer(self) -> str:
+        """The final answer, without markers."""
+        return "".join(s.text for s in self.spans if s.kind is Kind.ANSWER)
