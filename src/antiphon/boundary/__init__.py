@@ -1,0 +1,54 @@
+"""Where style ends and capability begins: the predictors, and how to name one."""
+
+from __future__ import annotations
+
+import importlib
+
+from antiphon.boundary.base import BoundaryPredictor
+from antiphon.boundary.page import load_page, shipped_pages
+from antiphon.boundary.rules import RulesPredictor
+from antiphon.errors import AntiphonError, SettingsError
+
+__all__ = ["load"]
+
+
+def load(spec: str) -> BoundaryPredictor:
+    """The predictor that a setting names.
+
+    Args:
+        spec: the name of a shipped rule page (`general`, `code`, `math` ...), the path of a page (it ends in
+            `.toml`), or `package.module:Name`, with `?argument` if `Name` takes one (`antiphon.boundary.base`).
+
+    Raises:
+        PageError: when a page is missing or has an error.
+        SettingsError: for a name that is not a page, and for an import path that cannot be imported or called, or
+            makes something that is not a `BoundaryPredictor`.
+    """
+    path, _, argument = spec.partition("?")
+    if spec.endswith(".toml"):
+        return RulesPredictor(load_page(spec))
+    if ":" in path:
+        return _import(spec, path, argument)
+    if spec not in shipped_pages():
+        raise SettingsError(
+            f"boundary {spec!r} is not a shipped page ({', '.join(shipped_pages())}), a path that ends in .toml, "
+            "or package.module:Name"
+        )
+    return RulesPredictor(load_page(spec))
+
+
+def _import(spec: str, path: str, argument: str) -> BoundaryPredictor:
+    module, _, name = path.partition(":")
+    try:
+        factory = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise SettingsError(f"boundary {spec!r} cannot be imported: {error}") from error
+    try:
+        predictor = factory(argument) if "?" in spec else factory()
+    except AntiphonError:
+        raise
+    except Exception as error:
+        raise SettingsError(f"boundary {spec!r} cannot be made: {type(error).__name__}: {error}") from error
+    if not isinstance(predictor, BoundaryPredictor):
+        raise SettingsError(f"boundary {spec!r} makes a {type(predictor).__name__}, not a BoundaryPredictor")
+    return predictor

@@ -1,0 +1,265 @@
+"""Boundaries by declared rules: the phrases of a page are style, all else is capability.
+
+The trace is parsed from left to right: where a phrase fits, the longest one gives all its words their class, and
+parsing goes on behind it. The parse is a function of the words alone, whoever wrote them and however they arrived:
+`context` reads on in it, `finish` reads it out before all the words that a verdict may look ahead to are there.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from antiphon.boundary.base import BoundaryPredictor, Session, Verdict
+from antiphon.boundary.lexeme import lexeme
+from antiphon.boundary.page import Page, Place, Rule
+from antiphon.boundary.region import KINDS, after_blank_line, after_word, has_delimiter
+from antiphon.boundary.words import is_whole, words
+from antiphon.trace import Author
+
+_CACHED_WORDS = 50_000
+
+_LITERAL = Rule(Place.ANYWHERE, False, 0.99)
+_PLAIN = Rule(Place.ANYWHERE, False, 0.95)
+_PLAIN_AFTER_STYLE = Rule(Place.ANYWHERE, False, 0.8)
+
+_FREE, _CLAUSE, _OPENING = 8, 8 | 2, 8 | 2 | 1  # sets of places, as plain numbers for speed
+_OPENING_BIT, _AFTER_BIT = 1, 4
+
+
+class _Seen(NamedTuple):
+    """What is known of a word by its letters alone."""
+
+    starts: bool  # a phrase may begin with it
+    keys: tuple[str, ...]  # in the trie, as a word that others follow
+    ends: tuple[str, ...]  # in the trie, as the last word of a phrase
+    literal: bool
+    delimiters: bool
+    mark: str
+    bare_mark: bool
+    bracket: bool
+    numbering: bool
+
+
+class _Word(NamedTuple):
+    end: int
+    text: str
+    gap: str  # white space before it
+    seen: _Seen
+
+
+class _State(NamedTuple):
+    """The parse behind a word."""
+
+    region: str
+    places: int  # where the next word stands, line breaks and brackets apart
+    left: int  # words of the phrase that are still to come
+    rule: Rule  # what gave the word its class
+
+
+_START = _State("", _OPENING, 0, _PLAIN)
+
+
+class RulesPredictor(BoundaryPredictor):
+    """The predictor of one page."""
+
+    def __init__(self, page: Page):
+        self.page = page
+        self.id = f"rules:{page.name}:{page.digest[:12]}"
+        self.lookahead = page.lookahead
+        self.openers = frozenset(o for kind, openers in KINDS.items() if kind in page.literal for o in openers)
+        self._seen: dict[str, _Seen] = {}
+
+    def session(self, role: Author) -> RulesSession:
+        """The rules are the same for both authors."""
+        return RulesSession(self)
+
+    def see(self, word: str) -> _Seen:
+        """What the page makes of a word, remembered for the next time."""
+        seen = self._seen.get(word)
+        if seen is None:
+            if len(self._seen) >= _CACHED_WORDS:
+                self._seen.clear()
+            seen = self._seen[word] = self._look_at(word)
+        return seen
+
+    def _look_at(self, word: str) -> _Seen:
+        taken, page = lexeme(word), self.page
+        literal = (taken.number and "numbers" in page.literal) or (
+            taken.identifier and "identifiers" in page.literal
+        )
+        delimiters = has_delimiter(word)
+        names = [] if literal or delimiters else [taken.core]
+        names += [key for key, pattern in page.patterns.items() if names and pattern.fullmatch(taken.core)]
+        keys = tuple(name + taken.mark for name in names)
+        ends = keys + tuple(names) if taken.mark else keys
+        starts = any(key in page.root.next for key in keys) or any(key in page.root.ends for key in ends)
+        bare_mark = not taken.core
+        return _Seen(
+            starts, keys, ends, literal, delimiters, taken.mark, bare_mark, taken.bracket, taken.numbering
+        )
+
+    def longest(self, sequence: list[_Word], index: int, places: int) -> tuple[int, Rule] | None:
+        """The longest phrase that begins at a word in these places: its length in words, and its rule."""
+        nodes, best = [self.page.root], None
+        for length in range(1, self.lookahead + 2):
+            at = index + length - 1
+            if at == len(sequence) or (length > 1 and "\n" in sequence[at].gap):
+                break
+            seen = sequence[at].seen
+            rules = [node.ends[key] for key in seen.ends for node in nodes if key in node.ends]
+            fitting = [(n, rule) for n, at_place in enumerate(rules) for p, rule in at_place.items() if p & places]
+            if fitting:
+                best = length, min(fitting, key=lambda item: (item[1].place, item[0]))[1]
+            nodes = [node.next[key] for key in seen.keys for node in nodes if key in node.next]
+            if not nodes:
+                break
+        return best
+
+
+class RulesSession(Session):
+    """One reading of one trace."""
+
+    def __init__(self, predictor: RulesPredictor):
+        self._predictor = predictor
+        self._position = 0
+        self._base = 0  # where the last context ended
+        self._words: list[_Word] = []  # since then, and those before that are not parsed yet
+        self._before = _START  # the parse before the first of them
+        self._states: list[_State] = []  # the parse behind each word that has its look-ahead
+        self._given = 0  # how many of the words have had their verdict
+        self._gap = ""  # white space behind the last whole word
+        self._open: list[str] = []  # pieces of the word still being written
+
+    @property
+    def position(self) -> int:
+        return self._position
+
+    def context(self, text: str) -> None:
+        self._close()
+        self._read(text)
+        self._close()
+        self._parse()
+        self._before = self._states[-1] if self._states else self._before
+        self._words = self._words[len(self._states) :]
+        self._states = []
+        self._given = len(self._words)
+        self._gap = "\n" * min(2, self._gap.count("\n"))
+        self._base = self._position
+
+    def feed(self, text: str) -> list[Verdict]:
+        self._read(text)
+        return self._parse()
+
+    def finish(self) -> list[Verdict]:
+        self._close()
+        verdicts = self._parse()
+        state = self._states[-1] if self._states else self._before
+        for index in range(len(self._states), len(self._words)):
+            state = self._step(state, index)
+            if index >= self._given:
+                verdicts.append(_verdict(self._words[index], state.rule))
+        self._given = len(self._words)
+        return verdicts
+
+    def rollback(self, offset: int) -> None:
+        if not self._base <= offset <= self._position:
+            raise ValueError(f"cannot roll back to {offset}: held are {self._base} to {self._position}")
+        end, text, gap = self._position, "".join(self._open), self._gap
+        while self._words and self._words[-1].end > offset:
+            end, text, gap, _ = self._words.pop()
+        start = end - len(text)
+        self._open = [text[: offset - start]] if offset > start else []
+        self._gap = gap if offset >= start else gap[: max(0, len(gap) - (start - offset))]
+        self._position = offset
+        del self._states[max(0, len(self._words) - self._predictor.lookahead) :]
+        self._given = min(self._given, len(self._words))
+
+    def _read(self, text: str) -> None:
+        """Adds the words that text completes; keeps what may go on."""
+        spans = words(text)
+        if self._open and text:
+            if spans and spans[0][0] == 0 and not is_whole(text[:1], 1):
+                end = spans.pop(0)[1]
+                self._open.append(text[:end])
+                if end == len(text):
+                    self._position += end
+                    return
+                self._position += end
+                text, spans = text[end:], [(start - end, stop - end) for start, stop in spans]
+            self._close()
+        done, see = 0, self._predictor.see
+        for start, end in spans:
+            self._gap += text[done:start]
+            word = text[start:end]
+            if end == len(text) and not is_whole(text, end):
+                self._open = [word]
+            else:
+                self._words.append(_Word(self._position + end, word, self._gap, see(word)))
+                self._gap = ""
+            done = end
+        self._gap += text[done:]
+        self._position += len(text)
+
+    def _close(self) -> None:
+        """The word still being written ends here."""
+        if self._open:
+            word = "".join(self._open)
+            self._words.append(_Word(self._position, word, self._gap, self._predictor.see(word)))
+            self._open, self._gap = [], ""
+
+    def _parse(self) -> list[Verdict]:
+        """Parses every word that has its look-ahead; gives the verdicts that were not given before."""
+        verdicts = []
+        states, sequence = self._states, self._words
+        state = states[-1] if states else self._before
+        for index in range(len(states), len(sequence) - self._predictor.lookahead):
+            state = self._step(state, index)
+            states.append(state)
+            if index >= self._given:
+                verdicts.append(_verdict(sequence[index], state.rule))
+        self._given = max(self._given, len(states))
+        return verdicts
+
+    def _step(self, state: _State, index: int) -> _State:
+        """The parse behind a word, from the parse before it."""
+        end, word, gap, seen = self._words[index]
+        at, places, left, rule = state
+        breaks = gap.count("\n") if gap != " " else 0
+        if breaks:
+            places = _OPENING
+            if breaks > 1:
+                at = after_blank_line(at)
+        if seen.bracket:
+            places |= _CLAUSE
+        if left:
+            left -= 1
+        elif at or seen.delimiters:
+            first_of_line = breaks > 0 or end == len(word)
+            at, touched = after_word(at, word, first_of_line, self._predictor.openers)
+            rule = _LITERAL if touched else _PLAIN
+        elif seen.literal:
+            rule = _LITERAL
+        elif seen.bare_mark and places & _AFTER_BIT:
+            pass  # the punctuation of a style phrase, standing apart from it
+        else:
+            found = self._predictor.longest(self._words, index, places) if seen.starts else None
+            if found:
+                left, rule = found[0] - 1, found[1]
+            else:
+                rule = _PLAIN_AFTER_STYLE if places & _AFTER_BIT else _PLAIN
+        if seen.mark in _SENTENCE_MARKS or (seen.numbering and breaks):
+            places = _OPENING
+        elif rule.style:
+            places = places & _OPENING_BIT | (_CLAUSE if seen.mark else _FREE) | _AFTER_BIT
+            if places & _OPENING_BIT:
+                places |= _OPENING
+        else:
+            places = _CLAUSE if seen.mark else _FREE
+        return _State(at, places, left, rule)
+
+
+_SENTENCE_MARKS = frozenset((".", "?", ":"))
+
+
+def _verdict(word: _Word, rule: Rule) -> Verdict:
+    return Verdict(word.end - len(word.text), word.end, rule.style, rule.confidence)
