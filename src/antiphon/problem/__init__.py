@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from antiphon.problem.base import Problem
+from antiphon.problem.base import Problem, content_id
+from antiphon.problem.read import Loaded, iterate, load
 
-__all__ = ["Problem"]
+__all__ = ["Loaded", "Problem", "content_id", "iterate", "load"]
