@@ -129,8 +129,8 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One request at a server: how many tokens were asked for, received and kept (characters where the server gives
-    no ids), how many of the prompt came from its cache (None: not told), how long it took in seconds.
+    """What one author did before the other's turn: requests sent, tokens asked for, received and kept (characters where
+    the server gives no ids), how many of the prompts came from its cache (None: not told), how long it took in seconds.
 
     `words` is the number of words kept, `cut` whether a boundary ended it, `span` the index of the span it wrote to
     (None: nothing kept). `rejected` is the text rolled back, only with `keep_rejected`."""
@@ -143,6 +143,7 @@ class Turn:
     words: int
     cut: bool
     seconds: float
+    requests: int = 1
     cached: int | None = None
     span: int | None = None
     rejected: str | None = None

@@ -59,6 +59,14 @@ class Dialect:
         """
         return (*self.render(messages), *self.think_open)
 
+    def closing(self, before: str) -> tuple[Part, ...]:
+        """The close of the thinking and the answer's opening, after text that ends as `before` does: a line break that
+        is already there is not written twice."""
+        first, *rest = self.think_close
+        if not first.control and first.text.startswith("\n") and before.endswith("\n"):
+            first = Part(first.text[1:])
+        return (*(part for part in (first, *rest) if part.text), *self.answer_open)
+
     def bound(self, is_control: Callable[[str], bool]) -> Dialect:
         """This dialect for one model: a textual think marker that is a token of the model is matched and written as that
         token.

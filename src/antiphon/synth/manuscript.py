@@ -1,0 +1,119 @@
+"""The text of one trace as it grows: what is kept goes to the record, to the guard and to the other voice at once."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Mapping
+from dataclasses import replace
+
+from antiphon.synth.guards import RepetitionGuard
+from antiphon.synth.record import Recorder, SpanWriter
+from antiphon.synth.score import Listener, Score
+from antiphon.synth.turn import Kept
+from antiphon.synth.voice import Speaker
+from antiphon.trace import Author, Kind, Span, SpanEnd, Turn, Usage
+
+
+class Manuscript:
+    """One trace's kept text.
+
+    Attributes:
+        position: characters of thinking so far.
+        last: the last kept text that was not empty (for the line break before a marker).
+        looping: the kept text has become a loop.
+        answered: the answer holds more than white space.
+        breaks: streams that broke so far.
+        speakers: the voices in this trace; each hears what the others write.
+    """
+
+    def __init__(
+        self, score: Score, recorder: Recorder, spans: tuple[Span, ...], usage: Mapping[Author, Usage]
+    ):
+        self.position = 0
+        self.last = ""
+        self.looping = False
+        self.answered = False
+        self.breaks = 0
+        self.usage = dict(usage)
+        self.speakers: dict[Author, Speaker] = {}
+        self._recorder = recorder
+        self._writer = SpanWriter(recorder, spans)
+        self._listener: Listener = score.listener
+        self._guard = RepetitionGuard() if score.guard_repetition else None
+        for span in spans:
+            self._advance(span.kind, span.text)
+            if self._guard is not None:
+                self._guard.push(span.text)
+
+    def is_interrupted(self, author: Author, kind: Kind) -> bool:
+        """Whether this author was stopped in the middle of such a span (a kill, an outage), which now goes on."""
+        return self._writer.is_open(author, kind)
+
+    def keep(
+        self, speaker: Speaker, kind: Kind, kept: Kept, *, reencoded: bool = False, forced: bool = False
+    ) -> Kept:
+        """Makes text part of the trace. Gives what was taken: all, or up to where the text became a loop."""
+        if self._guard is not None:
+            for count, piece in enumerate(kept.pieces, 1):
+                if self._guard.push(piece.text):
+                    self.looping = True
+                    kept = kept.first(count, self.position)
+                    break
+        if not kept.pieces:
+            return kept
+        author, text, ids = speaker.voice.role, kept.text, kept.ids
+        self._writer.write(
+            author,
+            kind,
+            text,
+            ids,
+            words=kept.words,
+            position=self.position,
+            reencoded=reencoded,
+            forced=forced,
+        )
+        self._listener.kept(author, kind, text, forced=forced)
+        self._advance(kind, text)
+        if kind is not Kind.ANSWER:
+            for other in self.speakers.values():
+                if other is not speaker:
+                    other.hear(text, speaker.measure(text, len(ids)))
+        return kept
+
+    def mark(self, text: str, ids: array[int]) -> None:
+        """A marker, written by no model; `ids` are the answering voice's."""
+        self._writer.write(Author.NONE, Kind.MARKER, text, ids, sampled=False)
+        self._writer.end(SpanEnd.SEAM)
+        self._listener.kept(Author.NONE, Kind.MARKER, text, forced=False)
+        self._advance(Kind.MARKER, text)
+
+    def end_span(self, end: SpanEnd, confidence: float | None = None) -> None:
+        """The last span's author stops here, for now."""
+        self._writer.end(end, confidence)
+
+    def turned(self, turn: Turn) -> None:
+        """Counts a turn and records it."""
+        used = self.usage.get(turn.role, Usage())
+        cached = used.cached if turn.cached is None else (used.cached or 0) + turn.cached
+        self.usage[turn.role] = Usage(
+            used.requests + turn.requests,
+            used.received + turn.received,
+            used.kept + turn.kept,
+            cached,
+            used.seconds + turn.seconds,
+        )
+        self._recorder.turn(replace(turn, span=self._writer.index if turn.kept else None))
+        self._listener.turned(turn)
+
+    def save(self) -> None:
+        """Hands over to the recorder what the open span has grown by."""
+        self._writer.save()
+
+    def _advance(self, kind: Kind, text: str) -> None:
+        if kind is Kind.MARKER:
+            self._guard = RepetitionGuard() if self._guard is not None else None
+        elif kind is Kind.ANSWER:
+            self.answered = self.answered or bool(text.strip())
+        else:
+            self.position += len(text)
+        self.last = text or self.last

@@ -1,0 +1,249 @@
+"""One voice writes: streams, shows its words to the predictor, stops at the boundary, rolls back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from enum import Enum, auto
+from typing import NamedTuple
+
+from antiphon.boundary.base import Verdict
+from antiphon.dialect import Part
+from antiphon.engine.base import Finish, Piece
+from antiphon.errors import StreamBroken
+from antiphon.synth.manuscript import Manuscript
+from antiphon.synth.score import Score
+from antiphon.synth.turn import Kept, Proposal
+from antiphon.synth.voice import Speaker
+from antiphon.trace import Author, Kind, SpanEnd, Turn
+
+
+class Why(Enum):
+    """Why a voice stopped."""
+
+    CUT = auto()  # its predictor saw the other's class begin
+    CLOSE = auto()  # it closed the thinking
+    END = auto()  # it ended its turn
+    BUDGET = auto()
+    CONTEXT = auto()
+    LOOP = auto()
+
+
+_SPAN_END = {
+    Why.CUT: SpanEnd.BOUNDARY,
+    Why.CLOSE: SpanEnd.THINK_CLOSE,
+    Why.END: SpanEnd.END_OF_TURN,
+    Why.BUDGET: SpanEnd.BUDGET,
+    Why.CONTEXT: SpanEnd.CONTEXT,
+    Why.LOOP: SpanEnd.SEAM,
+}
+
+
+class Allowance(NamedTuple):
+    """How many tokens a voice may write now, and what it has run into when they are spent."""
+
+    tokens: int
+    spent: Why
+
+
+class Left(NamedTuple):
+    """How a passage ended. `words`: it kept some. `refused`: its first word, where that was of the other class."""
+
+    author: Author
+    why: Why
+    words: bool
+    refused: tuple[Kept, Verdict] | None
+
+
+class Passage:
+    """One voice's turn, thinking of its own or answer. Use once.
+
+    Args:
+        kind: style and capability are judged by the voice's predictor; thinking and answer are kept as they come.
+        seeds: gives each request's seed.
+    """
+
+    def __init__(
+        self,
+        score: Score,
+        manuscript: Manuscript,
+        speaker: Speaker,
+        kind: Kind,
+        allowance: Allowance,
+        seeds: Iterator[int | None],
+    ):
+        self._score = score
+        self._manuscript = manuscript
+        self._speaker = speaker
+        self._kind = kind
+        self._judged = kind in (Kind.STYLE, Kind.CAPABILITY)
+        self._in_thinking = kind is not Kind.ANSWER
+        self._allowance = allowance
+        self._seeds = seeds
+        self._goes_on = manuscript.is_interrupted(speaker.voice.role, kind)
+        self._proposal = Proposal(
+            style=kind is Kind.STYLE,
+            start=manuscript.position,
+            goes_on=self._goes_on,
+            marker=speaker.voice.dialect.close_text if self._in_thinking else None,
+        )
+        self._began = time.monotonic()
+        self._began_at = speaker.tokens
+        self._settled = speaker.sequence.length  # of the sequence, up to what is kept
+        self._requests = self._asked = self._received = self._kept = self._words = 0
+        self._cached: int | None = None
+
+    async def write(self) -> Left:
+        """Writes until the voice stops or has to stop, and keeps what stands.
+
+        Raises:
+            RequestRefused, EngineUnavailable: from the engine; what was settled stays kept.
+        """
+        why = await self._judge_last_words(await self._propose())
+        proposal, author = self._proposal, self._speaker.voice.role
+        refused = proposal.keep_refused_word() if why is Why.CUT and proposal.refused else None
+        rejected = await self._keep_what_stands(why)
+        if self._manuscript.looping:
+            why = Why.LOOP
+        if rejected:
+            self._score.listener.rolled_back(author, rejected)
+        words = self._words > 0 or self._goes_on
+        if words or not self._judged:
+            cut = proposal.cut
+            self._manuscript.end_span(_SPAN_END[why], cut.confidence if cut is not None else None)
+        if self._requests:
+            self._record(cut=why is Why.CUT, rejected=rejected)
+        return Left(author, why, words, refused)
+
+    async def _propose(self) -> Why:
+        """Streams until it is known why to stop."""
+        speaker = self._speaker
+        patience = 1
+        while True:
+            at = speaker.tokens
+            left = self._allowance.tokens - (at - self._began_at)
+            if left < 1:
+                return self._allowance.spent
+            ask = min(left, (self._score.run_ahead or left) * patience)
+            self._requests += 1
+            self._asked += ask
+            try:
+                async with speaker.stream(ask, in_thinking=self._in_thinking, seed=next(self._seeds)) as stream:
+                    async for chunk in stream:
+                        why = await self._watch(chunk.pieces) or self._finished(chunk.finish)
+                        if why is not None:
+                            return why
+            except StreamBroken as error:
+                self._broken(error)
+                continue
+            if speaker.tokens > at:
+                patience = 1
+            elif ask == left:
+                return self._allowance.spent
+            else:  # a character of more tokens than were asked for
+                patience *= 2
+
+    async def _watch(self, pieces: tuple[Piece, ...]) -> Why | None:
+        """Takes what arrived; settles what no later verdict can touch."""
+        proposal = self._proposal
+        self._received += sum(self._speaker.measure(piece.text, len(piece.ids)) for piece in pieces)
+        text = proposal.receive(pieces)
+        if text:
+            self._score.listener.proposed(self._speaker.voice.role, self._kind, text)
+        if self._judged:
+            proposal.judge(await self._speaker.judge(text))
+        else:
+            proposal.approve()
+        self._keep(proposal.settle())
+        if self._manuscript.looping:
+            return Why.LOOP
+        if proposal.decided:
+            return Why.CLOSE if proposal.closed else Why.CUT
+        return None
+
+    def _finished(self, finish: Finish | None) -> Why | None:
+        if finish is None:
+            return None
+        if finish.cached is not None:
+            self._cached = (self._cached or 0) + finish.cached
+        voice = self._speaker.voice
+        if finish.reason == "invalid":
+            self._broken(StreamBroken(f"{voice.engine.name} wrote bytes that are not UTF-8"))
+        if finish.reason != "stop":
+            return None
+        return Why.CLOSE if finish.stop_id is not None and finish.stop_id == voice.close_id else Why.END
+
+    async def _judge_last_words(self, why: Why) -> Why:
+        """The voice stopped: judges the words still unjudged. A cut found here wins over an end or a close. At a budget
+        or a full context the unfinished word is dropped first."""
+        speaker, proposal = self._speaker, self._proposal
+        if why is Why.LOOP:
+            return why
+        if not self._judged:
+            proposal.release()
+            proposal.approve()
+        elif why in (Why.CLOSE, Why.END):
+            proposal.judge(await speaker.judge(proposal.release(), finish=True))
+        elif why in (Why.BUDGET, Why.CONTEXT):
+            assert speaker.session is not None
+            speaker.session.rollback(proposal.drop_unfinished_word())
+            proposal.judge(await speaker.judge("", finish=True))
+        if proposal.cut is not None and (proposal.decided or why in (Why.CLOSE, Why.END)):
+            return Why.CUT
+        return Why.CLOSE if proposal.closed else why
+
+    async def _keep_what_stands(self, why: Why) -> str:
+        """Keeps what the turn leaves and rolls the rest back; gives the text rolled back."""
+        speaker, proposal = self._speaker, self._proposal
+        pending = proposal.pending
+        if why is Why.LOOP:
+            kept = Kept()
+        elif why in (Why.BUDGET, Why.CONTEXT) and self._judged:
+            kept = proposal.keep_whole_words()
+        else:
+            kept = proposal.keep()
+        speaker.sequence.truncate(self._settled + speaker.measure(kept.text, len(kept.ids)))
+        kept, reencoded = await encode_anew(speaker, kept)
+        kept = self._keep(kept, reencoded=reencoded)
+        speaker.sequence.truncate(self._settled)
+        if self._judged and speaker.session is not None:
+            speaker.session.rollback(self._manuscript.position)
+        return pending[len(kept.text) :]
+
+    def _keep(self, kept: Kept, *, reencoded: bool = False) -> Kept:
+        kept = self._manuscript.keep(self._speaker, self._kind, kept, reencoded=reencoded)
+        size = self._speaker.measure(kept.text, len(kept.ids))
+        self._settled += size
+        self._kept += size
+        self._words += len(kept.words)
+        return kept
+
+    def _broken(self, error: StreamBroken) -> None:
+        self._manuscript.breaks += 1
+        if self._manuscript.breaks > self._score.breaks:
+            raise error
+
+    def _record(self, *, cut: bool, rejected: str) -> None:
+        self._manuscript.turned(
+            Turn(
+                role=self._speaker.voice.role,
+                server=self._speaker.sequence.server,
+                asked=self._asked,
+                received=self._received,
+                kept=self._kept,
+                words=self._words,
+                cut=cut,
+                seconds=time.monotonic() - self._began,
+                requests=self._requests,
+                cached=self._cached,
+                rejected=(rejected or None) if self._score.keep_rejected else None,
+            )
+        )
+
+
+async def encode_anew(speaker: Speaker, kept: Kept) -> tuple[Kept, bool]:
+    """Encodes the text of a token that was cut in two at the end of the sequence. True where there was such text."""
+    if not kept.anew:
+        return kept, False
+    ids = await speaker.sequence.append((Part(kept.anew),))
+    return Kept((*kept.pieces, Piece(kept.anew, tuple(ids))), kept.words), True

@@ -1,0 +1,50 @@
+"""What all traces of a run have in common, and who may listen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from antiphon.synth.methods import Method
+from antiphon.synth.voice import Voice
+from antiphon.trace import Author, Kind, Turn
+
+
+class Listener:
+    """Hears a trace as it is written. This one ignores it all."""
+
+    def proposed(self, author: Author, kind: Kind, text: str) -> None:
+        """Text arrived; whether it stays is not known yet."""
+
+    def kept(self, author: Author, kind: Kind, text: str, *, forced: bool) -> None:
+        """Text became part of the trace."""
+
+    def rolled_back(self, author: Author, text: str) -> None:
+        """Text was thrown away."""
+
+    def turned(self, turn: Turn) -> None:
+        """A turn is over."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """The method, the voices it needs, and budgets in the student's tokens.
+
+    `script` is the voice in whose dialect the response is stored: the student's where there is one. `run_ahead` is how
+    many tokens one request asks for (None: the whole turn, closed at the cut). `breaks` is how many broken streams a
+    trace survives.
+    """
+
+    method: Method
+    voices: Mapping[Author, Voice]
+    script: Voice
+    thinking_budget: int
+    answer_budget: int
+    close_on_budget: bool = False
+    only_student_closes: bool = False
+    guard_repetition: bool = True
+    breaks: int = 8
+    run_ahead: int | None = None
+    seed: int | None = None
+    keep_rejected: bool = False
+    listener: Listener = field(default_factory=Listener)

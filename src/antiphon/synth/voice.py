@@ -1,0 +1,118 @@
+"""A voice is a role bound to a model, its dialect and its predictor; a speaker is a voice in one trace."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from antiphon.boundary.base import BoundaryPredictor, Session, Step, Verdict
+from antiphon.dialect import Dialect, Message, Part
+from antiphon.engine.base import Chunk, Engine
+from antiphon.engine.base import Sequence as Prefix
+from antiphon.settings import Sampling
+from antiphon.trace import Author
+
+_CHARACTERS_PER_TOKEN = 4  # where a server tells no ids, lengths are estimated from characters
+
+
+@dataclass(frozen=True)
+class Voice:
+    """One of the two models of a run, ready to write.
+
+    `dialect` is bound to the engine. `context` is the longest sequence in tokens (None: unknown). `predictor` is None in
+    methods that do not write in turns. `has_ids` False: lengths are characters, and estimates in tokens.
+    """
+
+    role: Author
+    engine: Engine
+    dialect: Dialect
+    sampling: Sampling
+    context: int | None
+    has_ids: bool = True
+    predictor: BoundaryPredictor | None = None
+    stops: frozenset[int] = field(init=False)
+    close_id: int | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        ends = (self.engine.control_id(token) for token in self.dialect.ends)
+        object.__setattr__(self, "stops", frozenset(end for end in ends if end is not None))
+        token = self.dialect.close_token
+        object.__setattr__(self, "close_id", None if token is None else self.engine.control_id(token))
+
+    async def speaker(self, messages: Sequence[Message]) -> Speaker:
+        """Opens a trace: the prompt is read, the thinking is open."""
+        sequence = await self.engine.open(self.dialect.render(messages))
+        opening = await sequence.append(self.dialect.think_open)
+        session = self.predictor.session(self.role) if self.predictor is not None else None
+        return Speaker(self, sequence, session, opening)
+
+    def in_tokens(self, length: int) -> int:
+        """A length of its sequences in tokens (an estimate where they are measured in characters)."""
+        return length if self.has_ids else -(-length // _CHARACTERS_PER_TOKEN)
+
+
+class Speaker:
+    """A voice in one trace: its sequence, its predictor's session, and what it has yet to hear of the other."""
+
+    def __init__(self, voice: Voice, sequence: Prefix, session: Session | None, opening: array[int]):
+        self.voice = voice
+        self.sequence = sequence
+        self.session = session
+        self.opening = opening
+        """The ids of the thinking's opening."""
+        self.opened_at = self.tokens
+        """Tokens before the first of the thinking."""
+        self.unheard_tokens = 0
+        """Tokens of the other author in `_unheard`, in the other's ids."""
+        self._unheard: list[str] = []
+
+    @property
+    def tokens(self) -> int:
+        """Length of its sequence in tokens (an estimate without ids)."""
+        return self.voice.in_tokens(self.sequence.length)
+
+    @property
+    def room(self) -> int | None:
+        """Tokens left in its context, None where that is unknown."""
+        return None if self.voice.context is None else max(0, self.voice.context - self.tokens)
+
+    def hear(self, text: str, tokens: int) -> None:
+        """The other author's text, to be encoded once when this voice goes on."""
+        if text:
+            self._unheard.append(text)
+            self.unheard_tokens += tokens
+
+    async def catch_up(self) -> None:
+        """Encodes what was heard at the seam and shows it to the predictor as settled."""
+        if self._unheard:
+            text = "".join(self._unheard)
+            self._unheard.clear()
+            self.unheard_tokens = 0
+            await self.sequence.append((Part(text),))
+            if self.session is not None:
+                self.session.context(text)
+
+    async def judge(self, text: str, *, finish: bool = False) -> list[Verdict]:
+        """The predictor's verdicts that are due after this text of its own."""
+        if self.session is None or not (text or finish):
+            return []
+        assert self.voice.predictor is not None
+        (verdicts,) = await self.voice.predictor.advance((Step(self.session, text, finish),))
+        return verdicts
+
+    def stream(
+        self, max_tokens: int, *, in_thinking: bool, seed: int | None = None
+    ) -> aclosing[AsyncIterator[Chunk]]:  # type: ignore[type-var]
+        """Writes on; leaving the context closes the stream, which aborts the request."""
+        stops = self.voice.stops
+        if in_thinking and self.voice.close_id is not None:
+            stops = stops | {self.voice.close_id}
+        stream = self.sequence.stream(self.voice.sampling, max_tokens, stops, seed)
+        return aclosing(cast(Any, stream))
+
+    def measure(self, text: str, ids: int) -> int:
+        """How much of its sequence a stretch of its own takes: ids, or characters where there are none."""
+        return ids if self.voice.has_ids else len(text)

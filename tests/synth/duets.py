@@ -1,0 +1,164 @@
+"""Small parts for tests of the method: a predictor that knows, voices that say what they are told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+
+from antiphon.boundary.base import BoundaryPredictor, Session, Verdict
+from antiphon.boundary.words import WordReader, first_word
+from antiphon.dialect import Dialect, Message, Part
+from antiphon.engine.scripted import ScriptedEngine
+from antiphon.problem import Problem
+from antiphon.settings import Sampling
+from antiphon.synth.duet import Duet, Ending, Saved
+from antiphon.synth.methods import method
+from antiphon.synth.record import MemoryRecorder
+from antiphon.synth.score import Score
+from antiphon.synth.voice import Voice
+from antiphon.trace import Author, Key
+
+PROBLEM = Problem(id="p", messages=({"role": "user", "content": "2+2?"},), metadata={})
+KEY = Key("p", "v", 0)
+
+
+def render(messages: Sequence[Message]) -> tuple[Part, ...]:
+    parts: list[Part] = []
+    for message in messages:
+        parts += [Part("<|im_start|>", True), Part(f"{message['role']}\n{message['content']}"), Part("<|im_end|>", True)]
+        parts.append(Part("\n"))
+    return (*parts, Part("<|im_start|>", True), Part("assistant\n"))
+
+
+DIALECT = Dialect(
+    name="test",
+    render=render,
+    think_open=(Part("<think>", True), Part("\n")),
+    think_close=(Part("\n"), Part("</think>", True)),
+    answer_open=(Part("\n\n"),),
+    ends=("<|im_end|>", "<|endoftext|>"),
+    close_token="</think>",
+)
+TEXTUAL = replace(
+    DIALECT,
+    think_open=(Part("<think>\n"),),
+    think_close=(Part("\n</think>"),),
+    close_token=None,
+    close_text="</think>",
+)
+
+
+class Oracle(BoundaryPredictor):
+    """Judges each word by a function of the word (and its confidence by another)."""
+
+    def __init__(
+        self,
+        is_style: Callable[[str], bool],
+        lookahead: int = 1,
+        confidence: Callable[[str], float] = lambda word: 1.0,
+    ):
+        self.id = "oracle"
+        self.lookahead = lookahead
+        self.is_style = is_style
+        self.confidence = confidence
+
+    def session(self, role: Author) -> Session:
+        return OracleSession(self)
+
+
+class OracleSession(Session):
+    def __init__(self, oracle: Oracle):
+        self._oracle = oracle
+        self._reader = WordReader()
+        self._due: list[tuple[int, int]] = []  # whole words without a verdict
+        self._announced = -1  # where the word begins that was announced before it was whole
+
+    @property
+    def position(self) -> int:
+        return self._reader.position
+
+    def context(self, text: str) -> None:
+        self._reader.skip(len(text))
+        self._due.clear()
+
+    def feed(self, text: str) -> list[Verdict]:
+        self._due += self._reader.push(text)
+        verdicts = self._give(len(self._due) - max(0, self._oracle.lookahead))
+        if self._oracle.lookahead < 0:
+            partial = self._reader.partial
+            if partial is not None and partial[0] != self._announced:
+                self._announced = partial[0]
+                # It says the class before it can know the word: by its first character.
+                verdicts.append(self._verdict(partial[0], partial[0]))
+        return verdicts
+
+    def finish(self) -> list[Verdict]:
+        self._due += self._reader.finish()
+        return self._give(len(self._due))
+
+    def rollback(self, offset: int) -> None:
+        self._reader.rollback(offset)
+        self._due = [word for word in self._due if word[1] <= offset]
+        self._announced = -1
+
+    def _give(self, count: int) -> list[Verdict]:
+        given, self._due = self._due[: max(0, count)], self._due[max(0, count) :]
+        return [self._verdict(start, end) for start, end in given]
+
+    def _verdict(self, start: int, end: int) -> Verdict:
+        word = self._reader.text(start, max(end, start + 1))
+        if self._oracle.lookahead < 0:
+            word = word[0]
+        return Verdict(start, end, self._oracle.is_style(word), self._oracle.confidence(word))
+
+
+def word_at(text: str, start: int) -> str:
+    return text[start : first_word(text, start)[0]]
+
+
+def voice(role: Author, engine: ScriptedEngine, predictor: BoundaryPredictor | None, dialect: Dialect = DIALECT) -> Voice:
+    return Voice(role, engine, dialect, Sampling(), engine.context, engine.ids, predictor)
+
+
+def score(
+    student: ScriptedEngine,
+    teacher: ScriptedEngine,
+    predictor: BoundaryPredictor,
+    *,
+    dialect: Dialect = DIALECT,
+    name: str = "tessy",
+    **settings: object,
+) -> Score:
+    voices = {
+        Author.STUDENT: voice(Author.STUDENT, student, predictor, dialect),
+        Author.TEACHER: voice(Author.TEACHER, teacher, predictor, dialect),
+    }
+    values: dict[str, object] = {"thinking_budget": 10_000, "answer_budget": 10_000, **settings}
+    return Score(method(name), voices, voices[Author.STUDENT], **values)  # type: ignore[arg-type]
+
+
+def perform(
+    score: Score, *, saved: Saved | None = None, recorder: MemoryRecorder | None = None
+) -> tuple[Ending, MemoryRecorder]:
+    recorder = recorder or MemoryRecorder()
+    if saved is not None:
+        recorder.spans = list(saved.spans)
+    ending = asyncio.run(Duet(score, PROBLEM, KEY, recorder, saved).write())
+    return ending, recorder
+
+
+def spans(recorder: MemoryRecorder) -> list[tuple[str, str, str]]:
+    """(author, kind, text) of all but the markers."""
+    return [(s.author.value, s.kind.value, s.text) for s in recorder.spans if s.author is not Author.NONE]
+
+
+def by_text(replies: dict[str, Iterable[object]]) -> Callable[..., Iterable[object]]:
+    """A script that goes on from the end of the text: the longest key that the text ends with gives the reply."""
+
+    def script(here: object) -> Iterable[object]:
+        text = here.text  # type: ignore[attr-defined]
+        key = max((key for key in replies if text.endswith(key)), key=len)
+        return replies[key]
+
+    return script
