@@ -1,0 +1,8 @@
+"""Training files from a run's record: one module a format."""
+
+from __future__ import annotations
+
+from antiphon.export.base import Exporter
+from antiphon.export.write import FORMATS, Exported, write
+
+__all__ = ["FORMATS", "Exported", "Exporter", "write"]
