@@ -10,7 +10,7 @@ import hashlib
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntFlag
 from importlib import resources
 from pathlib import Path
@@ -75,7 +75,8 @@ class Page:
     name: str
     lookahead: int
     literal: frozenset[str]
-    patterns: Mapping[str, re.Pattern[str]]
+    lists: Mapping[str, tuple[str, ...]]  # core -> the `<name>` of each list that holds it
+    patterns: Mapping[str, re.Pattern[str]]  # by `<name>`
     root: Node
     digest: str
 
@@ -83,13 +84,13 @@ class Page:
         """The same page at a smaller look-ahead: phrases that it does not allow are left out."""
         root = _pruned(self.root, lookahead + 1)
         digest = hashlib.sha256(f"{self.digest}/{lookahead}".encode()).hexdigest()
-        return Page(self.name, lookahead, self.literal, self.patterns, root, digest)
+        return replace(self, lookahead=lookahead, root=root, digest=digest)
 
 
 @dataclass(frozen=True, slots=True)
 class _Phrase:
     text: str
-    rule: Rule
+    rules: tuple[Rule, ...]  # one for each place
     error: Callable[[str], PageError]  # makes an error at the phrase's line
 
 
@@ -232,19 +233,20 @@ class _Draft:
         for key in group:
             if key not in _GROUP_KEYS:
                 raise error(f"unknown key {key!r} in [[{kind}]]; known are {', '.join(_GROUP_KEYS)}", _key(key))
-        place = group.get("at", "anywhere")
-        if place not in _PLACES:
-            raise error(f"'at' is one of {', '.join(_PLACES)}, not {place!r}", _key("at"))
+        at = group.get("at", "anywhere")
+        places = at if isinstance(at, list) else [at]
+        if not places or not all(isinstance(place, str) and place in _PLACES for place in places):
+            raise error(f"'at' is one or a list of {', '.join(_PLACES)}, not {at!r}", _key("at"))
         confidence = group.get("confidence", 0.9)
         if type(confidence) not in (int, float) or not 0.5 <= confidence <= 1:
             raise error("'confidence' is a probability from 0.5 to 1", _key("confidence"))
         phrases = group.get("phrases")
         if not isinstance(phrases, list) or not all(isinstance(phrase, str) for phrase in phrases):
             raise error(f"[[{kind}]] needs 'phrases', a list of strings", _key("phrases"))
-        rule = Rule(_PLACES[place], kind == "style", float(confidence))
+        rules = tuple(Rule(_PLACES[place], kind == "style", float(confidence)) for place in places)
         for phrase in phrases:
             needle = re.escape(phrase) if phrase else "\"\"|''"
-            self.phrases.append(_Phrase(phrase, rule, lambda message, n=needle: error(message, n)))
+            self.phrases.append(_Phrase(phrase, rules, lambda message, n=needle: error(message, n)))
 
     def compile(self, name: str) -> Page:
         """Puts all phrases into one trie.
@@ -263,54 +265,57 @@ class _Draft:
                     f"{phrase.text!r} has {len(spans)} words; a look-ahead of {self.lookahead} allows "
                     f"{self.lookahead + 1} (put what may follow under at = \"after\", or raise 'lookahead')"
                 )
+            *leading, last = (list(self._keys(phrase, phrase.text[a:b])) for a, b in spans)
             nodes = [root]
-            for number, (start, end) in enumerate(spans, 1):
-                keys = list(self._keys(phrase, phrase.text[start:end]))
-                if number < len(spans):
-                    nodes = list({id(n): n for node in nodes for key in keys for n in (_child(node, key),)}.values())
-                else:
-                    for node in nodes:
-                        for key in keys:
-                            node.ends.setdefault(key, {})[phrase.rule.place] = phrase.rule
-        patterns = {f"<{k}>": v for k, v in self.names.items() if isinstance(v, re.Pattern)}
+            for keys in leading:
+                nodes = [node.next.setdefault(key, Node()) for node in nodes for key in keys]
+            for ends in (node.ends.setdefault(key, {}) for node in nodes for key in last):
+                ends.update((rule.place, rule) for rule in phrase.rules)
+        return Page(
+            name,
+            self.lookahead,
+            frozenset(self.literal),
+            self._lists(),
+            {f"<{k}>": v for k, v in self.names.items() if isinstance(v, re.Pattern)},
+            root,
+            self._digest(),
+        )
+
+    def _lists(self) -> dict[str, tuple[str, ...]]:
+        holders: dict[str, list[str]] = {}
+        for name, named in self.names.items():
+            for word in named if isinstance(named, tuple) else ():
+                holders.setdefault(lexeme(word).core, []).append(f"<{name}>")
+        return {core: tuple(names) for core, names in holders.items()}
+
+    def _digest(self) -> str:
         content = [
             REVISION,
             self.lookahead,
             sorted(self.literal),
-            [(k, v.pattern if isinstance(v, re.Pattern) else v) for k, v in sorted(self.names.items())],
-            [(p.text, p.rule.place.value, p.rule.style, p.rule.confidence) for p in self.phrases],
+            [(k, v.pattern if isinstance(v, re.Pattern) else v) for k, v in self.names.items()],
+            [(p.text, p.rules) for p in self.phrases],
         ]
-        digest = hashlib.sha256(repr(content).encode("utf-8", "backslashreplace")).hexdigest()
-        return Page(name, self.lookahead, frozenset(self.literal), patterns, root, digest)
+        return hashlib.sha256(repr(content).encode("utf-8", "backslashreplace")).hexdigest()
 
     def _keys(self, phrase: _Phrase, element: str) -> Iterator[str]:
-        """The trie keys of one element of a phrase: `word`, `word|word`, `<name>`, each with or without a mark."""
+        """The trie keys of one element of a phrase: `word`, `word|word` or `<name>`, each with or without a mark."""
         match = _ELEMENT.fullmatch(element)
-        if match is None:
-            for word in element.split("|"):
-                yield self._word_key(phrase, word)
+        if match is not None:
+            if match["name"] not in self.names:
+                raise phrase.error(
+                    f"{phrase.text!r} speaks of <{match['name']}>, which neither [words] nor [patterns] has"
+                )
+            yield element
             return
-        named = self.names.get(match["name"])
-        if named is None:
-            raise phrase.error(f"{phrase.text!r} speaks of <{match['name']}>, which [words] and [patterns] lack")
-        if isinstance(named, re.Pattern):
-            yield match["name"].join("<>") + match["mark"]
-        else:
-            for word in named:
-                yield self._word_key(phrase, word + match["mark"])
-
-    def _word_key(self, phrase: _Phrase, word: str) -> str:
-        taken = lexeme(word)
-        for kind, is_literal in (("numbers", taken.number), ("identifiers", taken.identifier)):
-            if is_literal and kind in self.literal:
-                raise phrase.error(f"{phrase.text!r} can never be found: 'literal' holds {kind!r}")
-        if not taken.core and not taken.mark:
-            raise phrase.error(f"{phrase.text!r} has an empty alternative")
-        return taken.core + taken.mark
-
-
-def _child(node: Node, key: str) -> Node:
-    return node.next.setdefault(key, Node())
+        for word in element.split("|"):
+            taken = lexeme(word)
+            for kind, is_literal in (("numbers", taken.number), ("identifiers", taken.identifier)):
+                if is_literal and kind in self.literal:
+                    raise phrase.error(f"{phrase.text!r} can never be found: 'literal' holds {kind!r}")
+            if not taken.core and not taken.mark:
+                raise phrase.error(f"{phrase.text!r} has an empty alternative")
+            yield taken.core + taken.mark
 
 
 def _pruned(node: Node, depth: int) -> Node:

@@ -88,8 +88,10 @@ class RulesPredictor(BoundaryPredictor):
             taken.identifier and "identifiers" in page.literal
         )
         delimiters = has_delimiter(word)
-        names = [] if literal or delimiters else [taken.core]
-        names += [key for key, pattern in page.patterns.items() if names and pattern.fullmatch(taken.core)]
+        names = []
+        if not literal and not delimiters:
+            names = [taken.core, *page.lists.get(taken.core, ())]
+            names += [name for name, pattern in page.patterns.items() if pattern.fullmatch(taken.core)]
         keys = tuple(name + taken.mark for name in names)
         ends = keys + tuple(names) if taken.mark else keys
         starts = any(key in page.root.next for key in keys) or any(key in page.root.ends for key in ends)
