@@ -52,12 +52,8 @@ class Sampling(_Section):
 class Role(_Section):
     """One of the two models."""
 
-    model: str | None = Field(
-        None, description="a local model directory, a GGUF file, lab:teacher or lab:student"
-    )
-    dialect: str = _shapes(
-        "auto", "a family (see docs/architecture.md), 'template', or auto: found from the model"
-    )
+    model: str | None = Field(None, description="a local model directory, a GGUF file, lab:teacher or lab:student")
+    dialect: str = _shapes("auto", "a family (see docs/architecture.md), 'template', or auto: found from the model")
     sampling: Sampling = Field(default_factory=Sampling, description="how tokens are drawn")
     context: int | None = _shapes(None, "tokens the model may hold; unset: what the model says", ge=16)
     device: str = Field("auto", description="for models in process: auto, cpu, cuda, cuda:1 ...")
@@ -73,8 +69,12 @@ class Boundary(_Section):
 class Budget(_Section):
     """Lengths in the student's tokens."""
 
-    thinking: int = _shapes(16384, "most tokens of thinking", ge=1)
-    answer: int = _shapes(8192, "most tokens of the final answer", ge=1)
+    thinking: int | None = Field(
+        None, description="most tokens of thinking; unset: 16384, or what the context leaves", ge=1
+    )
+    answer: int | None = Field(
+        None, description="most tokens of the final answer; unset: 8192, at most a third of the context", ge=1
+    )
     on_budget: Literal["stop", "close"] = _shapes(
         "stop", "when thinking reaches its budget: stop (too_long), or close it and let the student answer"
     )
@@ -92,9 +92,7 @@ class Settings(_Section):
 
     method: str = _shapes("tessy", "how a trace is written (docs/methods.md)")
     teacher: Role = Field(default_factory=Role, description="the strong model: writes capability")
-    student: Role = Field(
-        default_factory=Role, description="the model to be trained: writes style and the answer"
-    )
+    student: Role = Field(default_factory=Role, description="the model to be trained: writes style and the answer")
     boundary: Boundary = Field(default_factory=Boundary, description="boundary predictors")
     budget: Budget = Field(default_factory=Budget, description="lengths, in the student's tokens")
     guards: Guards = Field(default_factory=Guards, description="what ends a trace early")
@@ -105,9 +103,7 @@ class Settings(_Section):
     samples: int = Field(1, description="traces per problem", ge=1)
     limit: int | None = Field(None, description="first so many problems only", ge=1)
     concurrency: int = Field(64, description="traces in flight", ge=1)
-    seed: int | None = _shapes(
-        None, "sent with each request, derived from problem, sample and turn; unset: none"
-    )
+    seed: int | None = _shapes(None, "sent with each request, derived from problem, sample and turn; unset: none")
     keep_rejected: bool = Field(False, description="keep what was rolled back, for the viewer and predictors")
     outage: float = Field(600.0, description="seconds to wait for a silent engine before giving up", gt=0)
 
@@ -198,9 +194,7 @@ def _explain(error: ValidationError, sources: Mapping[tuple[str, ...], str]) -> 
         source = next((s for at, s in sources.items() if names[: len(at)] == at), "configuration")
         name = ".".join(names)
         if problem["type"] == "extra_forbidden":
-            lines.append(
-                f"{source}: there is no setting {name!r}; `antiphon synth --init` writes all there are"
-            )
+            lines.append(f"{source}: there is no setting {name!r}; `antiphon synth --init` writes all there are")
         else:
             lines.append(f"{source}: {name}: {problem['msg']} (given: {problem['input']!r})")
     return "\n".join(dict.fromkeys(lines))

@@ -31,9 +31,9 @@ class Session(ABC):
     """One predictor reading one trace for one author.
 
     Text of the trace reaches it in order and once: `context` for what is settled, `feed` for what its author has just
-    written. Its verdicts are on fed words only, in order, each once (see `Verdict` for look-ahead -1), and do not depend
-    on how the text was cut into pieces. A word ends at white space, at a seam (a `context`, a `finish`) or, for CJK,
-    after one character (`antiphon.boundary.words`).
+    written. Its verdicts are on fed words only, in order, each once (see `Verdict` for look-ahead -1), and do not
+    depend on how the text was cut into pieces. A word ends at white space, at a seam (a `context`, a `finish`) or,
+    for CJK, after one character (`antiphon.boundary.words`).
     """
 
     @property

@@ -15,6 +15,7 @@ CJK = (
 )
 _WORD = re.compile(f"[{CJK}]|[^\\s{CJK}]+")
 _SINGLE = re.compile(f"[{CJK}]")
+_UNFINISHED = re.compile(f"[^\\s{CJK}]+\\Z")
 
 
 def words(text: str) -> list[tuple[int, int]]:
@@ -25,6 +26,20 @@ def words(text: str) -> list[tuple[int, int]]:
 def is_whole(text: str, end: int) -> bool:
     """Whether the word that ends at `end` is known to end there: more text follows, or it is a CJK character."""
     return end < len(text) or bool(_SINGLE.match(text[end - 1]))
+
+
+def first_word(text: str, start: int) -> tuple[int, bool]:
+    """The end of the word that begins at `start`, and whether it is known to end there."""
+    match = _WORD.match(text, start)
+    if match is None:
+        return start, False
+    return match.end(), is_whole(text, match.end())
+
+
+def unfinished_word(text: str) -> int:
+    """Where the word begins that the end of the text may have cut; the text's length if it ends between words."""
+    match = _UNFINISHED.search(text, max(0, text.rfind(" ")))
+    return match.start() if match else len(text)
 
 
 class WordReader:

@@ -68,8 +68,8 @@ class Dialect:
         return (*(part for part in (first, *rest) if part.text), *self.answer_open)
 
     def bound(self, is_control: Callable[[str], bool]) -> Dialect:
-        """This dialect for one model: a textual think marker that is a token of the model is matched and written as that
-        token.
+        """This dialect for one model: a textual think marker that is a token of the model is matched and written as
+        that token.
 
         Args:
             is_control: whether the model has a control token of this spelling.

@@ -2,7 +2,7 @@
 
 An engine serves one model. A *sequence* is one prefix at it that grows, is cut back and grows again; it stays with
 its server, slot or cache row. Lengths are counted in token ids, or in characters where the engine has no ids
-(`Capabilities.ids` false). "Ordinary text" is text whose control tokens, if it spells any, are encoded as plain letters.
+(`Capabilities.ids` false). "Ordinary text" is text whose control tokens, if it spells any, are encoded as letters.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Piece(NamedTuple):
 
 class Finish(NamedTuple):
     """Why a stream ended: `stop` at `stop_id` (None: the server's own end, unnamed), `length` after max_tokens, or
-    `invalid`: the model wrote bytes that are not UTF-8, which were not kept. `cached`: prompt tokens from cache, if told."""
+    `invalid`: the model wrote bytes that are not UTF-8, which were not kept. `cached`: prompt tokens from cache."""
 
     reason: Literal["stop", "length", "invalid"]
     stop_id: int | None = None
@@ -46,8 +46,8 @@ class Chunk(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What an engine can do. `context` is the longest sequence in tokens (None: unknown), `scoring` whether `score` works,
-    `slots` how many sequences it serves well at once (None: unknown)."""
+    """What an engine can do. `context` is the longest sequence in tokens (None: unknown), `scoring` whether `score`
+    works, `slots` how many sequences it serves well at once (None: unknown)."""
 
     ids: bool
     context: int | None
@@ -90,8 +90,8 @@ class Sequence(ABC):
     def stream(
         self, sampling: Sampling, max_tokens: int, stop_ids: Collection[int], seed: int | None = None
     ) -> AsyncIterator[Chunk]:
-        """Writes on from the prefix: an async generator. What it has yielded is part of the sequence, what it has not is
-        not; the stop id never is. Closing it (`aclose`) aborts the request at the server.
+        """Writes on from the prefix: an async generator. What it has yielded is part of the sequence, what it has not
+        is not; the stop id never is. Closing it (`aclose`) aborts the request at the server.
 
         `max_tokens` >= 1. Prompt and max_tokens together must fit the context: the caller clamps.
 
@@ -111,10 +111,16 @@ class Engine(ABC):
     name: str
     """The model as the record and the fingerprint name it."""
 
+    chat_template: str | None = None
+    """The model's own chat template (jinja2), where it is known."""
+
+    controls: Collection[str] = ()
+    """Spellings of the model's control tokens, where they are known."""
+
     @property
     @abstractmethod
     def identity(self) -> Mapping[str, str]:
-        """What shapes its text, for a variant's fingerprint: model name and hashes of tokenizer and template; no URL."""
+        """What shapes its text, for a variant's fingerprint: model name, hashes of tokenizer and template; no URL."""
 
     @abstractmethod
     async def capabilities(self) -> Capabilities:

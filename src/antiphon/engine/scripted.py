@@ -1,8 +1,8 @@
 """An engine that says what it is told to, cut into pieces of any size, with delays and faults at any point.
 
-The first-class fixture of this package's tests, and of its users'. A *script* is a function from a `Situation` (all that
-the sequence holds) to the tokens that the model would write next; since it sees only that, the engine is deterministic
-however often it is cut, rolled back and asked again.
+The first-class fixture of this package's tests, and of its users'. A *script* is a function from a `Situation` (all
+that the sequence holds) to the tokens that the model would write next; since it sees only that, the engine is
+deterministic however often it is cut, rolled back and asked again.
 
     def script(here: Situation) -> Iterable[Token]:
         return [" three", " times", " four", Control("</think>")] if here.written == 0 else [Control("<|im_end|>")]
@@ -71,8 +71,8 @@ Script = Callable[[Situation], Iterable[Token]]
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What goes wrong with a request after `after` tokens: the stream breaks, the request is refused, the engine is gone,
-    nothing comes any more, the model ends its turn at once, or writes a byte that is not UTF-8."""
+    """What goes wrong with a request after `after` tokens: the stream breaks, the request is refused, the engine is
+    gone, nothing comes any more, the model ends its turn at once, or writes a byte that is not UTF-8."""
 
     kind: Literal["break", "refuse", "gone", "hang", "end", "invalid"]
     after: int = 0

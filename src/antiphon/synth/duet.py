@@ -50,9 +50,7 @@ class Duet:
         saved: what an earlier session left; writing goes on from there.
     """
 
-    def __init__(
-        self, score: Score, problem: Problem, key: Key, recorder: Recorder, saved: Saved | None = None
-    ):
+    def __init__(self, score: Score, problem: Problem, key: Key, recorder: Recorder, saved: Saved | None = None):
         saved = saved or Saved()
         self._score = score
         self._problem = problem
@@ -93,9 +91,7 @@ class Duet:
             self._speakers[role] = await self._score.voices[role].speaker(self._problem.messages)
         for speaker in self._speakers.values():
             if speaker.room is not None and speaker.room < 2:
-                return Ending(
-                    Status.CONTEXT_FULL, f"the problem alone fills the {speaker.voice.role}'s context"
-                )
+                return Ending(Status.CONTEXT_FULL, f"the problem alone fills the {speaker.voice.role}'s context")
         if not self._spans:
             self._open_thinking()
         await self._read_saved()
@@ -103,9 +99,7 @@ class Duet:
             self._closed_by = self._who_closed()
         else:
             lone = self._score.method.thinking
-            ending = await (
-                self._think_in_turns() if lone is None else self._think_alone(self._speakers[lone])
-            )
+            ending = await (self._think_in_turns() if lone is None else self._think_alone(self._speakers[lone]))
             if ending is not None:
                 return ending
             await self._close_thinking()
@@ -122,9 +116,7 @@ class Duet:
         silent: Left | None = None  # the turn before, if it kept no word
         while True:
             left = await self._passage(self._speakers[author], _OWN_KIND[author])
-            ends = left.why is Why.CLOSE and not (
-                self._score.only_student_closes and author is Author.TEACHER
-            )
+            ends = left.why is Why.CLOSE and not (self._score.only_student_closes and author is Author.TEACHER)
             if left.why is Why.END and author is Author.STUDENT:
                 if silent is not None and silent.why is Why.END and not left.words:
                     return Ending(Status.NO_ANSWER, "both models ended their turn without a word")
@@ -186,9 +178,7 @@ class Duet:
         """The first marker, in the dialect in which the response is stored."""
         script = self._score.script
         speaker = self._speakers.get(script.role)
-        self._manuscript.mark(
-            text_of(script.dialect.think_open), array("I") if speaker is None else speaker.opening
-        )
+        self._manuscript.mark(text_of(script.dialect.think_open), array("I") if speaker is None else speaker.opening)
 
     async def _close_thinking(self) -> None:
         """Closes the thinking in the answering voice's dialect, and in the record in the student's."""
@@ -210,9 +200,7 @@ class Duet:
         if left.why is Why.LOOP:
             return Ending(Status.REPETITION, "the answer repeats itself")
         if left.why is Why.BUDGET:
-            return Ending(
-                Status.TOO_LONG, f"the answer reached its budget of {self._score.answer_budget} tokens"
-            )
+            return Ending(Status.TOO_LONG, f"the answer reached its budget of {self._score.answer_budget} tokens")
         if left.why is Why.CONTEXT:
             return Ending(Status.CONTEXT_FULL, "the answer fills the context")
         if not self._manuscript.answered:
@@ -221,9 +209,7 @@ class Duet:
 
     async def _passage(self, speaker: Speaker, kind: Kind) -> Left:
         await speaker.catch_up()
-        allowance = (
-            self._answer_allowance(speaker) if kind is Kind.ANSWER else self._thinking_allowance(speaker)
-        )
+        allowance = self._answer_allowance(speaker) if kind is Kind.ANSWER else self._thinking_allowance(speaker)
         left = await Passage(self._score, self._manuscript, speaker, kind, allowance, self._seeds).write()
         await self._recorder.ready()
         return left
@@ -315,7 +301,5 @@ def _seeds(seed: int | None, key: Key, turns: int) -> Iterator[int | None]:
         if seed is None:
             yield None
         else:
-            digest = hashlib.sha256(
-                repr((seed, key.problem, key.sample, turns)).encode("utf-8", "surrogatepass")
-            )
+            digest = hashlib.sha256(repr((seed, key.problem, key.sample, turns)).encode("utf-8", "surrogatepass"))
             yield int.from_bytes(digest.digest()[:4], "big")

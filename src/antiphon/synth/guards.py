@@ -1,8 +1,8 @@
 """Guards: what ends a trace that goes nowhere.
 
-A loop is text whose end repeats with one period: a phrase, a run of CJK characters, whole paragraphs. Models also repeat
-legally (a matrix of zeros, a table, code), so what has few letters, and what stands in a code fence, may repeat far
-longer before it counts.
+A loop is text whose end repeats with one period: a phrase, a run of CJK characters, whole paragraphs. Models also
+repeat legally (a matrix of zeros, a table, code), so what has few letters, and what stands in a code fence, may
+repeat far longer before it counts.
 """
 
 from __future__ import annotations

@@ -26,9 +26,7 @@ class Manuscript:
         speakers: the voices in this trace; each hears what the others write.
     """
 
-    def __init__(
-        self, score: Score, recorder: Recorder, spans: tuple[Span, ...], usage: Mapping[Author, Usage]
-    ):
+    def __init__(self, score: Score, recorder: Recorder, spans: tuple[Span, ...], usage: Mapping[Author, Usage]):
         self.position = 0
         self.last = ""
         self.looping = False
@@ -49,9 +47,7 @@ class Manuscript:
         """Whether this author was stopped in the middle of such a span (a kill, an outage), which now goes on."""
         return self._writer.is_open(author, kind)
 
-    def keep(
-        self, speaker: Speaker, kind: Kind, kept: Kept, *, reencoded: bool = False, forced: bool = False
-    ) -> Kept:
+    def keep(self, speaker: Speaker, kind: Kind, kept: Kept, *, reencoded: bool = False, forced: bool = False) -> Kept:
         """Makes text part of the trace. Gives what was taken: all, or up to where the text became a loop."""
         if self._guard is not None:
             for count, piece in enumerate(kept.pieces, 1):

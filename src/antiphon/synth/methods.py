@@ -30,9 +30,7 @@ class Method:
 METHODS = {
     method.name: method
     for method in (
-        Method(
-            "tessy", None, Author.STUDENT, "both think in turns, the student answers (the paper's method)"
-        ),
+        Method("tessy", None, Author.STUDENT, "both think in turns, the student answers (the paper's method)"),
         Method("student_only", Author.STUDENT, Author.STUDENT, "the student alone"),
         Method("teacher_only", Author.TEACHER, Author.TEACHER, "the teacher alone"),
     )

@@ -91,8 +91,8 @@ class Proposal:
         return self._text
 
     def receive(self, pieces: Iterable[Piece]) -> str:
-        """Adds pieces as they came; gives the text to show to the predictor now (a close marker and what might become one
-        are held back)."""
+        """Adds pieces as they came; gives the text to show to the predictor now (a close marker and what might become
+        one are held back)."""
         for piece in pieces:
             self._pieces.append(piece)
             self._text += piece.text
@@ -147,8 +147,8 @@ class Proposal:
         return Kept(tuple(taken), tuple(done))
 
     def keep(self) -> Kept:
-        """Takes out what the turn leaves when its end is known (invariant 2): up to the last token boundary at or before
-        the cut or the close marker, a blank token before a cut dropped; nothing if no word was kept."""
+        """Takes out what the turn leaves when its end is known (invariant 2): up to the last token boundary at or
+        before the cut or the close marker, a blank token before a cut dropped; nothing if no word was kept."""
         if not self._any_words:
             return Kept()
         if self.cut is not None:

@@ -22,8 +22,8 @@ _CHARACTERS_PER_TOKEN = 4  # where a server tells no ids, lengths are estimated 
 class Voice:
     """One of the two models of a run, ready to write.
 
-    `dialect` is bound to the engine. `context` is the longest sequence in tokens (None: unknown). `predictor` is None in
-    methods that do not write in turns. `has_ids` False: lengths are characters, and estimates in tokens.
+    `dialect` is bound to the engine. `context` is the longest sequence in tokens (None: unknown). `predictor` is None
+    in methods that do not write in turns. `has_ids` False: lengths are characters, and estimates in tokens.
     """
 
     role: Author
@@ -103,9 +103,8 @@ class Speaker:
         (verdicts,) = await self.voice.predictor.advance((Step(self.session, text, finish),))
         return verdicts
 
-    def stream(
-        self, max_tokens: int, *, in_thinking: bool, seed: int | None = None
-    ) -> aclosing[AsyncIterator[Chunk]]:  # type: ignore[type-var]
+    def stream(self, max_tokens: int, *, in_thinking: bool, seed: int | None = None) ->
+    aclosing[AsyncIterator[Chunk]]: # type: ignore[type-var]
         """Writes on; leaving the context closes the stream, which aborts the request."""
         stops = self.voice.stops
         if in_thinking and self.voice.close_id is not None:

@@ -1,0 +1,81 @@
+"""What people call from Python: the same objects as the command's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import antiphon.problem
+from antiphon.dialect import Message
+from antiphon.problem import Problem, content_id
+from antiphon.settings import load
+from antiphon.store import Reader
+from antiphon.synth.run import Run
+
+
+def synthesize(
+    problems: str | Path | Iterable[str | Path] | Iterable[Problem],
+    *,
+    run: str | Path,
+    teacher: str | None = None,
+    student: str | None = None,
+    boundary: str | None = None,
+    method: str | None = None,
+    variant: str | None = None,
+    config: str | Path | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> Run:
+    """Prepares a run; iterating over it writes the traces.
+
+    Args:
+        problems: files (see docs/problems.md), or `Problem` objects.
+        run: the run directory; an existing one is taken up where it stands.
+        teacher, student: models: a directory, a GGUF file, `lab:teacher`, `lab:student`.
+        boundary: the predictor for both roles.
+        config: a TOML file, as for the command.
+        settings: any other settings by dotted name (`{"budget.thinking": 200}`).
+
+    Raises:
+        SettingsError, ProblemError: before anything is loaded or spent.
+    """
+    chosen = load(
+        None if config is None else Path(config),
+        {
+            "method": method,
+            "teacher.model": teacher,
+            "student.model": student,
+            "boundary.teacher": boundary,
+            "boundary.student": boundary,
+            **(settings or {}),
+        },
+    )
+    return Run(_problems(problems), run, chosen, variant=variant)
+
+
+def read(run: str | Path) -> Reader:
+    """A reader of a run directory: its problems, variants and traces.
+
+    Raises:
+        StoreUnfit: it is none.
+    """
+    return Reader(Path(run))
+
+
+def ask(question: str) -> Problem:
+    """A problem of one user message."""
+    messages = (Message(role="user", content=question),)
+    return Problem(content_id(messages), messages)
+
+
+def _problems(given: str | Path | Iterable[str | Path] | Iterable[Problem]) -> list[Problem]:
+    if isinstance(given, str | Path):
+        paths: list[str | Path] = [given]
+    else:
+        items = list(given)
+        if all(isinstance(item, Problem) for item in items):
+            return [item for item in items if isinstance(item, Problem)]
+        paths = [item for item in items if not isinstance(item, Problem)]
+    loaded = antiphon.problem.load(paths)
+    loaded.require_good()
+    return loaded.problems

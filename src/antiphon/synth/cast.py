@@ -1,0 +1,177 @@
+"""From settings to voices: models are loaded, dialects found, predictors read, budgets fixed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import antiphon.boundary
+import antiphon.dialect
+from antiphon.boundary.base import BoundaryPredictor
+from antiphon.engine.base import Engine
+from antiphon.engine.models import open_engine
+from antiphon.errors import SettingsError
+from antiphon.settings import Role, Settings
+from antiphon.synth.methods import Method, method
+from antiphon.synth.score import Listener, Score
+from antiphon.synth.voice import Voice
+from antiphon.trace import Author
+
+_THINKING, _ANSWER = 16384, 8192
+_LEAST_THINKING = 16
+
+EngineOpener = Callable[..., Engine]
+
+
+@dataclass(frozen=True)
+class Cast:
+    """The voices of a run and what is recorded about them.
+
+    `shaping` is what a variant's fingerprint covers; `about` what is good to know beside it.
+    """
+
+    score: Score
+    shaping: Mapping[str, Any]
+    about: Mapping[str, Any]
+
+    @property
+    def engines(self) -> tuple[Engine, ...]:
+        """Each engine once."""
+        return tuple({id(voice.engine): voice.engine for voice in self.score.voices.values()}.values())
+
+    async def close(self) -> None:
+        """Lets go of engines and predictors."""
+        for engine in self.engines:
+            await engine.close()
+        for predictor in {id(v.predictor): v.predictor for v in self.score.voices.values()}.values():
+            if predictor is not None:
+                await predictor.close()
+
+
+async def assemble(
+    settings: Settings, *, listener: Listener | None = None, open_engine: EngineOpener = open_engine
+) -> Cast:
+    """Loads what the method needs.
+
+    Args:
+        open_engine: gives the engine for a model's name (tests and other front ends bring their own).
+
+    Raises:
+        UsageError: a model, dialect, predictor or budget that cannot be used; the message says which.
+        EngineUnavailable: a model's server does not answer.
+    """
+    chosen = method(settings.method)
+    roles = {role: _role(settings, role, chosen) for role in _roles_to_load(settings, chosen)}
+    engines: dict[tuple[str | None, str, int | None], Engine] = {}
+    predictors: dict[str, BoundaryPredictor] = {}
+    voices: dict[Author, Voice] = {}
+    for author, role in roles.items():
+        place = (role.model, role.device, role.context)
+        if place not in engines:
+            engines[place] = open_engine(role.model, device=role.device, context=role.context)
+        predictor = None
+        if chosen.thinking is None:
+            page = getattr(settings.boundary, author.value)
+            predictor = predictors.setdefault(page, predictors.get(page) or antiphon.boundary.load(page))
+        voices[author] = await _voice(author, engines[place], role, predictor)
+    script = voices.get(Author.STUDENT) or voices[Author.TEACHER]
+    thinking, answer = _budgets(settings, voices[chosen.answer], script)
+    score = Score(
+        method=chosen,
+        voices=voices,
+        script=script,
+        thinking_budget=thinking,
+        answer_budget=answer,
+        close_on_budget=settings.budget.on_budget == "close",
+        only_student_closes=settings.thinking_closed_by == "student",
+        guard_repetition=settings.guards.repetition,
+        breaks=settings.guards.breaks,
+        run_ahead=None if settings.run_ahead == "streamed" else settings.run_ahead,
+        seed=settings.seed,
+        keep_rejected=settings.keep_rejected,
+        listener=listener or Listener(),
+    )
+    return Cast(score, _shaping(settings, score), _about(settings, roles, voices))
+
+
+def _roles_to_load(settings: Settings, chosen: Method) -> tuple[Author, ...]:
+    """The method's, and the student wherever one is named: the response is stored in its dialect."""
+    roles = chosen.roles
+    if Author.STUDENT not in roles and settings.student.model is not None:
+        roles = (Author.STUDENT, *roles)
+    return roles
+
+
+def _role(settings: Settings, author: Author, chosen: Method) -> Role:
+    role: Role = getattr(settings, author.value)
+    if role.model is None:
+        raise SettingsError(
+            f"the method {chosen.name} needs a {author.value}: give --{author.value} MODEL "
+            f"or set [{author.value}] model in the configuration"
+        )
+    return role
+
+
+async def _voice(author: Author, engine: Engine, role: Role, predictor: BoundaryPredictor | None) -> Voice:
+    can = await engine.capabilities()
+    dialect = antiphon.dialect.load(
+        role.dialect,
+        template=engine.chat_template,
+        has_control=lambda token: engine.control_id(token) is not None,
+        controls=engine.controls,
+        model_name=engine.name,
+    )
+    return Voice(
+        role=author,
+        engine=engine,
+        dialect=dialect.bound(lambda token: engine.control_id(token) is not None),
+        sampling=role.sampling,
+        context=role.context if can.context is None else min(can.context, role.context or can.context),
+        has_ids=can.ids,
+        predictor=predictor,
+    )
+
+
+def _budgets(settings: Settings, answering: Voice, script: Voice) -> tuple[int, int]:
+    """(thinking, answer): as set, or what the context allows."""
+    context = answering.context
+    answer = settings.budget.answer
+    if answer is None:
+        answer = _ANSWER if context is None else min(_ANSWER, context // 3)
+    if context is not None and context - answer < _LEAST_THINKING:
+        raise SettingsError(
+            f"budget.answer: {answer} tokens leave no room for thinking in the context of {context} "
+            f"of {answering.engine.name}; set a smaller one (--answer-budget)"
+        )
+    return settings.budget.thinking or _THINKING, answer
+
+
+def _shaping(settings: Settings, score: Score) -> dict[str, Any]:
+    """What the text depends on. Only what this method uses is in it."""
+    shaping = settings.shaping()
+    for author in (Author.STUDENT, Author.TEACHER):
+        section = shaping.pop(author.value)
+        voice = score.voices.get(author)
+        if voice is None:
+            continue
+        section["dialect"] = {"name": voice.dialect.name, "page": voice.dialect.fingerprint}
+        if author not in score.method.roles:  # only the markers of the response are its own
+            section = {"dialect": section["dialect"]}
+        else:
+            section["engine"] = dict(voice.engine.identity)
+            section["boundary"] = voice.predictor.id if voice.predictor is not None else None
+        shaping[author.value] = section
+    shaping.pop("boundary", None)
+    shaping["method"] = {"name": score.method.name, "revision": score.method.revision}
+    shaping["budget"] |= {"thinking": score.thinking_budget, "answer": score.answer_budget}
+    return shaping
+
+
+def _about(settings: Settings, roles: Mapping[Author, Role], voices: Mapping[Author, Voice]) -> dict[str, Any]:
+    from antiphon.version import __version__
+
+    about: dict[str, Any] = {"antiphon": __version__, "run_ahead": settings.run_ahead}
+    for author, role in roles.items():
+        about[author.value] = {"model": role.model, "context": voices[author].context, "ids": voices[author].has_ids}
+    return about

@@ -1,0 +1,70 @@
+"""A silent engine is not a bad trace: starts pause, it is probed, and all go on or all stop."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Sequence
+
+from antiphon.engine.base import Engine
+from antiphon.errors import EngineUnavailable
+
+_FIRST_WAIT, _LONGEST_WAIT = 0.5, 15.0  # seconds between probes
+
+
+class Outage:
+    """Shared by all traces of a run.
+
+    Args:
+        engines: all must answer before work goes on.
+        limit: seconds of silence after which the run gives up.
+    """
+
+    def __init__(self, engines: Sequence[Engine], limit: float):
+        self._engines = engines
+        self._limit = limit
+        self._answers = asyncio.Event()
+        self._answers.set()
+        self._probing: asyncio.Task[None] | None = None
+
+    @property
+    def silent(self) -> bool:
+        """Whether an engine is being waited for now."""
+        return not self._answers.is_set()
+
+    async def clear(self) -> None:
+        """Returns when no outage is known.
+
+        Raises:
+            EngineUnavailable: the limit has passed.
+        """
+        if self._probing is not None:
+            await asyncio.shield(self._probing)
+
+    async def reported(self, error: EngineUnavailable) -> None:
+        """A trace met a silent engine: waits until all engines answer.
+
+        Raises:
+            EngineUnavailable: the limit has passed.
+        """
+        if self._probing is None:
+            self._answers.clear()
+            self._probing = asyncio.create_task(self._probe(error))
+        await asyncio.shield(self._probing)
+
+    async def _probe(self, error: EngineUnavailable) -> None:
+        began, wait = time.monotonic(), _FIRST_WAIT
+        while True:
+            try:
+                for engine in self._engines:
+                    await engine.probe()
+                break
+            except EngineUnavailable as again:
+                left = self._limit - (time.monotonic() - began)
+                if left <= 0:
+                    raise EngineUnavailable(f"{again}; given up after {self._limit:.0f} s, all traces kept") from error
+                await asyncio.sleep(min(left, wait * random.uniform(0.75, 1.25)))
+                wait = min(_LONGEST_WAIT, wait * 2)
+        self._probing = None
+        self._answers.set()
