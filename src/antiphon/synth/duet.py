@@ -134,7 +134,7 @@ class Duet:
                 silent = None
 
     async def _force(self, *silent: Left) -> Author:
-        """Two turns kept nothing: the author whose verdict was less sure keeps its refused word (a tie: the student)."""
+        """Two turns kept nothing: the author whose verdict was less sure keeps its one word (a tie: the student)."""
         refusals = [(turn.author, *turn.refused) for turn in silent if turn.refused is not None]
         author, kept, verdict = min(refusals, key=lambda r: (r[2].confidence, r[0] is not Author.STUDENT))
         speaker = self._speakers[author]

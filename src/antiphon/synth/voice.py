@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import AsyncIterator, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import cast
 
 from antiphon.boundary.base import BoundaryPredictor, Session, Step, Verdict
 from antiphon.dialect import Dialect, Message, Part
@@ -103,14 +103,15 @@ class Speaker:
         (verdicts,) = await self.voice.predictor.advance((Step(self.session, text, finish),))
         return verdicts
 
-    def stream(self, max_tokens: int, *, in_thinking: bool, seed: int | None = None) ->
-    aclosing[AsyncIterator[Chunk]]: # type: ignore[type-var]
+    def stream(
+        self, max_tokens: int, *, in_thinking: bool, seed: int | None = None
+    ) -> AbstractAsyncContextManager[AsyncIterator[Chunk]]:
         """Writes on; leaving the context closes the stream, which aborts the request."""
         stops = self.voice.stops
         if in_thinking and self.voice.close_id is not None:
             stops = stops | {self.voice.close_id}
         stream = self.sequence.stream(self.voice.sampling, max_tokens, stops, seed)
-        return aclosing(cast(Any, stream))
+        return aclosing(cast(AsyncGenerator[Chunk], stream))
 
     def measure(self, text: str, ids: int) -> int:
         """How much of its sequence a stretch of its own takes: ids, or characters where there are none."""
