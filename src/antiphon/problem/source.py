@@ -7,7 +7,8 @@ import io
 import json
 import sys
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from glob import glob, has_magic
 from pathlib import Path
@@ -45,9 +46,11 @@ class Source:
     def is_folder(self) -> bool:
         return self.path is not None and self.path.is_dir()
 
-    def text(self) -> BinaryIO:
+    @contextmanager
+    def text(self) -> Iterator[BinaryIO]:
         """Its bytes, decompressed. Reading raises one of `DAMAGE` where they are damaged."""
-        return decompressed(self.open())
+        with self.open() as stored, decompressed(stored) as stream:
+            yield stream
 
     def format(self) -> Format:
         """By extension, else by content. A `.json` file may hold an array or one record a line: its content says.
@@ -74,7 +77,10 @@ class Source:
 
 
 def decompressed(stream: BinaryIO) -> BinaryIO:
-    """A seekable stream's content: gzip and zstd, also several members or frames, are told by their first bytes."""
+    """A seekable stream's content: gzip and zstd, also several members or frames, are told by their first bytes.
+
+    Closing it may leave the stored stream open.
+    """
     magic = stream.read(4)
     stream.seek(0)
     if magic.startswith(b"\x1f\x8b"):
@@ -205,7 +211,3 @@ class _Zstd(io.RawIOBase):
         except self._errors as error:
             raise OSError(f"the compressed data are damaged: {error}") from None
         return True
-
-    def close(self) -> None:
-        self._stream.close()
-        super().close()

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 from antiphon.errors import ProblemError
 from antiphon.problem.base import Row
 
-_BLANK = b" \t\r\n"
+_BLANK = " \t\r\n"
 _SPACE = re.compile(r"[ \t\r\n]*")
 _UNDECODED = re.compile("[\udc80-\udcff]")
 _LONGEST_CELL = (1 << 31) - 1
@@ -22,10 +22,10 @@ def json_lines(stream: BinaryIO) -> Iterator[Row]:
     """One record a line. Lines end at a line feed and nowhere else; blank ones are passed over, byte order marks (of
     files joined end to end) too."""
     for number, line in enumerate(stream, 1):
-        if not line.strip(_BLANK):
-            continue
         try:
-            yield _row(number, parsed(line.decode("utf-8-sig")))
+            text = line.decode("utf-8-sig").rstrip(_BLANK)
+            if text:
+                yield _row(number, parsed(text))
         except UnicodeDecodeError as error:
             yield Row(number, None, _not_utf8(error))
         except ProblemError as error:
