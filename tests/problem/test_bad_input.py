@@ -35,7 +35,7 @@ def between(middle: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        (b'{"problem": "x"\n', "broken JSON: Expecting ',' delimiter at column 17"),
+        (b'{"problem": "x"\n', "broken JSON: Expecting ',' delimiter at column 16"),
         (b"{'problem': 'x'}\n", "broken JSON: Expecting property name"),
         (b'{"problem": "x"} {"problem": "y"}\n', "broken JSON: there is more after the record, at column 18"),
         (b'{"problem": "a\tb"}\n', "broken JSON: Invalid control character"),

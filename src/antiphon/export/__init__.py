@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from antiphon.export.base import Exporter
-from antiphon.export.write import FORMATS, Exported, write
+from antiphon.export.file import FORMATS, Exported, write
 
 __all__ = ["FORMATS", "Exported", "Exporter", "write"]

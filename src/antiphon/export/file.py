@@ -24,7 +24,7 @@ from antiphon.trace import Key, Status, Trace
 if TYPE_CHECKING:
     from antiphon.store import Reader
 
-FORMATS: Mapping[str, Exporter] = {exporter.name: exporter for exporter in (Messages(), Tessy())}
+FORMATS: dict[str, Exporter] = {exporter.name: exporter for exporter in (Messages(), Tessy())}
 PENDING = "pending"
 
 

@@ -1,0 +1,54 @@
+"""A run's record held in memory, read as the store's reader is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, cast
+
+from antiphon.dialect import Message
+from antiphon.problem import Problem
+from antiphon.trace import Author, Key, Kind, Span, Status, Trace
+
+if TYPE_CHECKING:
+    from antiphon.store import Reader
+
+
+def problem(id: str = "p") -> Problem:
+    return Problem(
+        id,
+        (
+            Message(role="system", content="Be brief."),
+            Message(role="user", content="1+1?"),
+        ),
+        {"answer": "2"},
+    )
+
+
+def trace(
+    *texts: str, problem: str = "p", variant: str = "tessy", sample: int = 0, status: Status | None = Status.COMPLETE
+) -> Trace:
+    """A trace whose spans have these texts, the students' and the teacher's in turn."""
+    authors = (Author.STUDENT, Author.TEACHER)
+    spans = tuple(Span(authors[n % 2], Kind.THINKING, text) for n, text in enumerate(texts))
+    return Trace(Key(problem, variant, sample), spans, status)
+
+
+class Fake:
+    """What an export reads of a run; the change numbers are the traces' places, from 1."""
+
+    def __init__(self, traces: Sequence[Trace], problems: Sequence[Problem] = (problem(),)):
+        self._traces = [replace(trace, change=number) for number, trace in enumerate(traces, 1)]
+        self._problems = {p.id: p for p in problems}
+
+    def problem(self, id: str) -> Problem:
+        return self._problems[id]
+
+    def traces(self, *, variant: str | None = None, status: Status | None = None, since: int = 0) -> Iterator[Trace]:
+        for trace in self._traces:
+            if trace.change > since and variant in (None, trace.key.variant) and status in (None, trace.status):
+                yield trace
+
+
+def run(*traces: Trace, problems: Sequence[Problem] = (problem(),)) -> Reader:
+    return cast("Reader", Fake(traces, problems))
