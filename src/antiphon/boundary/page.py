@@ -11,7 +11,7 @@ import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from enum import IntFlag
+from enum import IntEnum
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ _NAMED = {"words": "list of words", "patterns": "regular expression, as a string
 _ELEMENT = re.compile(r"<(?P<name>[\w-]+)>(?P<mark>[.?:,]?)")
 
 
-class Place(IntFlag):
+class Place(IntEnum):
     """Where a phrase may begin. A word stands in several of these at once; between phrases of equal length the first
     place decides.
 
@@ -47,7 +47,7 @@ class Place(IntFlag):
     ANYWHERE = 8
 
 
-_PLACES = {place.name.lower(): place for place in Place if place.name}
+_PLACES = {place.name.lower(): place for place in Place}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +62,10 @@ class Rule:
 @dataclass(slots=True)
 class Node:
     """A place in the trie of phrases. Keys are a word's core followed by its mark, or `<pattern>` and mark; in
-    `ends` a key without mark stands for a last word with any mark or none."""
+    `ends` a key without mark stands for a last word with any mark or none. Rules are ordered by place."""
 
     next: dict[str, Node] = field(default_factory=dict)
-    ends: dict[str, dict[Place, Rule]] = field(default_factory=dict)
+    ends: dict[str, tuple[Rule, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,8 +269,10 @@ class _Draft:
             nodes = [root]
             for keys in leading:
                 nodes = [node.next.setdefault(key, Node()) for node in nodes for key in keys]
-            for ends in (node.ends.setdefault(key, {}) for node in nodes for key in last):
-                ends.update((rule.place, rule) for rule in phrase.rules)
+            for node in nodes:
+                for key in last:
+                    rules = {rule.place: rule for rule in (*node.ends.get(key, ()), *phrase.rules)}
+                    node.ends[key] = tuple(rules[place] for place in sorted(rules))
         return Page(
             name,
             self.lookahead,

@@ -7,11 +7,12 @@ parsing goes on behind it. The parse is a function of the words alone, whoever w
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from antiphon.boundary.base import BoundaryPredictor, Session, Verdict
 from antiphon.boundary.lexeme import lexeme
-from antiphon.boundary.page import Page, Place, Rule
+from antiphon.boundary.page import Node, Page, Place, Rule
 from antiphon.boundary.region import KINDS, after_blank_line, after_word, has_delimiter
 from antiphon.boundary.words import is_whole, words
 from antiphon.trace import Author
@@ -19,8 +20,8 @@ from antiphon.trace import Author
 _CACHED_WORDS = 50_000
 
 _LITERAL = Rule(Place.ANYWHERE, False, 0.99)
-_PLAIN = Rule(Place.ANYWHERE, False, 0.95)
-_PLAIN_AFTER_STYLE = Rule(Place.ANYWHERE, False, 0.8)
+_PLAIN = Rule(Place.ANYWHERE, False, 0.96)
+_PLAIN_AFTER_STYLE = Rule(Place.ANYWHERE, False, 0.88)
 
 _FREE, _CLAUSE, _OPENING = 8, 8 | 2, 8 | 2 | 1  # sets of places, as plain numbers for speed
 _OPENING_BIT, _AFTER_BIT = 1, 4
@@ -29,7 +30,8 @@ _OPENING_BIT, _AFTER_BIT = 1, 4
 class _Seen(NamedTuple):
     """What is known of a word by its letters alone."""
 
-    starts: bool  # a phrase may begin with it
+    rules: tuple[Rule, ...]  # of phrases that are this word, by precedence
+    nodes: tuple[Node, ...]  # of the trie behind this word, as the first of a phrase
     keys: tuple[str, ...]  # in the trie, as a word that others follow
     ends: tuple[str, ...]  # in the trie, as the last word of a phrase
     literal: bool
@@ -38,6 +40,7 @@ class _Seen(NamedTuple):
     bare_mark: bool
     bracket: bool
     numbering: bool
+    plain: bool  # nothing of all this
 
 
 class _Word(NamedTuple):
@@ -57,6 +60,7 @@ class _State(NamedTuple):
 
 
 _START = _State("", _OPENING, 0, _PLAIN)
+_INSIDE = _State("", _FREE, 0, _PLAIN)  # behind most words, hence kept once
 
 
 class RulesPredictor(BoundaryPredictor):
@@ -94,28 +98,51 @@ class RulesPredictor(BoundaryPredictor):
             names += [name for name, pattern in page.patterns.items() if pattern.fullmatch(taken.core)]
         keys = tuple(name + taken.mark for name in names)
         ends = keys + tuple(names) if taken.mark else keys
-        starts = any(key in page.root.next for key in keys) or any(key in page.root.ends for key in ends)
-        bare_mark = not taken.core
+        rules, nodes = _by_precedence([page.root], ends), _behind([page.root], keys)
+        special = literal or delimiters or taken.mark or taken.bracket or taken.numbering or not taken.core
         return _Seen(
-            starts, keys, ends, literal, delimiters, taken.mark, bare_mark, taken.bracket, taken.numbering
+            rules=rules,
+            nodes=nodes,
+            keys=keys,
+            ends=ends,
+            literal=literal,
+            delimiters=delimiters,
+            mark=taken.mark,
+            bare_mark=not taken.core,
+            bracket=taken.bracket,
+            numbering=taken.numbering,
+            plain=not (rules or nodes or special),
         )
 
     def longest(self, sequence: list[_Word], index: int, places: int) -> tuple[int, Rule] | None:
         """The longest phrase that begins at a word in these places: its length in words, and its rule."""
-        nodes, best = [self.page.root], None
+        seen = sequence[index].seen
+        rules, nodes, best = seen.rules, seen.nodes, None
         for length in range(1, self.lookahead + 2):
-            at = index + length - 1
-            if at == len(sequence) or (length > 1 and "\n" in sequence[at].gap):
+            for rule in rules:
+                if rule.place & places:
+                    best = length, rule
+                    break
+            if not nodes or index + length == len(sequence):
                 break
-            seen = sequence[at].seen
-            rules = [node.ends[key] for key in seen.ends for node in nodes if key in node.ends]
-            fitting = [(n, rule) for n, at_place in enumerate(rules) for p, rule in at_place.items() if p & places]
-            if fitting:
-                best = length, min(fitting, key=lambda item: (item[1].place, item[0]))[1]
-            nodes = [node.next[key] for key in seen.keys for node in nodes if key in node.next]
-            if not nodes:
+            follower = sequence[index + length]
+            if follower.gap != " " and "\n" in follower.gap:
                 break
+            rules = _by_precedence(nodes, follower.seen.ends)
+            nodes = _behind(nodes, follower.seen.keys)
         return best
+
+
+def _by_precedence(nodes: Sequence[Node], ends: tuple[str, ...]) -> tuple[Rule, ...]:
+    """The rules of the phrases that end here: the more particular place first, then in the order of the keys."""
+    found = [node.ends[key] for key in ends for node in nodes if key in node.ends]
+    if len(found) < 2:
+        return found[0] if found else ()
+    return tuple(sorted((rule for rules in found for rule in rules), key=lambda rule: rule.place))
+
+
+def _behind(nodes: Sequence[Node], keys: tuple[str, ...]) -> tuple[Node, ...]:
+    return tuple([node.next[key] for key in keys for node in nodes if key in node.next])
 
 
 class RulesSession(Session):
@@ -189,17 +216,18 @@ class RulesSession(Session):
                 self._position += end
                 text, spans = text[end:], [(start - end, stop - end) for start, stop in spans]
             self._close()
-        done, see = 0, self._predictor.see
+        add, see = self._words.append, self._predictor.see
+        base, gap, done = self._position, self._gap, 0
         for start, end in spans:
-            self._gap += text[done:start]
+            gap += text[done:start]
             word = text[start:end]
             if end == len(text) and not is_whole(text, end):
                 self._open = [word]
             else:
-                self._words.append(_Word(self._position + end, word, self._gap, see(word)))
-                self._gap = ""
+                add(_Word(base + end, word, gap, see(word)))
+                gap = ""
             done = end
-        self._gap += text[done:]
+        self._gap = gap + text[done:]
         self._position += len(text)
 
     def _close(self) -> None:
@@ -225,6 +253,8 @@ class RulesSession(Session):
     def _step(self, state: _State, index: int) -> _State:
         """The parse behind a word, from the parse before it."""
         end, word, gap, seen = self._words[index]
+        if state is _INSIDE and seen.plain and gap == " ":
+            return state
         at, places, left, rule = state
         breaks = gap.count("\n") if gap != " " else 0
         if breaks:
@@ -244,7 +274,7 @@ class RulesSession(Session):
         elif seen.bare_mark and places & _AFTER_BIT:
             pass  # the punctuation of a style phrase, standing apart from it
         else:
-            found = self._predictor.longest(self._words, index, places) if seen.starts else None
+            found = self._predictor.longest(self._words, index, places) if seen.rules or seen.nodes else None
             if found:
                 left, rule = found[0] - 1, found[1]
             else:
@@ -257,6 +287,8 @@ class RulesSession(Session):
                 places |= _OPENING
         else:
             places = _CLAUSE if seen.mark else _FREE
+        if places == _FREE and rule is _PLAIN and not at:
+            return _INSIDE
         return _State(at, places, left, rule)
 
 
