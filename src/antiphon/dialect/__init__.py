@@ -3,5 +3,8 @@
 from __future__ import annotations
 
 from antiphon.dialect.base import Dialect, Message, Part, text_of
+from antiphon.dialect.check import check, differences
+from antiphon.dialect.family import shipped_families
+from antiphon.dialect.find import load
 
-__all__ = ["Dialect", "Message", "Part", "text_of"]
+__all__ = ["Dialect", "Message", "Part", "check", "differences", "load", "shipped_families", "text_of"]

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, TypedDict
+
+from antiphon.errors import DialectError
+
+ROLES = ("system", "user", "assistant")
 
 
 class Message(TypedDict):
@@ -29,6 +34,41 @@ def text_of(parts: Iterable[Part]) -> str:
     return "".join(part.text for part in parts)
 
 
+def joined(parts: Iterable[Part]) -> tuple[Part, ...]:
+    """The same parts, adjacent texts made one, as engines encode them; empty texts left out."""
+    result: list[Part] = []
+    for part in parts:
+        if not part.text:
+            continue
+        if result and not part.control and not result[-1].control:
+            result[-1] = Part(result[-1].text + part.text)
+        else:
+            result.append(part)
+    return tuple(result)
+
+
+def split(text: str, controls: Collection[str]) -> tuple[Part, ...]:
+    """A text of ours or of a template, the control tokens that it spells taken as such: at each place the longest."""
+    if not controls:
+        return joined([Part(text)])
+    pattern = "|".join(re.escape(token) for token in sorted(controls, key=len, reverse=True))
+    pieces = re.split(f"({pattern})", text)
+    return joined(Part(piece, number % 2 == 1) for number, piece in enumerate(pieces))
+
+
+def require_conversation(messages: Sequence[Message]) -> None:
+    """Returns for a conversation that an assistant can reply to.
+
+    Raises:
+        DialectError: there is no message, a role is unknown, or the last message is not the user's.
+    """
+    for number, message in enumerate(messages, 1):
+        if message["role"] not in ROLES:
+            raise DialectError(f"message {number} has the role {message['role']!r}; the roles are {', '.join(ROLES)}")
+    if not messages or messages[-1]["role"] != "user":
+        raise DialectError("the last message of a conversation to reply to must be the user's")
+
+
 @dataclass(frozen=True, slots=True)
 class Dialect:
     """One family.
@@ -38,6 +78,10 @@ class Dialect:
     does). `think_close` closes the thinking: `close_token` is the control token by which the model itself closes it, or
     `close_text` the text where it has no such token (exactly one of the two is set). `answer_open` stands between the
     close and the answer. `ends` are the control tokens that end a turn.
+
+    `follows_template` says whether prompts claim to equal the model's own chat template (`antiphon.dialect.check`
+    tests it), which is given `settings` as its variables (`date` is what `strftime_now` tells). `fingerprint` is a hash
+    of all that shapes the parts, settings included.
     """
 
     name: str
@@ -49,6 +93,8 @@ class Dialect:
     close_token: str | None = None
     close_text: str | None = None
     prompt_opens_thinking: bool = False
+    follows_template: bool = True
+    settings: Mapping[str, str | bool | int] = field(default_factory=dict)
     fingerprint: str = ""
 
     def prompt(self, messages: Sequence[Message]) -> tuple[Part, ...]:
@@ -59,13 +105,17 @@ class Dialect:
         """
         return (*self.render(messages), *self.think_open)
 
-    def closing(self, before: str) -> tuple[Part, ...]:
-        """The close of the thinking and the answer's opening, after text that ends as `before` does: a line break that
-        is already there is not written twice."""
-        first, *rest = self.think_close
-        if not first.control and first.text.startswith("\n") and before.endswith("\n"):
-            first = Part(first.text[1:])
-        return (*(part for part in (first, *rest) if part.text), *self.answer_open)
+    def closing(self, tail: str) -> tuple[Part, ...]:
+        """What closes the thinking and opens the answer. A thinking that ends with a line break has already written the
+        one that `think_close` begins with.
+
+        Args:
+            tail: the text that the close follows, or the end of it.
+        """
+        first, *others = (*self.think_close, *self.answer_open)
+        if tail.endswith("\n") and not first.control:
+            first = Part(first.text.removeprefix("\n"))
+        return (first, *others) if first.text else tuple(others)
 
     def bound(self, is_control: Callable[[str], bool]) -> Dialect:
         """This dialect for one model: a textual think marker that is a token of the model is matched and written as
@@ -74,14 +124,14 @@ class Dialect:
         Args:
             is_control: whether the model has a control token of this spelling.
         """
-        if self.close_text is None or not is_control(marker := self.close_text.strip()):
+        if self.close_text is None or not is_control(self.close_text):
             return self
         return replace(
             self,
             think_open=_as_control(self.think_open, is_control),
             think_close=_as_control(self.think_close, is_control),
             close_text=None,
-            close_token=marker,
+            close_token=self.close_text,
         )
 
 
