@@ -184,6 +184,12 @@ def test_a_broken_array_is_read_as_far_as_it_goes(put: Put, text: bytes, line: i
     assert says in error
 
 
+def test_one_object_over_several_lines_is_named(put: Put) -> None:
+    path = put("p.json", json.dumps({"data": GOOD}, indent=1).encode())
+    (error,) = errors(load(path))
+    assert error.startswith(f"{path}: is a JSON object over several lines; write an array of records")
+
+
 def test_an_array_that_is_not_utf_8_is_reported_with_its_line(put: Put) -> None:
     path = put("p.json", b'[\n{"problem": "a"},\n{"problem": "\xff"}]')
     (error,) = errors(load(path))

@@ -56,7 +56,7 @@ class Source:
         """By extension, else by content. A `.json` file may hold an array or one record a line: its content says.
 
         Raises:
-            ProblemError: it is in an encoding that cannot be read.
+            ProblemError: it is in an encoding or a shape that cannot be read.
         """
         if self.is_folder:
             return "saved"
@@ -162,7 +162,9 @@ def _format_of(head: bytes) -> Format:
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     if text.startswith(b"["):
         return "json"
-    first = text.partition(b"\n")[0]
+    first = text.partition(b"\n")[0].rstrip()
+    if first == b"{":
+        raise ProblemError("is a JSON object over several lines; write an array of records, or one record a line")
     if text.startswith(b"{") or not text:
         return "jsonl"
     return "csv" if b"," in first else "tsv" if b"\t" in first else "jsonl"
