@@ -7,6 +7,7 @@ import io
 import json
 import os
 import sys
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import zstandard
 
 from antiphon.errors import ProblemError
 from antiphon.problem import Loaded, iterate, load
+from antiphon.problem.table import jsonable
 from tests.problem.conftest import lines
 
 Put = Callable[[str, bytes], str]
@@ -351,3 +353,17 @@ def test_errors_come_in_the_order_of_the_records(put: Put) -> None:
 def test_standard_input_is_named_in_errors(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"{}\n")))
     assert errors(load("-"))[0].startswith("standard input:1: ")
+
+
+def test_a_table_value_that_cannot_be_spelled_is_reported(put: Put) -> None:
+    nowhere = pa.array([0, None], pa.timestamp("us", "Nowhere/None"))
+    stream = io.BytesIO()
+    table = pa.table({"problem": ["a", "b"], "when": nowhere})
+    with pa.ipc.new_stream(stream, table.schema) as writer:
+        writer.write_table(table)
+    loaded = load(put("p.arrow", stream.getvalue()))
+    assert len(loaded.bad) + len(loaded.problems) == 2
+    assert "Nowhere/None" in errors(loaded)[0]
+    assert jsonable(uuid.UUID(int=1)) == "00000000-0000-0000-0000-000000000001"
+    with pytest.raises(ProblemError, match="a value of type set has no form in JSON"):
+        jsonable({"x": [{1}]})
