@@ -137,7 +137,8 @@ class SpanWriter:
         return self._joins(author, kind) and self._end is None
 
     def _joins(self, author: Author, kind: Kind) -> bool:
-        return self.index >= 0 and author is self.author and kind is self.kind and not self._forced
+        same = self.index >= 0 and author is self.author and kind is self.kind
+        return same and not self._forced and kind is not Kind.MARKER
 
     def write(
         self,
