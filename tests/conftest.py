@@ -1,0 +1,25 @@
+"""What all tests share: hypothesis profiles and the data that do not ship with the project."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+# `quick` is the default; the second stage of .ci/run asks for the other: pytest --hypothesis-profile=long
+settings.register_profile("quick", max_examples=40, deadline=None, derandomize="CI" in os.environ)
+settings.register_profile("long", max_examples=2_000, deadline=None)
+settings.load_profile("quick")
+
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+"""Real vocabularies, problems and annotated text, beside the project where they are to be had."""
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real data; a test that needs it is skipped where it is not there."""
+    if not SHARED.is_dir():
+        pytest.skip("needs ../shared, which is not here")
+    return SHARED
