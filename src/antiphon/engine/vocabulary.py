@@ -2,8 +2,8 @@
 
 Two kinds of vocabulary are read from the JSON of the `tokenizers` library: byte-level BPE (Qwen, gpt-oss,
 Llama 3, SmolLM2), whose token strings spell bytes in GPT-2's alphabet, and SentencePiece with byte fallback
-(Gemma, Llama 2), whose strings spell a blank as "▁" and a single byte as "<0xE2>". In both every text can be
-written and every token stands for the same bytes wherever it stands.
+(Gemma, Llama 2), whose strings spell a blank as "▁" and a single byte as "<0xE2>". In both any text can be
+written, and every token stands for the same bytes wherever it stands.
 
 An *added* token is one that the tokenizer matches before it looks at the text. Those made of white space are text
 all the same (Gemma, GPT-NeoX keep runs of blanks so). All others are *control tokens* here, whether the file calls
@@ -51,7 +51,8 @@ class Vocabulary(ABC):
         """Ordinary text to ids: control tokens that it spells become plain letters; no start token, no prefix
         blank.
 
-        A surrogate without its other half cannot be said in UTF-8: the model reads U+FFFD for it.
+        What the vocabulary cannot write is read as U+FFFD: a surrogate without its other half, and characters with
+        a byte that is no token (SmolLM2 lacks a few control characters).
         """
 
     @abstractmethod
@@ -139,7 +140,7 @@ class TokenizerVocabulary(Vocabulary):
         """Takes the parsed JSON; `source` names it in errors.
 
         Raises:
-            ModelError: it is not one of the two kinds, lacks a byte, or the library cannot read it.
+            ModelError: it is not one of the two kinds, cannot write common text, or the library cannot read it.
         """
         super().__init__()
         from tokenizers import Tokenizer
@@ -159,7 +160,7 @@ class TokenizerVocabulary(Vocabulary):
             self.size = max((*self._strings, *self._added)) + 1
             self.start_id = _start_id(specification.get("post_processor"), source)
             self.digest = _digest(specification, self.start_id)
-            self._check_bytes(model["vocab"], source)
+            self._unwritable = self._missing_bytes(model["vocab"], source)
             self._tokenizer = Tokenizer.from_str(json.dumps(_plain(specification, self.controls)))
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             if isinstance(error, ModelError):
@@ -198,9 +199,12 @@ class TokenizerVocabulary(Vocabulary):
 
     def encode(self, text: str) -> array[int]:
         try:
-            text.encode("utf-8")
+            encoded = text.encode("utf-8")
         except UnicodeEncodeError:
             text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+            encoded = text.encode("utf-8")
+        if self._unwritable and len(encoded.translate(None, self._unwritable)) < len(encoded):
+            text = "".join("\ufffd" if self._lacks(character) else character for character in text)
         return array("I", self._tokenizer.encode(text, add_special_tokens=False).ids)
 
     def bytes_of(self, token: int) -> bytes:
@@ -214,18 +218,22 @@ class TokenizerVocabulary(Vocabulary):
             return bytes([int(string[3:5], 16)])
         return string.replace(_BLANK, " ").encode("utf-8")
 
-    def _check_bytes(self, vocabulary: Mapping[str, int], source: str) -> None:
-        """Every byte that UTF-8 uses must be a token, or text would silently lose letters."""
+    def _lacks(self, character: str) -> bool:
+        """Whether a byte of it is no token. (SentencePiece has tokens for whole characters, but then all bytes.)"""
+        return any(byte in self._unwritable for byte in character.encode("utf-8"))
+
+    def _missing_bytes(self, vocabulary: Mapping[str, int], source: str) -> bytes:
+        """The bytes of UTF-8 that are no token: text that holds them would silently lose letters."""
         if self._byte_level:
             missing = {byte for character, byte in _byte_alphabet().items() if character not in vocabulary}
         else:
             missing = {byte for byte in range(256) if f"<0x{byte:02X}>" not in vocabulary}
         missing -= {0xC0, 0xC1, *range(0xF5, 0x100)}
-        if missing:
+        needed = {*b"\t\n", *range(0x20, 0x7F), *"\ufffd".encode()}
+        if missing & needed or (missing and not self._byte_level):
             named = ", ".join(f"0x{byte:02X}" for byte in sorted(missing)[:8])
-            raise ModelError(
-                f"{source}: {len(missing)} bytes are no tokens ({named} ...): not every text can be written"
-            )
+            raise ModelError(f"{source}: bytes that text needs are no tokens ({named})")
+        return bytes(sorted(missing))
 
 
 @cache

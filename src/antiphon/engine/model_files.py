@@ -1,0 +1,141 @@
+"""What a model says of itself besides its weights: a Hugging Face folder, a GGUF file, or one of the embedded pair."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from antiphon.engine.gguf import read_metadata, tokenizer_specification
+from antiphon.engine.vocabulary import TokenizerVocabulary, Vocabulary
+from antiphon.errors import MissingDependency, ModelError
+
+EMBEDDED = ("lab:teacher", "lab:student")
+_WEIGHTS = ("*.safetensors", "*.bin")
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """A model on this machine, unloaded. `path` is its folder or its GGUF file."""
+
+    name: str
+    """As the record names it: the folder's or file's own name, or `lab:...`."""
+
+    path: Path
+    vocabulary: Vocabulary
+    chat_template: str | None
+    architecture: str
+    """A hash of the configuration (not of the weights)."""
+
+    @property
+    def is_gguf(self) -> bool:
+        """Whether it is a GGUF file, not a folder."""
+        return self.path.suffix == ".gguf"
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """What of it shapes text, for a fingerprint."""
+        template = "" if self.chat_template is None else _hash(self.chat_template)
+        return {
+            "model": self.name,
+            "architecture": self.architecture,
+            "tokenizer": self.vocabulary.digest,
+            "template": template,
+        }
+
+    @classmethod
+    def read(cls, reference: str) -> ModelFiles:
+        """Finds a model and reads all but its weights.
+
+        Args:
+            reference: a folder, a `.gguf` file, `lab:teacher` or `lab:student`.
+
+        Raises:
+            ModelError: nothing there, no configuration, no weights, or no usable tokenizer.
+        """
+        if reference in EMBEDDED:
+            place = files("antiphon") / "lab" / "models" / reference.removeprefix("lab:")
+            path, name = Path(str(place)), reference
+        else:
+            path = Path(reference).expanduser()
+            name = path.resolve().name
+        if path.is_dir():
+            return _read_folder(path, name)
+        if path.suffix == ".gguf" and path.is_file():
+            metadata = read_metadata(path)
+            vocabulary = TokenizerVocabulary(tokenizer_specification(metadata, str(path)), str(path))
+            about = {key: value for key, value in metadata.items() if not key.startswith("tokenizer.")}
+            return cls(name, path, vocabulary, metadata.get("tokenizer.chat_template"), _hash(about))
+        if path.exists():
+            raise ModelError(f"{reference}: not a model folder and not a .gguf file")
+        raise ModelError(
+            f"{reference}: there is no such model; give a Hugging Face folder, a .gguf file, or {' or '.join(EMBEDDED)}"
+        )
+
+
+def _read_folder(folder: Path, name: str) -> ModelFiles:
+    config = _read_json(folder / "config.json")
+    if config is None:
+        raise ModelError(f"{folder}: no model there (it holds no config.json)")
+    if not any(next(folder.glob(pattern), None) for pattern in _WEIGHTS):
+        raise ModelError(f"{folder}: it holds no weights (*.safetensors or *.bin)")
+    settings = _read_json(folder / "tokenizer_config.json") or {}
+    config.pop("transformers_version", None)
+    return ModelFiles(name, folder, read_vocabulary(folder), _chat_template(folder, settings), _hash(config))
+
+
+def read_vocabulary(folder: Path) -> Vocabulary:
+    """The vocabulary of a folder, also of one without weights. One kept as `vocab.json` and `merges.txt` or as
+    `tokenizer.model` is converted by transformers.
+
+    Raises:
+        ModelError: there is none, or one that cannot be used.
+    """
+    if (folder / "tokenizer.json").is_file():
+        return TokenizerVocabulary.from_file(folder / "tokenizer.json")
+    if not any((folder / other).is_file() for other in ("merges.txt", "tokenizer.model")):
+        raise ModelError(f"{folder}: the model has no tokenizer (tokenizer.json)")
+    try:
+        from transformers import AutoTokenizer
+    except ImportError:
+        raise MissingDependency("transformers", "local", "converting a tokenizer") from None
+    try:
+        text = AutoTokenizer.from_pretrained(folder).backend_tokenizer.to_str()
+    except Exception as error:  # whatever the conversion needs and lacks
+        raise ModelError(f"{folder}: its tokenizer cannot be converted to a tokenizer.json ({error})") from None
+    return TokenizerVocabulary.from_json(text, str(folder))
+
+
+def _chat_template(folder: Path, settings: Mapping[str, Any]) -> str | None:
+    """The template, from wherever the versions of transformers have put it."""
+    if (file := folder / "chat_template.jinja").is_file():
+        return file.read_text("utf-8")
+    template = settings.get("chat_template")
+    if template is None:
+        template = (_read_json(folder / "chat_template.json") or {}).get("chat_template")
+    if isinstance(template, list):
+        named = {entry["name"]: entry["template"] for entry in template}
+        template = named.get("default")
+    return template
+
+
+def _read_json(file: Path) -> dict[str, Any] | None:
+    """The object in a file, None if there is no file."""
+    try:
+        value = json.loads(file.read_text("utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{file}: cannot be read ({error})") from None
+    if not isinstance(value, dict):
+        raise ModelError(f"{file}: not a JSON object")
+    return value
+
+
+def _hash(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
