@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from antiphon.dialect.base import Dialect, Message, Part, joined, text_of
-from antiphon.dialect.template import ChatTemplate
+from antiphon.dialect.template import ChatTemplate, first_difference
 from antiphon.errors import DialectError
 
 _SHOWN = 24  # characters or ids on either side of a difference
@@ -15,8 +15,10 @@ def _talk(*turns: tuple[str, str]) -> list[Message]:
     return [Message(role=role, content=content) for role, content in turns]
 
 
+QUESTION: Sequence[Message] = _talk(("user", "2+2?"))
+
 CONVERSATIONS: Mapping[str, Sequence[Message]] = {
-    "a question": _talk(("user", "2+2?")),
+    "a question": QUESTION,
     "white space at the edges": _talk(("user", "\n\n  two breaks, two blanks, a tab \t \n\n")),
     "an empty question": _talk(("user", "")),
     "CJK": _talk(("user", "二加二等于几？\u3000日本語で「答え」を、한국어로 '정답'. １２３ ▁")),
@@ -44,11 +46,12 @@ def differences(dialect: Dialect, template: str, special_tokens: Mapping[str, st
     """Compares the text of prompts with the template's, on `CONVERSATIONS` and `THINKING_BEFORE`; one line for each
     that differs.
 
-    A conversation that the template refuses is passed over. The thinking's opening is part of a prompt where the
-    dialect says that the template writes it.
+    A conversation that the template refuses is passed over, the plain question excepted. The thinking's opening is part
+    of a prompt where the dialect says that the template writes it.
 
     Args:
-        template: the model's own chat template. special_tokens: the tokenizer's, as templates name them.
+        template: the model's own chat template.
+        special_tokens: the tokenizer's, by the names that templates use.
 
     Raises:
         DialectError: the template is not valid.
@@ -58,7 +61,9 @@ def differences(dialect: Dialect, template: str, special_tokens: Mapping[str, st
     for name, messages in {**CONVERSATIONS, "an earlier turn with thinking": THINKING_BEFORE}.items():
         try:
             wanted = reference.render(messages)
-        except DialectError:
+        except DialectError as error:
+            if messages is QUESTION:
+                found.append(str(error))
             continue
         try:
             ours = text_of(_prompt(dialect, messages))
@@ -66,7 +71,7 @@ def differences(dialect: Dialect, template: str, special_tokens: Mapping[str, st
             found.append(f"{name}: {error}")
             continue
         if ours != wanted:
-            found.append(f"{name}: {_first_difference(ours, wanted)}")
+            found.append(f"{name}: {_shown_difference(ours, wanted)}")
     return found
 
 
@@ -105,7 +110,7 @@ async def check(
         if ours != wanted:
             raise DialectError(
                 f"the dialect {dialect.name!r} gives other tokens than the model's chat template in {name}: "
-                f"{_first_difference(ours, wanted)}{advice}"
+                f"{_shown_difference(ours, wanted)}{advice}"
             )
 
 
@@ -114,9 +119,9 @@ def _prompt(dialect: Dialect, messages: Sequence[Message]) -> tuple[Part, ...]:
     return joined(dialect.prompt(messages) if dialect.prompt_opens_thinking else dialect.render(messages))
 
 
-def _first_difference(ours: str | list[int], wanted: str | list[int]) -> str:
+def _shown_difference(ours: str | list[int], wanted: str | list[int]) -> str:
     """Both sides around the first place where they differ."""
-    same = next((n for n, (a, b) in enumerate(zip(ours, wanted, strict=False)) if a != b), min(len(ours), len(wanted)))
+    same = first_difference(ours, wanted)
     start = max(0, same - _SHOWN)
     shown = [repr(side[start : same + _SHOWN]) for side in (ours, wanted)]
     unit = "character" if isinstance(ours, str) else "token"

@@ -1,42 +1,39 @@
 """A model's own chat template (jinja2), rendered as transformers renders it, and the dialect made of one.
 
 A template gives one string in which its own control tokens and those that a content happens to spell look alike. So it
-is rendered twice: with the contents, and with *placeholders* instead of them. The second rendering shows which text is
-the template's; the first shows what the template did to the contents.
+is rendered twice: with the contents, and with *placeholders* instead of them, which shows what text is the template's.
+White space at a content's edges stays where it is, so that a template may trim it.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
 from itertools import chain
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from antiphon.dialect.base import Dialect, Message, Part, joined, require_conversation, split
 from antiphon.dialect.family import Page, dialect_of, markers
 from antiphon.errors import DialectError
 
-if TYPE_CHECKING:
-    import jinja2
-
 _PRIVATE_USE = (range(0xE000, 0xF900), range(0xF0000, 0xFFFFE), range(0x100000, 0x10FFFE))
 _LIKE_A_CONTROL = re.compile(r"<[^<>\s]+>|\[[^\[\]\s]+\]")
-_THINK_CLOSE = "</think>"
+_THINK_MARKERS = ("<think>", "</think>")
 
 
 class Stretch(NamedTuple):
-    """Text of a rendering: the template's own, or what it made of a message's content."""
+    """Text of a rendering. `message` is the index of the message whose content it is, None: the template's own."""
 
     text: str
-    is_content: bool
+    message: int | None
 
 
 class ChatTemplate:
-    """A compiled chat template."""
+    """A chat template of a model."""
 
     def __init__(self, text: str, special_tokens: Mapping[str, str] | None, settings: Mapping[str, Any]):
         """Takes the template's text, the tokenizer's special tokens as templates name them (`bos_token` ...), and the
@@ -45,47 +42,74 @@ class ChatTemplate:
         Raises:
             DialectError: the text is no valid template; names the line.
         """
-        import jinja2
+        self._template = _compiled(text)
+        self._variables = {
+            "tools": None,
+            "documents": None,
+            "strftime_now": _clock(settings.get("date")),
+            **(special_tokens or {}),
+            **settings,
+        }
 
-        try:
-            self._template = _environment(settings.get("date")).from_string(text)
-        except jinja2.TemplateSyntaxError as error:
-            raise DialectError(f"the chat template is not valid: line {error.lineno}: {error.message}") from None
-        self._variables = {"tools": None, "documents": None, **(special_tokens or {}), **settings}
-
-    def render(self, messages: Sequence[Message], *, reply: bool = True) -> str:
-        """The conversation as one string, with `reply` up to where the assistant's next message begins.
+    def render(self, messages: Sequence[Message]) -> str:
+        """The conversation as one string, up to where the assistant's next message begins.
 
         Raises:
             DialectError: the template refuses the conversation, or fails on it.
         """
         copies = [dict(message) for message in messages]
         try:
-            return self._template.render(messages=copies, add_generation_prompt=reply, **self._variables)
+            return str(self._template.render(messages=copies, add_generation_prompt=True, **self._variables))
         except Exception as error:  # a template is a program of the model's makers: whatever it raises is its answer
             raise DialectError(f"the model's chat template refuses the conversation: {error}") from None
 
     def stretches(self, messages: Sequence[Message]) -> list[Stretch]:
-        """The rendering up to the reply, divided; the texts joined are what `render` gives.
+        """The rendering, divided into the template's own text and the contents: joined it is what `render` gives.
+
+        A think marker in an earlier reply is the template's where the template looks for it, content elsewhere.
 
         Raises:
-            DialectError: as `render`, or the template leaves a message out or changes its content in a way unknown.
+            DialectError: as `render`, or the template leaves a message out or changes its content.
         """
         real = self.render(messages)
-        contents = [message["content"] for message in messages]
-        masks = _placeholders(contents, real)
-        # A blank content needs no protection, and templates treat it in their own ways (gpt-oss leaves it out).
-        masked = [
-            message if not message["content"].strip() else Message(role=message["role"], content=mask)
-            for message, mask in zip(messages, masks, strict=True)
-        ]
-        pieces = re.split("|".join(f"({re.escape(mask)})" for mask in masks), self.render(masked))
-        number_of = {mask: number for number, mask in enumerate(masks)}
-        skeleton = [number_of.get(piece, piece) for piece in pieces if piece]
-        for number, message in enumerate(masked):
-            if message is not messages[number] and number not in skeleton:
+        for thinking in (False, True):
+            result = self._divided(messages, real, thinking=thinking)
+            ours = "".join(stretch.text for stretch in result)
+            if ours == real:
+                break
+        else:
+            at = first_difference(ours, real)
+            raise DialectError(
+                "the model's chat template changes what a message says, or itself because of it, so that its own text"
+                f" cannot be told apart, at character {at + 1}: {real[at : at + 40]!r}"
+            )
+        shown = {stretch.message for stretch in result}
+        for number, message in enumerate(messages):
+            if message["content"].strip() and number not in shown:
                 raise DialectError(f"the model's chat template leaves out message {number + 1} ({message['role']})")
-        return _fitted(real, skeleton, messages)
+        return result
+
+    def _divided(self, messages: Sequence[Message], real: str, *, thinking: bool) -> list[Stretch]:
+        """What the template makes of placeholders, the contents put back. `thinking`: the template is shown the think
+        markers of earlier replies."""
+        contents: list[Stretch] = []
+        fence = _unused((real, *(message["content"] for message in messages)))
+        masked = []
+        for number, message in enumerate(messages):
+            shown = ""
+            markers_too = thinking and message["role"] == "assistant"
+            for text in _pieces(message["content"]) if markers_too else (message["content"],):
+                core = text.strip()
+                # Blank text needs no protection, and templates treat it in ways of their own (gpt-oss leaves it out).
+                if not core or (markers_too and core in _THINK_MARKERS):
+                    shown += text
+                else:
+                    before, after = text.split(core, 1)
+                    shown += f"{before}{fence}{len(contents)}{fence}{after}"
+                    contents.append(Stretch(core, number))
+            masked.append(Message(role=message["role"], content=shown))
+        texts = re.split(f"{fence}(\\d+){fence}", self.render(masked))
+        return [contents[int(text)] if number % 2 else Stretch(text, None) for number, text in enumerate(texts) if text]
 
 
 def template_dialect(
@@ -118,12 +142,12 @@ def template_dialect(
 
     def whole(messages: Sequence[Message]) -> tuple[Part, ...]:
         require_conversation(messages)
-        parts = [(Part(text),) if is_content else tokens(text) for text, is_content in template.stretches(messages)]
+        parts = [tokens(text) if message is None else (Part(text),) for text, message in template.stretches(messages)]
         return joined(chain.from_iterable(parts))
 
     question = Message(role="user", content="?")
     reply = template.stretches([question])[-1]
-    opening = _thinking_opened("" if reply.is_content else reply.text, page)
+    opening = _thinking_opened(reply.text if reply.message is None else "", page)
 
     def render(messages: Sequence[Message]) -> tuple[Part, ...]:
         return _without(opening, whole(messages))
@@ -141,7 +165,9 @@ def template_dialect(
     return dialect
 
 
-def _environment(day: object) -> jinja2.Environment:
+@lru_cache(maxsize=16)
+def _compiled(text: str) -> Any:
+    """The jinja2 template, in the environment that transformers gives to chat templates."""
     import jinja2
     import jinja2.ext
     from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -159,76 +185,55 @@ def _environment(day: object) -> jinja2.Environment:
     def raise_exception(message: str) -> None:
         raise jinja2.TemplateError(message)
 
-    def strftime_now(form: str) -> str:
-        if day is None:
-            raise jinja2.TemplateError("it asks for the date, and the dialect has no setting `date`")
-        return datetime.fromisoformat(str(day)).strftime(form)
-
-    def tojson(
-        value: Any,
-        ensure_ascii: bool = False,
-        indent: int | None = None,
-        separators: tuple[str, str] | None = None,
-        sort_keys: bool = False,
-    ) -> str:
-        return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
-
     environment = ImmutableSandboxedEnvironment(
         trim_blocks=True, lstrip_blocks=True, extensions=[Generation, jinja2.ext.loopcontrols]
     )
-    environment.filters["tojson"] = tojson
-    environment.globals |= {"raise_exception": raise_exception, "strftime_now": strftime_now}
-    return environment
+    environment.filters["tojson"] = _to_json
+    environment.globals["raise_exception"] = raise_exception
+    try:
+        return environment.from_string(text)
+    except jinja2.TemplateSyntaxError as error:
+        raise DialectError(f"the chat template is not valid: line {error.lineno}: {error.message}") from None
 
 
-def _placeholders(contents: Sequence[str], rendering: str) -> list[str]:
-    """A text for each content that stands nowhere in the rendering or in any content."""
-    texts = (*contents, rendering)
-    free = (chr(code) for code in chain(*_PRIVATE_USE))
-    fence = next(character for character in free if not any(character in text for text in texts))
-    return [f"{fence}{number}{fence}" for number in range(len(contents))]
+def _to_json(
+    value: Any,
+    ensure_ascii: bool = False,
+    indent: int | None = None,
+    separators: tuple[str, str] | None = None,
+    sort_keys: bool = False,
+) -> str:
+    """`tojson` as chat templates know it: without jinja2's escapes for HTML."""
+    return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
 
 
-def _fitted(real: str, skeleton: Sequence[str | int], messages: Sequence[Message]) -> list[Stretch]:
-    """The real rendering, divided as the skeleton has it (the template's texts, and the numbers of messages), each
-    content in the form that fits."""
-    reached: dict[int, Any] = {0: None}  # positions in `real`, each with the stretch before and how that was reached
-    number = 0
-    for piece in skeleton:
-        if isinstance(piece, str):
-            forms: list[Stretch] = [Stretch(piece, False)]
-        else:
-            number = piece
-            forms = [Stretch(form, True) for form in _forms(messages[piece]["content"])]
-        farther: dict[int, Any] = {}
-        for position, path in reached.items():
-            for stretch in forms:
-                if real.startswith(stretch.text, position):
-                    farther.setdefault(position + len(stretch.text), (path, stretch))
-        if not farther:
-            break
-        reached = farther
-    path = reached.get(len(real))
-    if path is None:
-        role = messages[number]["role"]
-        raise DialectError(
-            f"the model's chat template changes the content of message {number + 1} ({role}), or itself because of it,"
-            " in a way that cannot be told from the template's own text"
-        )
-    result: list[Stretch] = []
-    while path is not None:
-        path, stretch = path
-        result.append(stretch)
-    return result[::-1]
+def _clock(day: object) -> Callable[[str], str]:
+    """`strftime_now` on a fixed day."""
+
+    def strftime_now(form: str) -> str:
+        if day is None:
+            raise DialectError("it asks for the date, and the dialect has no setting 'date'")
+        return datetime.fromisoformat(str(day)).strftime(form)
+
+    return strftime_now
 
 
-def _forms(content: str) -> Iterator[str]:
-    """What templates make of a content: itself, trimmed, and either without the thinking before it."""
-    yield from dict.fromkeys(
-        form
-        for text in (content, content.rpartition(_THINK_CLOSE)[2])
-        for form in (text, text.strip(), text.lstrip("\n"), text.strip("\n"), text.lstrip(), text.rstrip())
-    )
+def _pieces(reply: str) -> list[str]:
+    """A reply with its thinking, the think markers apart."""
+    thinking, close, answer = reply.rpartition(_THINK_MARKERS[1])
+    return [*re.split(f"({'|'.join(_THINK_MARKERS)})", thinking), close, answer]
+
+
+def first_difference(one: Sequence[object], other: Sequence[object]) -> int:
+    """How many items at the beginning are the same in both."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((n for n, (a, b) in pairs if a != b), min(len(one), len(other)))
+
+
+def _unused(texts: Sequence[str]) -> str:
+    """A private-use character that stands in none of the texts."""
+    characters = map(chr, chain(*_PRIVATE_USE))
+    return next(character for character in characters if not any(character in text for text in texts))
 
 
 def _thinking_opened(reply: str, page: Page) -> str:
