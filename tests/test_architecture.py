@@ -1,0 +1,143 @@
+"""docs/architecture.md says what may import what, and here the real imports are held against it."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "src" / "antiphon"
+PAGE = ROOT / "docs" / "architecture.md"
+MODULES = sorted(SOURCE.rglob("*.py"))
+LONGEST = 500  # lines
+
+
+class Floor(NamedTuple):
+    """Where a package stands, and which of its own floor it may use."""
+
+    number: int
+    beside: frozenset[str]
+
+
+class Import(NamedTuple):
+    """One import statement's module, and whether it runs when its own module is loaded."""
+
+    module: str
+    line: int
+    at_top: bool
+
+
+def _tables() -> Iterator[list[list[str]]]:
+    """The tables of the page: rows of cells, without the heading."""
+    for table in re.findall(r"(?:^\|.*\n)+", PAGE.read_text("utf-8"), re.MULTILINE):
+        yield [[cell.strip() for cell in row.strip("|").split("|")] for row in table.splitlines()[2:]]
+
+
+@cache
+def floors() -> dict[str, Floor]:
+    return {row[1].strip("`"): Floor(int(row[0]), frozenset(_names(row[3]))) for row in next(_tables())}
+
+
+@cache
+def heavy() -> dict[str, frozenset[str]]:
+    """Libraries, and the modules that may import them at their top."""
+    tables = _tables()
+    next(tables)
+    return {row[0].strip("`"): frozenset(_names(row[1])) for row in next(tables)}
+
+
+def _names(cell: str) -> list[str]:
+    return re.findall(r"`([\w.]+)`", cell)
+
+
+def name_of(path: Path) -> str:
+    return ".".join(path.relative_to(SOURCE.parent).with_suffix("").parts).removesuffix(".__init__")
+
+
+def package_of(module: str) -> str:
+    """The row of the table: the first name below `antiphon`, or `antiphon` itself."""
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else parts[0]
+
+
+def imports(path: Path) -> Iterator[Import]:
+    """All imports of a module, those inside functions too; what is for type checkers alone is left out of the top."""
+
+    def walk(node: ast.AST, at_top: bool) -> Iterator[Import]:
+        for child in ast.iter_child_nodes(node):
+            inside = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+            typing_only = isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test)
+            if isinstance(child, ast.Import):
+                yield from (Import(alias.name, child.lineno, at_top) for alias in child.names)
+            elif isinstance(child, ast.ImportFrom):
+                assert child.level == 0, f"{path}:{child.lineno}: imports are absolute"
+                assert child.module is not None
+                if child.module == "antiphon":
+                    yield from (Import(f"antiphon.{alias.name}", child.lineno, at_top) for alias in child.names)
+                else:
+                    yield Import(child.module, child.lineno, at_top)
+            else:
+                yield from walk(child, at_top and not inside and not typing_only)
+
+    yield from walk(ast.parse(path.read_text("utf-8")), at_top=True)
+
+
+def test_the_table_names_every_package_and_no_other() -> None:
+    assert set(floors()) == {package_of(name_of(path)) for path in MODULES}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_a_module_imports_from_below(path: Path) -> None:
+    own = package_of(name_of(path))
+    number, beside = floors()[own]
+    for imported in imports(path):
+        if imported.module.split(".")[0] != "antiphon":
+            continue
+        other = package_of(imported.module)
+        allowed = other == own or other in beside or floors()[other].number < number
+        assert allowed, f"{path.relative_to(ROOT)}:{imported.line}: {own} (floor {number}) imports {imported.module}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_no_module_is_long(path: Path) -> None:
+    assert len(path.read_text("utf-8").splitlines()) <= LONGEST
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_heavy_libraries_are_imported_where_they_are_needed(path: Path) -> None:
+    for imported in imports(path):
+        owners = heavy().get(imported.module.split(".")[0])
+        if imported.at_top and owners is not None:
+            assert name_of(path) in owners, f"{path.relative_to(ROOT)}:{imported.line}: imports {imported.module}"
+
+
+def test_the_table_of_libraries_names_no_module_in_vain() -> None:
+    tops = {(name_of(path), i.module.split(".")[0]) for path in MODULES for i in imports(path) if i.at_top}
+    for library, owners in heavy().items():
+        assert {(owner, library) for owner in owners} <= tops
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        pytest.param("import antiphon; dir(antiphon)", id="import antiphon"),
+        pytest.param("sys.argv = ['antiphon', '--help']; from antiphon.cli import main; main()", id="antiphon --help"),
+        pytest.param("sys.argv = ['antiphon', '--version']; from antiphon.cli import main; main()", id="--version"),
+    ],
+)
+def test_nothing_heavy_is_loaded_before_it_is_needed(start: str) -> None:
+    report = "atexit.register(lambda: print(json.dumps(list(sys.modules)), file=sys.stderr))"
+    code = f"import atexit, json, sys\n{report}\n{start}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = {name.split(".")[0] for name in json.loads(done.stderr.splitlines()[-1])}
+    assert "antiphon" in loaded
+    assert not loaded & set(heavy())
