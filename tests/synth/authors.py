@@ -14,9 +14,62 @@ from antiphon.engine.vocabulary import Vocabulary
 STYLE_LETTERS = "OWSBh好等哈Éж"
 """A word is style where it begins with one of these."""
 
-STYLE = (" Okay", " Wait", ",", " So", " But", " hm", "m", "好", "等", "哈", " Éa", " жо", "Okay", "So", "\nBut", "好的")
-CAPABILITY = (" two", " x", "=", "1", " 9", "算", "y", "y2", " (", ")", "\u0301", "\u202ea", "\u2028", "\x00", "数算", "😀")
-BETWEEN = (" ", "  ", "\n\n", ".\n\n", ".", "，", '" "', "\t", "\n ", " \n", "好算", "算好", "\u3000", "\u00a0", '"', " <", "</", "\r\n")
+STYLE = (
+    " Okay",
+    " Wait",
+    ",",
+    " So",
+    " But",
+    " hm",
+    "m",
+    "好",
+    "等",
+    "哈",
+    " Éa",
+    " жо",
+    "Okay",
+    "So",
+    "\nBut",
+    "好的",
+)
+CAPABILITY = (
+    " two",
+    " x",
+    "=",
+    "1",
+    " 9",
+    "算",
+    "y",
+    "y2",
+    " (",
+    ")",
+    "\u0301",
+    "\u202ea",
+    "\u2028",
+    "\x00",
+    "数算",
+    "😀",
+)
+BETWEEN = (
+    " ",
+    "  ",
+    "\n\n",
+    ".\n\n",
+    ".",
+    "，",
+    '" "',
+    "\t",
+    "\n ",
+    " \n",
+    "好算",
+    "算好",
+    "\u3000",
+    "\u00a0",
+    '"',
+    " <",
+    "</",
+    "\r\n",
+)
 
 
 def is_style(word: str) -> bool:
@@ -80,5 +133,3 @@ def _is_one(vocabulary: Vocabulary, token: str) -> bool:
     """A script must come out the same when it is asked again after any token, so its tokens are the vocabulary's own;
     a character of several tokens is asked for whole."""
     return len(vocabulary.encode(token)) == 1 or len(token) == 1
-
-

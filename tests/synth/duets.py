@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from antiphon.boundary.base import BoundaryPredictor, Session, Verdict
-from antiphon.boundary.words import WordReader, first_word
+from antiphon.boundary.words import WordReader
 from antiphon.dialect import Dialect, Message, Part
-from antiphon.engine.scripted import ScriptedEngine
+from antiphon.engine.scripted import Control, Script, ScriptedEngine, Situation, Token
 from antiphon.problem import Problem
 from antiphon.settings import Sampling
 from antiphon.synth.duet import Duet, Ending, Saved
@@ -26,7 +26,11 @@ KEY = Key("p", "v", 0)
 def render(messages: Sequence[Message]) -> tuple[Part, ...]:
     parts: list[Part] = []
     for message in messages:
-        parts += [Part("<|im_start|>", True), Part(f"{message['role']}\n{message['content']}"), Part("<|im_end|>", True)]
+        parts += [
+            Part("<|im_start|>", True),
+            Part(f"{message['role']}\n{message['content']}"),
+            Part("<|im_end|>", True),
+        ]
         parts.append(Part("\n"))
     return (*parts, Part("<|im_start|>", True), Part("assistant\n"))
 
@@ -113,11 +117,9 @@ class OracleSession(Session):
         return Verdict(start, end, self._oracle.is_style(word), self._oracle.confidence(word))
 
 
-def word_at(text: str, start: int) -> str:
-    return text[start : first_word(text, start)[0]]
-
-
-def voice(role: Author, engine: ScriptedEngine, predictor: BoundaryPredictor | None, dialect: Dialect = DIALECT) -> Voice:
+def voice(
+    role: Author, engine: ScriptedEngine, predictor: BoundaryPredictor | None, dialect: Dialect = DIALECT
+) -> Voice:
     return Voice(role, engine, dialect, Sampling(), engine.context, engine.ids, predictor)
 
 
@@ -153,12 +155,25 @@ def spans(recorder: MemoryRecorder) -> list[tuple[str, str, str]]:
     return [(s.author.value, s.kind.value, s.text) for s in recorder.spans if s.author is not Author.NONE]
 
 
-def by_text(replies: dict[str, Iterable[object]]) -> Callable[..., Iterable[object]]:
-    """A script that goes on from the end of the text: the longest key that the text ends with gives the reply."""
+def in_turn(*replies: Iterable[Token]) -> Script:
+    """A script that gives one reply after the other, request by request."""
+    left = iter(replies)
+    return lambda here: next(left)
 
-    def script(here: object) -> Iterable[object]:
-        text = here.text  # type: ignore[attr-defined]
-        key = max((key for key in replies if text.endswith(key)), key=len)
-        return replies[key]
+
+def after(marker: str, tokens: Sequence[Token]) -> Script:
+    """A script that writes these tokens after a marker, from wherever the sequence stands in them."""
+    spelled = [token.text.encode() if isinstance(token, Control) else _bytes(token) for token in tokens]
+
+    def script(here: Situation) -> Iterable[Token]:
+        said = here.text[here.text.rfind(marker) + len(marker) :].encode()
+        count = 0
+        while len(said) > len(b"".join(spelled[:count])):
+            count += 1
+        return tokens[count:]
 
     return script
+
+
+def _bytes(token: str | bytes) -> bytes:
+    return token if isinstance(token, bytes) else token.encode()

@@ -79,7 +79,12 @@ cuttings = st.builds(
 
 
 def engine(
-    world: World, role: Author, cutting: Cutting, dialect: Dialect = DIALECT, vocabulary: Vocabulary | None = None, **how: Any
+    world: World,
+    role: Author,
+    cutting: Cutting,
+    dialect: Dialect = DIALECT,
+    vocabulary: Vocabulary | None = None,
+    **how: Any,
 ) -> Remembering:
     temper = world.student if role is Author.STUDENT else world.teacher
     sizes = random.Random(temper.seed)
@@ -196,9 +201,7 @@ class Dying(MemoryRecorder):
 
 
 @given(world=worlds, cutting=cuttings, life=st.integers(0, 60))
-def test_a_killed_trace_goes_on_from_what_was_saved(
-    world: World, cutting: Cutting, life: int
-) -> None:
+def test_a_killed_trace_goes_on_from_what_was_saved(world: World, cutting: Cutting, life: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(record_module, "_SAVE_EVERY", -1.0)
         dying = Dying(life)
