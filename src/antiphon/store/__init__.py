@@ -1,0 +1,8 @@
+"""The run directory: problems, variants and traces, kept through anything (docs/run-directory.md)."""
+
+from __future__ import annotations
+
+from antiphon.store.reader import Call, Reader, Totals, Variant
+from antiphon.store.writer import Recorder, Saved, Store
+
+__all__ = ["Call", "Reader", "Recorder", "Saved", "Store", "Totals", "Variant"]

@@ -1,0 +1,109 @@
+"""Traces read back from the tables, over any connection."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from antiphon.errors import UsageError
+from antiphon.store import columns
+from antiphon.store.columns import text_in, text_out
+from antiphon.trace import Author, Key, Span, Status, Trace, Usage, Verdict
+
+TRACES = """SELECT traces.number, problems.id, variants.name, sample, status, cause, closed_by, started, finished,
+    traces.change FROM traces
+    JOIN problems ON problems.number = traces.problem JOIN variants ON variants.number = traces.variant"""
+"""Rows for `trace_out`, to be narrowed down."""
+
+_KEYS = """SELECT problems.id, variants.name, sample FROM traces
+    JOIN problems ON problems.number = traces.problem JOIN variants ON variants.number = traces.variant"""
+
+
+def number_of(connection: sqlite3.Connection, key: Key) -> int:
+    """A trace's number in the tables.
+
+    Raises:
+        UsageError: there is no such trace.
+    """
+    row = connection.execute(
+        """SELECT traces.number FROM traces
+        JOIN problems ON problems.number = traces.problem JOIN variants ON variants.number = traces.variant
+        WHERE problems.id = ? AND variants.name = ? AND sample = ?""",
+        (text_in(key.problem), text_in(key.variant), key.sample),
+    ).fetchone()
+    if row is None:
+        raise UsageError(f"there is no trace {key} in this run directory")
+    return int(row[0])
+
+
+def variant_number(connection: sqlite3.Connection, name: str) -> int:
+    """A variant's number in the tables.
+
+    Raises:
+        UsageError: there is no such variant; says which there are.
+    """
+    row = connection.execute("SELECT number FROM variants WHERE name = ?", (text_in(name),)).fetchone()
+    if row is None:
+        names = [text_out(known) for (known,) in connection.execute("SELECT name FROM variants ORDER BY number")]
+        raise UsageError(f"there is no variant {name!r} in this run directory; there are: {', '.join(names) or 'none'}")
+    return int(row[0])
+
+
+def keys(connection: sqlite3.Connection, where: str = "", values: Sequence[Any] = ()) -> Iterator[Key]:
+    """Keys in the order in which the traces were planned."""
+    for problem, variant, sample in connection.execute(f"{_KEYS} {where} ORDER BY traces.number", values):
+        yield Key(text_out(problem), text_out(variant), sample)
+
+
+def trace_out(connection: sqlite3.Connection, row: Sequence[Any]) -> Trace:
+    """A whole trace from a row of `TRACES`."""
+    number, problem, variant, sample, status, cause, closed_by, started, finished, change = row
+    return Trace(
+        Key(text_out(problem), text_out(variant), sample),
+        spans_of(connection, number),
+        None if status is None else Status(status),
+        text_out(cause),
+        None if closed_by is None else Author(closed_by),
+        usage_of(connection, number),
+        tuple(
+            Verdict(*map(text_out, verdict))
+            for verdict in connection.execute(
+                "SELECT verifier, version, label, detail FROM verdicts WHERE trace = ? ORDER BY number", (number,)
+            )
+        ),
+        tuple(
+            keys(connection, "JOIN made_from ON made_from.source = traces.number WHERE made_from.trace = ?", (number,))
+        ),
+        started,
+        finished,
+        change,
+    )
+
+
+def spans_of(connection: sqlite3.Connection, trace: int) -> tuple[Span, ...]:
+    """A trace's spans; one that has grown since it was last closed, or was never, has no end."""
+    spans = {
+        position: columns.span_out(span)
+        for position, *span in connection.execute(
+            f"SELECT position, {columns.SPAN} FROM spans WHERE trace = ? ORDER BY position", (trace,)
+        )
+    }
+    for position, *row in connection.execute(
+        f"SELECT position, {columns.SPAN} FROM growing WHERE trace = ? ORDER BY number", (trace,)
+    ):
+        part = replace(columns.span_out(row), end=None)
+        before = spans.get(position)
+        if before is not None:
+            part = replace(
+                part, text=before.text + part.text, ids=before.ids + part.ids, words=before.words + part.words
+            )
+        spans[position] = part
+    return tuple(spans.values())
+
+
+def usage_of(connection: sqlite3.Connection, trace: int) -> dict[Author, Usage]:
+    """What each role cost in a trace; a role that cost nothing is left out."""
+    rows = connection.execute(f"SELECT {columns.USAGE} FROM usage WHERE trace = ?", (trace,))
+    return {Author(role): usage for role, *amounts in rows if (usage := Usage(*amounts)) != Usage()}

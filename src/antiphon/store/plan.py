@@ -1,0 +1,152 @@
+"""What a run sets down before a token is spent: problems, variants, the traces to write."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from antiphon.errors import ProblemError, StoreUnfit, UsageError, VariantChanged
+from antiphon.problem import Problem
+from antiphon.store import columns, load
+from antiphon.store.batch import Changes
+from antiphon.store.columns import json_in, json_out, text_in
+from antiphon.trace import Key, Status
+
+
+def add_problems(
+    problems: Iterable[Problem], directory: Path, connection: sqlite3.Connection, changes: Changes
+) -> None:
+    """See `Store.add_problems`."""
+    for problem in problems:
+        try:
+            row = columns.problem_in(problem)
+        except (TypeError, ValueError) as error:
+            where = problem.place or f"problem {problem.id!r}"
+            raise ProblemError(f"{where}: its metadata hold what JSON cannot: {error}") from None
+        id, messages, *rest = row
+        stored = connection.execute(f"SELECT number, {columns.PROBLEM} FROM problems WHERE id = ?", (id,)).fetchone()
+        if stored is None:
+            connection.execute(
+                f"INSERT INTO problems ({columns.PROBLEM}, change) VALUES (?, ?, ?, ?, ?, ?)", (*row, changes.next())
+            )
+            continue
+        number, *known = stored
+        if known[1] != messages:
+            here, there = problem.place, columns.problem_out(known).place
+            raise StoreUnfit(
+                f"{here or 'a problem'}: id {problem.id!r} is in {directory} already, with other messages"
+                f"{f' (from {there})' if there else ''}; give it another id, or take another run directory"
+            )
+        if known[2:] != rest:
+            connection.execute(
+                "UPDATE problems SET metadata = ?, source = ?, line = ?, change = ? WHERE number = ?",
+                (*rest, changes.next(), number),
+            )
+
+
+def add_variant(
+    name: str, shaping: Mapping[str, Any], about: Mapping[str, Any], connection: sqlite3.Connection, changes: Changes
+) -> None:
+    """See `Store.add_variant`."""
+    now, fingerprint = time.time(), columns.fingerprint(shaping)
+    stored = connection.execute(
+        "SELECT number, fingerprint, shaping FROM variants WHERE name = ?", (text_in(name),)
+    ).fetchone()
+    if stored is None:
+        number = connection.execute(
+            "INSERT INTO variants (name, fingerprint, shaping, created, change) VALUES (?, ?, ?, ?, ?)",
+            (text_in(name), fingerprint, json_in(shaping), now, changes.next()),
+        ).lastrowid
+    else:
+        number, known, before = stored
+        if known != fingerprint:
+            differences = "\n".join(_differences(json_out(before), json.loads(columns.canonical(shaping))))
+            raise VariantChanged(
+                f"variant {name!r} was begun with another configuration:\n{differences}\n"
+                "take that one again, or give this one a name of its own (--variant NAME)"
+            )
+    latest = connection.execute(
+        "SELECT about FROM about WHERE variant = ? ORDER BY number DESC LIMIT 1", (number,)
+    ).fetchone()
+    if latest is None or latest[0] != json_in(about):
+        connection.execute(
+            "INSERT INTO about (variant, about, created, change) VALUES (?, ?, ?, ?)",
+            (number, json_in(about), now, changes.next()),
+        )
+
+
+def plan(keys: Iterable[Key], connection: sqlite3.Connection, changes: Changes) -> None:
+    """See `Store.plan`."""
+    variants: dict[str, int] = {}
+    for key in keys:
+        if key.variant not in variants:
+            variants[key.variant] = load.variant_number(connection, key.variant)
+        problem = connection.execute("SELECT number FROM problems WHERE id = ?", (text_in(key.problem),)).fetchone()
+        if problem is None:
+            raise UsageError(f"there is no problem {key.problem!r} in this run directory")
+        place = (problem[0], variants[key.variant], key.sample)
+        if not connection.execute(
+            "SELECT 1 FROM traces WHERE problem = ? AND variant = ? AND sample = ?", place
+        ).fetchone():
+            connection.execute(
+                "INSERT INTO traces (problem, variant, sample, change) VALUES (?, ?, ?, ?)", (*place, changes.next())
+            )
+
+
+def pending(variant: str, retry: Collection[Status], connection: sqlite3.Connection, changes: Changes) -> list[Key]:
+    """See `Store.pending`."""
+    number = load.variant_number(connection, variant)
+    for status in retry:
+        traces = connection.execute(
+            "SELECT number FROM traces WHERE variant = ? AND status = ?", (number, status.value)
+        ).fetchall()
+        for table in ("spans", "growing", "turns", "verdicts", "made_from"):
+            connection.executemany(f"DELETE FROM {table} WHERE trace = ?", traces)
+        connection.executemany(
+            """UPDATE usage SET kept = 0, turns = 0, words = 0, refused = 0, spans = 0, forced = 0 WHERE trace = ?""",
+            traces,
+        )
+        connection.executemany(
+            """UPDATE traces SET status = NULL, cause = '', closed_by = NULL, finished = NULL, change = ?
+            WHERE number = ?""",
+            [(changes.next(), trace) for (trace,) in traces],
+        )
+    return list(load.keys(connection, "WHERE traces.variant = ? AND status IS NULL", (number,)))
+
+
+def left_behind(connection: sqlite3.Connection, writer: str) -> str | None:
+    """What a writer that died has left unfinished; None if nothing."""
+    (open_traces,) = connection.execute(
+        "SELECT count(*) FROM traces WHERE status IS NULL AND started IS NOT NULL"
+    ).fetchone()
+    if not open_traces:
+        return None
+    (inside,) = connection.execute("SELECT count(DISTINCT trace) FROM growing").fetchone()
+    return (
+        f"{writer} ended without closing this run: {open_traces} traces were being written, {inside} of them in the"
+        " middle of a span; they go on from where they were last saved"
+    )
+
+
+def _differences(before: Any, after: Any, at: str = "") -> list[str]:
+    """Every value that is not the same, as `dotted.name: old -> new`."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        names = [*before, *(name for name in after if name not in before)]
+        lines = []
+        for name in names:
+            there = f"{at}.{name}" if at else name
+            lines += _differences(before.get(name, _ABSENT), after.get(name, _ABSENT), there)
+        return lines
+    old, new = _shown(before), _shown(after)
+    return [] if old == new else [f"  {at}: {old} -> {new}"]
+
+
+_ABSENT = object()
+
+
+def _shown(value: Any) -> str:
+    return "(none)" if value is _ABSENT else columns.canonical(value)

@@ -1,0 +1,291 @@
+"""Reading a run directory, also while it is being written."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import threading
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from antiphon.errors import UsageError
+from antiphon.problem import Problem
+from antiphon.store import columns, load
+from antiphon.store.columns import json_out, text_in, text_out
+from antiphon.store.place import explain, open_for_reading
+from antiphon.trace import Author, Key, Status, Trace, Turn, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """A method with all that shapes its text.
+
+    `shaping` is that, `fingerprint` the SHA-256 of its canonical JSON, `about` what else was known when it was last
+    worked on (`earlier`: at the times before, where it was different), `created` seconds since the epoch.
+    """
+
+    name: str
+    fingerprint: str
+    shaping: Mapping[str, Any]
+    about: Mapping[str, Any]
+    created: float
+    earlier: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """An auxiliary call for a trace: who was asked, what for, its cost and its answer."""
+
+    role: Author
+    purpose: str
+    usage: Usage
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What one author wrote and cost over many traces: sums over their turns and closed spans.
+
+    `cached` counts prompt tokens from cache where told (None: nowhere). `refused` are hand-overs with nothing kept: a
+    boundary before the first word. `forced` are words that liveness forced. Lengths are in the author's own tokens.
+    """
+
+    requests: int
+    received: int
+    kept: int
+    cached: int | None
+    seconds: float
+    turns: int
+    words: int
+    refused: int
+    spans: int
+    forced: int
+
+    @property
+    def thrown_away(self) -> int:
+        """Tokens received and not kept."""
+        return self.received - self.kept
+
+
+class Reader:
+    """Reads a run directory. Any number may, at any time, in any process. A context manager.
+
+    Each answer is of one moment. What the writer has handed over is seen once it is committed, within a tenth of a
+    second.
+    """
+
+    def __init__(self, directory: Path):
+        """Opens it.
+
+        Raises:
+            StoreUnfit: not a run directory, of a newer version, or not readable here.
+        """
+        self.directory = directory
+        self._connection = open_for_reading(directory)
+        self._lock = threading.RLock()
+
+    def problems(self) -> Iterator[Problem]:
+        """All problems, in the order in which they were added."""
+        with self._own_snapshot() as connection:
+            for row in connection.execute(f"SELECT {columns.PROBLEM} FROM problems ORDER BY number"):
+                yield columns.problem_out(row)
+
+    def problem(self, id: str) -> Problem:
+        """One problem.
+
+        Raises:
+            UsageError: there is none of this id.
+        """
+        with self._snapshot() as connection:
+            row = connection.execute(f"SELECT {columns.PROBLEM} FROM problems WHERE id = ?", (text_in(id),)).fetchone()
+        if row is None:
+            raise UsageError(f"there is no problem {id!r} in {self.directory}")
+        return columns.problem_out(row)
+
+    def variants(self) -> list[Variant]:
+        """All variants, the oldest first."""
+        with self._snapshot() as connection:
+            rows = connection.execute(
+                "SELECT number, name, fingerprint, shaping, created FROM variants ORDER BY number"
+            ).fetchall()
+            abouts: dict[int, list[Mapping[str, Any]]] = {}
+            for variant, about in connection.execute("SELECT variant, about FROM about ORDER BY number"):
+                abouts.setdefault(variant, []).append(json_out(about))
+        return [
+            Variant(
+                text_out(name), fingerprint, json_out(shaping), abouts[number][-1], created, tuple(abouts[number][:-1])
+            )
+            for number, name, fingerprint, shaping, created in rows
+        ]
+
+    def traces(
+        self,
+        *,
+        variant: str | None = None,
+        status: Collection[Status | None] | None = None,
+        since: int = 0,
+        problem: str | None = None,
+    ) -> Iterator[Trace]:
+        """Traces in the order in which they last changed, all as they were at the first step of the iteration.
+
+        One trace is in memory at a time. While the iteration lasts, the writer's log is kept and grows.
+
+        Args:
+            status: only with one of these; None among them stands for pending ones.
+            since: only those that changed after this change number.
+
+        Raises:
+            UsageError: there is no such variant.
+        """
+        with self._own_snapshot() as connection:
+            conditions = ["traces.change > ?"]
+            values: list[Any] = [since]
+            if variant is not None:
+                conditions.append("traces.variant = ?")
+                values.append(load.variant_number(connection, variant))
+            if problem is not None:
+                conditions.append("problems.id = ?")
+                values.append(text_in(problem))
+            if status is not None:
+                conditions.append(f"coalesce(status, '') IN ({', '.join('?' * len(status))})")
+                values.extend(one or "" for one in status)
+            query = f"{load.TRACES} WHERE {' AND '.join(conditions)} ORDER BY traces.change"
+            for row in connection.execute(query, values):
+                yield load.trace_out(connection, row)
+
+    def trace(self, key: Key) -> Trace:
+        """One trace, finished or not.
+
+        Raises:
+            UsageError: there is no such trace.
+        """
+        with self._snapshot() as connection:
+            number = load.number_of(connection, key)
+            row = connection.execute(f"{load.TRACES} WHERE traces.number = ?", (number,)).fetchone()
+            return load.trace_out(connection, row)
+
+    def find(self, text: str) -> list[Key]:
+        """The traces meant by `problem`, `problem/variant` or `problem/variant/sample`; if there are none, those
+        whose key begins with the text."""
+        exact, beginning = [], []
+        with self._snapshot() as connection:
+            for key in load.keys(connection):
+                if text in (key.problem, f"{key.problem}/{key.variant}", str(key)):
+                    exact.append(key)
+                elif str(key).startswith(text):
+                    beginning.append(key)
+        return exact or beginning
+
+    def turns(self, key: Key) -> list[Turn]:
+        """A trace's turns, in order.
+
+        Raises:
+            UsageError: there is no such trace.
+        """
+        with self._snapshot() as connection:
+            rows = connection.execute(
+                f"SELECT {columns.TURN} FROM turns WHERE trace = ? ORDER BY position",
+                (load.number_of(connection, key),),
+            )
+            return [columns.turn_out(row) for row in rows]
+
+    def calls(self, key: Key) -> list[Call]:
+        """A trace's auxiliary calls, in order.
+
+        Raises:
+            UsageError: there is no such trace.
+        """
+        with self._snapshot() as connection:
+            rows = connection.execute(
+                f"SELECT purpose, text, {columns.USAGE} FROM calls WHERE trace = ? ORDER BY number",
+                (load.number_of(connection, key),),
+            )
+            return [
+                Call(Author(role), text_out(purpose), Usage(*amounts), text_out(text))
+                for purpose, text, role, *amounts in rows
+            ]
+
+    def counts(self, variant: str | None = None) -> dict[Status | None, int]:
+        """How many traces have each status, None for pending; only those of which there are some.
+
+        Raises:
+            UsageError: there is no such variant.
+        """
+        rows = self._grouped("SELECT status, count(*) FROM traces {where} GROUP BY status", variant)
+        return {None if status is None else Status(status): count for status, count in rows}
+
+    def causes(self, variant: str | None = None) -> dict[str, int]:
+        """How many finished traces have each cause, the most frequent first.
+
+        Raises:
+            UsageError: there is no such variant.
+        """
+        rows = self._grouped(
+            """SELECT cause, count(*) FROM traces {where} GROUP BY cause HAVING cause != ''
+            ORDER BY count(*) DESC, cause""",
+            variant,
+        )
+        return {text_out(cause): count for cause, count in rows}
+
+    def totals(self, variant: str | None = None) -> dict[Author, Totals]:
+        """Sums by author, over finished and pending traces.
+
+        Raises:
+            UsageError: there is no such variant.
+        """
+        rows = self._grouped(
+            """SELECT role, sum(requests), sum(received), sum(kept), sum(cached), sum(seconds), sum(turns), sum(words),
+            sum(refused), sum(spans), sum(forced) FROM usage {join} {where} GROUP BY role""",
+            variant,
+        )
+        return {Author(role): Totals(*sums) for role, *sums in rows}
+
+    def change(self) -> int:
+        """The newest change number; what changes later has a higher one."""
+        with self._snapshot() as connection:
+            (change,) = connection.execute("SELECT value FROM meta WHERE name = 'change'").fetchone()
+            return int(change)
+
+    def close(self) -> None:
+        """Lets go of the database. Safe to call twice."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _grouped(self, query: str, variant: str | None) -> Sequence[Any]:
+        with self._snapshot() as connection:
+            if variant is None:
+                return connection.execute(query.format(where="", join="")).fetchall()
+            join = "JOIN traces ON traces.number = usage.trace"
+            number = load.variant_number(connection, variant)
+            return connection.execute(query.format(where="WHERE variant = ?", join=join), (number,)).fetchall()
+
+    @contextlib.contextmanager
+    def _snapshot(self) -> Iterator[sqlite3.Connection]:
+        """All that is read inside is of one moment."""
+        with self._lock, _moment(self._connection, self.directory):
+            yield self._connection
+
+    @contextlib.contextmanager
+    def _own_snapshot(self) -> Iterator[sqlite3.Connection]:
+        """A snapshot over a connection of its own, for iterations that others may interleave with."""
+        with contextlib.closing(open_for_reading(self.directory)) as connection, _moment(connection, self.directory):
+            yield connection
+
+
+@contextlib.contextmanager
+def _moment(connection: sqlite3.Connection, directory: Path) -> Iterator[None]:
+    try:
+        connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            connection.execute("ROLLBACK")
+    except sqlite3.OperationalError as error:
+        raise explain(error, directory) from error

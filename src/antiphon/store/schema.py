@@ -1,0 +1,121 @@
+"""The tables of a run directory, and how those of an older version become today's."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+from antiphon.errors import StoreUnfit
+
+APPLICATION_ID = 0x616E7470
+"""In the database's header: this is a run of ours ("antp")."""
+
+_FIRST = (
+    "CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID",
+    "INSERT INTO meta VALUES ('change', 0)",
+    """CREATE TABLE problems (
+        number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE,
+        messages TEXT NOT NULL, metadata TEXT NOT NULL, source TEXT NOT NULL, line INTEGER, change INTEGER NOT NULL)""",
+    """CREATE TABLE variants (
+        number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE,
+        fingerprint TEXT NOT NULL, shaping TEXT NOT NULL, created REAL NOT NULL, change INTEGER NOT NULL)""",
+    """CREATE TABLE about (
+        number INTEGER PRIMARY KEY, variant INTEGER NOT NULL REFERENCES variants,
+        about TEXT NOT NULL, created REAL NOT NULL, change INTEGER NOT NULL)""",
+    """CREATE TABLE traces (
+        number INTEGER PRIMARY KEY,
+        problem INTEGER NOT NULL REFERENCES problems, variant INTEGER NOT NULL REFERENCES variants,
+        sample INTEGER NOT NULL,
+        status TEXT, cause TEXT NOT NULL DEFAULT '', closed_by TEXT, started REAL, finished REAL,
+        change INTEGER NOT NULL,
+        UNIQUE (problem, variant, sample))""",
+    "CREATE INDEX traces_by_change ON traces (change)",
+    # Traces grow side by side: clustered by trace, one is read in a single sweep.
+    """CREATE TABLE spans (
+        trace INTEGER NOT NULL REFERENCES traces, position INTEGER NOT NULL,
+        author TEXT NOT NULL, kind TEXT NOT NULL, text TEXT NOT NULL, ids BLOB NOT NULL, ids_from TEXT NOT NULL,
+        end TEXT, confidence REAL, words BLOB NOT NULL, forced INTEGER NOT NULL, reencoded INTEGER NOT NULL,
+        change INTEGER NOT NULL,
+        PRIMARY KEY (trace, position)) WITHOUT ROWID""",
+    """CREATE TABLE growing (
+        number INTEGER PRIMARY KEY, trace INTEGER NOT NULL REFERENCES traces, position INTEGER NOT NULL,
+        author TEXT NOT NULL, kind TEXT NOT NULL, text TEXT NOT NULL, ids BLOB NOT NULL, ids_from TEXT NOT NULL,
+        end TEXT, confidence REAL, words BLOB NOT NULL, forced INTEGER NOT NULL, reencoded INTEGER NOT NULL)""",
+    "CREATE INDEX growing_by_span ON growing (trace, position)",
+    """CREATE TABLE turns (
+        trace INTEGER NOT NULL REFERENCES traces, position INTEGER NOT NULL,
+        role TEXT NOT NULL, server TEXT NOT NULL, asked INTEGER NOT NULL, received INTEGER NOT NULL,
+        kept INTEGER NOT NULL, words INTEGER NOT NULL, cut INTEGER NOT NULL, seconds REAL NOT NULL,
+        requests INTEGER NOT NULL, cached INTEGER, span INTEGER, rejected TEXT, change INTEGER NOT NULL,
+        PRIMARY KEY (trace, position)) WITHOUT ROWID""",
+    # One row per trace and role, so that what a run of millions of turns has cost is known at once.
+    """CREATE TABLE usage (
+        trace INTEGER NOT NULL REFERENCES traces, role TEXT NOT NULL,
+        requests INTEGER NOT NULL DEFAULT 0, received INTEGER NOT NULL DEFAULT 0, kept INTEGER NOT NULL DEFAULT 0,
+        cached INTEGER, seconds REAL NOT NULL DEFAULT 0, turns INTEGER NOT NULL DEFAULT 0,
+        words INTEGER NOT NULL DEFAULT 0, refused INTEGER NOT NULL DEFAULT 0, spans INTEGER NOT NULL DEFAULT 0,
+        forced INTEGER NOT NULL DEFAULT 0, change INTEGER NOT NULL,
+        PRIMARY KEY (trace, role)) WITHOUT ROWID""",
+    """CREATE TABLE verdicts (
+        number INTEGER PRIMARY KEY, trace INTEGER NOT NULL REFERENCES traces,
+        verifier TEXT NOT NULL, version TEXT NOT NULL, label TEXT NOT NULL, detail TEXT NOT NULL,
+        created REAL NOT NULL, change INTEGER NOT NULL,
+        UNIQUE (trace, verifier, version))""",
+    """CREATE TABLE made_from (
+        trace INTEGER NOT NULL REFERENCES traces, position INTEGER NOT NULL, source INTEGER NOT NULL REFERENCES traces,
+        change INTEGER NOT NULL,
+        PRIMARY KEY (trace, position)) WITHOUT ROWID""",
+    """CREATE TABLE calls (
+        number INTEGER PRIMARY KEY, trace INTEGER NOT NULL REFERENCES traces, role TEXT NOT NULL,
+        requests INTEGER NOT NULL, received INTEGER NOT NULL, kept INTEGER NOT NULL, cached INTEGER,
+        seconds REAL NOT NULL, purpose TEXT NOT NULL, text TEXT NOT NULL,
+        created REAL NOT NULL, change INTEGER NOT NULL)""",
+    "CREATE INDEX calls_by_trace ON calls (trace)",
+)
+
+
+def _1_tables(connection: sqlite3.Connection) -> None:
+    for statement in _FIRST:
+        connection.execute(statement)
+
+
+Migration = Callable[[sqlite3.Connection], None]
+
+MIGRATIONS: list[Migration] = [_1_tables]
+"""The step to version n is the n-th; a step that was ever released is never changed."""
+
+
+def version_of(connection: sqlite3.Connection, path: Path) -> int:
+    """The version of the tables, 0 for an empty database.
+
+    Raises:
+        StoreUnfit: a database of something else, or of a newer version.
+    """
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if application != APPLICATION_ID and (application or version or tables):
+        raise StoreUnfit(f"{path} is a database of another program; choose another run directory")
+    if version > len(MIGRATIONS):
+        raise StoreUnfit(
+            f"{path} was written by a newer version (its tables are of version {version}, this version knows"
+            f" {len(MIGRATIONS)}); upgrade to open it"
+        )
+    return int(version)
+
+
+def migrate(connection: sqlite3.Connection, version: int) -> None:
+    """Brings tables of `version` up to date, wholly or not at all."""
+    if version == len(MIGRATIONS):
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for step in MIGRATIONS[version:]:
+            step(connection)
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
