@@ -44,9 +44,9 @@ class Fake:
     def problem(self, id: str) -> Problem:
         return self._problems[id]
 
-    def traces(self, *, variant: str | None = None, status: Status | None = None, since: int = 0) -> Iterator[Trace]:
+    def traces(self, *, variant: str | None = None, since: int = 0) -> Iterator[Trace]:
         for trace in self._traces:
-            if trace.change > since and variant in (None, trace.key.variant) and status in (None, trace.status):
+            if trace.change > since and variant in (None, trace.key.variant):
                 yield trace
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 import zstandard
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from antiphon.errors import AntiphonError, StoreBusy, UsageError
@@ -140,7 +140,6 @@ def test_one_record_a_line_for_every_reader(tmp_path: Path) -> None:
 
 
 @given(st.lists(st.lists(st.text(st.one_of(st.characters(), st.sampled_from(AWKWARD))), max_size=4), max_size=4))
-@settings(deadline=None)
 @pytest.mark.parametrize("format", FORMATS)
 def test_any_response_is_written_as_stored(format: str, texts: list[list[str]]) -> None:
     traces = [trace(*parts, sample=number) for number, parts in enumerate(texts)]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from antiphon.problem import Problem, load
@@ -67,7 +67,6 @@ def spelled(value: Any, ascii_only: bool) -> bytes:
 
 
 @given(st.lists(problems(), min_size=1, max_size=4, unique_by=lambda p: p.id), st.booleans(), st.booleans())
-@settings(deadline=None)
 def test_any_record_round_trips_through_a_file(given: list[Problem], ascii_only: bool, packed: bool) -> None:
     rows = [spelled(record(problem), ascii_only) for problem in given]
     for name, data in {"p.jsonl": b"\n".join(rows), "p.json": b"[" + b",\r\n".join(rows) + b"]"}.items():
@@ -76,7 +75,6 @@ def test_any_record_round_trips_through_a_file(given: list[Problem], ascii_only:
 
 
 @given(st.lists(st.tuples(said, text), min_size=1, max_size=4, unique_by=lambda pair: pair[0]))
-@settings(deadline=None)
 def test_any_text_that_utf_8_can_spell_round_trips_through_csv(pairs: list[tuple[str, str]]) -> None:
     pairs = [(a, b) for a, b in pairs if not any("\ud800" <= c <= "\udfff" for c in a + b)]
     stream = io.StringIO(newline="")
