@@ -12,7 +12,8 @@ from antiphon.dialect import Dialect, Message, Part
 from antiphon.engine.scripted import Control, Script, ScriptedEngine, Situation, Token
 from antiphon.problem import Problem
 from antiphon.settings import Sampling
-from antiphon.synth.duet import Duet, Ending, Saved
+from antiphon.store import Saved
+from antiphon.synth.duet import Duet, Ending
 from antiphon.synth.methods import method
 from antiphon.synth.record import MemoryRecorder
 from antiphon.synth.score import Score

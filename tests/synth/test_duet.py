@@ -10,7 +10,8 @@ import pytest
 
 from antiphon.engine.scripted import Control, Fault, Script, ScriptedEngine
 from antiphon.errors import EngineUnavailable
-from antiphon.synth.duet import Duet, Saved
+from antiphon.store import Saved
+from antiphon.synth.duet import Duet
 from antiphon.synth.record import MemoryRecorder
 from antiphon.synth.score import Listener
 from antiphon.trace import Author, IdsFrom, Kind, Span, SpanEnd, Status, unpack_words
@@ -478,7 +479,7 @@ def saved(composed: Any, *kept: tuple[Author, Kind, str, SpanEnd | None]) -> Sav
         engine = composed.voices[Author.STUDENT if author is Author.NONE else author].engine
         ids = engine.vocabulary.encode(text)
         made.append(Span(author, kind, text, ids, IdsFrom.SAMPLED, end))
-    return Saved(tuple(made))
+    return Saved(tuple(made), {}, 0)
 
 
 STYLE, CAPABILITY = Kind.STYLE, Kind.CAPABILITY

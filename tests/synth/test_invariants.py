@@ -1,5 +1,5 @@
-"""Random authors, random cuttings, random Unicode, every look-ahead: the record's invariants hold, and what is kept does
-not depend on how it was cut."""
+"""Random authors, random cuttings, random Unicode, every look-ahead: the record's invariants hold, and what is kept
+does not depend on how it was cut."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ from antiphon.dialect import Dialect, Part
 from antiphon.engine.scripted import Fault, Request
 from antiphon.engine.vocabulary import TokenizerVocabulary, Vocabulary
 from antiphon.synth import record as record_module
-from antiphon.synth.duet import Ending, Saved
+from antiphon.store import Saved
+from antiphon.synth.duet import Ending
 from antiphon.synth.record import MemoryRecorder
 from antiphon.synth.score import Score
 from antiphon.synth.voice import Voice
-from antiphon.trace import Author, Span, SpanEnd, Status
+from antiphon.trace import Author, Span, Status
 from tests.synth.authors import Temper, author, is_style, sureness
 from tests.synth.duets import DIALECT, TEXTUAL, Oracle, perform, score
 from tests.synth.invariants import Ear, Remembering, check
@@ -60,6 +61,20 @@ tempers = st.builds(
     end=st.sampled_from([0.0, 0.02, 0.3]),
     close=st.sampled_from([0.0, 0.02, 0.2]),
 )
+
+
+def within_reason(world: World) -> World:
+    """Where a server tells no ids, budgets are estimates, and what runs into one depends on the cutting: such worlds
+    get wide ones, and authors that come to an end."""
+    if world.ids:
+        return world
+    student, teacher = (
+        replace(temper, end=max(temper.end, 0.02), close=max(temper.close, 0.02))
+        for temper in (world.student, world.teacher)
+    )
+    return replace(world, student=student, teacher=teacher, thinking_budget=3000, answer_budget=3000, context=None)
+
+
 worlds = st.builds(
     World,
     student=tempers,
@@ -72,7 +87,7 @@ worlds = st.builds(
     only_student_closes=st.booleans(),
     ids=st.booleans(),
     textual=st.booleans(),
-)
+).map(within_reason)
 cuttings = st.builds(
     Cutting, chunk=st.sampled_from([0, 1, 2, 5, 1000]), run_ahead=st.sampled_from([None, None, 1, 3, 20])
 )
@@ -132,16 +147,6 @@ def outcome(ending: Ending, recorder: MemoryRecorder, composed: Score) -> Outcom
 WHOLE = Cutting(chunk=1, run_ahead=None)
 
 
-def assert_same(cut: Outcome, whole: Outcome) -> None:
-    """The same spans. Where a server tells no ids, budgets are estimates, and what runs into one may differ."""
-    limits = {SpanEnd.BUDGET, SpanEnd.CONTEXT}
-    for one, other in zip(cut[2], whole[2], strict=False):
-        if not one[-1] and {one[3], other[3]} & limits:
-            return
-        assert one == other
-    assert cut == whole
-
-
 def content(span: Span, composed: Score) -> tuple[Any, ...]:
     voice = composed.voices[Author.STUDENT if span.author is Author.NONE else span.author]
     pieces = [voice.engine.vocabulary.bytes_of(token) for token in span.ids]  # type: ignore[attr-defined]
@@ -154,7 +159,7 @@ def test_invariants_hold_and_kept_spans_do_not_depend_on_the_cutting(world: Worl
     ending, recorder = perform(composed)
     check(recorder, composed, is_style, heard=ear.text)
     whole, _ = compose(world, WHOLE)
-    assert_same(outcome(ending, recorder, composed), outcome(*perform(whole), whole))
+    assert outcome(ending, recorder, composed) == outcome(*perform(whole), whole)
 
 
 @given(world=worlds, cutting=cuttings, breaks=st.integers(0, 10**6))
@@ -168,7 +173,7 @@ def test_broken_streams_change_nothing(world: World, cutting: Cutting, breaks: i
     ending, recorder = perform(composed)
     check(recorder, composed, is_style, heard=ear.text)
     whole, _ = compose(world, WHOLE)
-    assert_same(outcome(ending, recorder, composed), outcome(*perform(whole), whole))
+    assert outcome(ending, recorder, composed) == outcome(*perform(whole), whole)
 
 
 class Killed(BaseException):
@@ -295,4 +300,4 @@ def test_invariants_hold_with_real_vocabularies(world: World, cutting: Cutting, 
     check(recorder, composed, is_style, heard=ear.text)
     assert ending.status is not Status.FAILED
     whole, _ = compose_real(world, WHOLE, student, teacher)
-    assert_same(outcome(ending, recorder, composed), outcome(*perform(whole), whole))
+    assert outcome(ending, recorder, composed) == outcome(*perform(whole), whole)

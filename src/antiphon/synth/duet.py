@@ -12,28 +12,21 @@ from __future__ import annotations
 
 import hashlib
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from antiphon.dialect import Part, text_of
 from antiphon.errors import RequestRefused, StreamBroken
 from antiphon.problem import Problem
+from antiphon.store import Saved
 from antiphon.synth.manuscript import Manuscript
 from antiphon.synth.passage import Allowance, Left, Passage, Why, encode_anew
 from antiphon.synth.record import Recorder
 from antiphon.synth.score import Score
 from antiphon.synth.voice import Speaker
-from antiphon.trace import Author, IdsFrom, Key, Kind, Span, SpanEnd, Status, Turn, Usage
+from antiphon.trace import Author, IdsFrom, Key, Kind, Span, SpanEnd, Status, Turn
 
 _OWN_KIND = {Author.STUDENT: Kind.STYLE, Author.TEACHER: Kind.CAPABILITY}
-
-
-class Saved(NamedTuple):
-    """What an earlier session left of a trace: spans (the last may be open), usage by role, number of turns."""
-
-    spans: tuple[Span, ...] = ()
-    usage: Mapping[Author, Usage] = {}
-    turns: int = 0
 
 
 class Ending(NamedTuple):
@@ -51,7 +44,7 @@ class Duet:
     """
 
     def __init__(self, score: Score, problem: Problem, key: Key, recorder: Recorder, saved: Saved | None = None):
-        saved = saved or Saved()
+        saved = saved or Saved((), {}, 0)
         self._score = score
         self._problem = problem
         self._recorder = recorder

@@ -18,7 +18,7 @@ from antiphon.problem import Problem
 from antiphon.settings import Settings
 from antiphon.store import Reader, Store
 from antiphon.synth.cast import Cast, EngineOpener, assemble
-from antiphon.synth.duet import Duet, Saved
+from antiphon.synth.duet import Duet
 from antiphon.synth.outage import Outage
 from antiphon.synth.score import Listener
 from antiphon.trace import Author, Key, Kind, Status, Trace, Turn
@@ -202,7 +202,7 @@ class Run:
     async def _write(self, key: Key, store: Store, cast: Cast, outage: Outage) -> None:
         """One trace to its end, through outages."""
         while True:
-            saved = Saved(*store.saved(key))
+            saved = store.saved(key)
             recorder = store.recorder(key)
             try:
                 ending = await Duet(cast.score, self._problems[key.problem], key, recorder, saved).write()

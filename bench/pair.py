@@ -1,0 +1,124 @@
+"""A scripted pair for measurements: both authors write one agreed text, style and capability in turns.
+
+Each author goes on writing past its own span, as models do, until its stream is closed. The text is a function of the
+position alone, so that a run that was killed and taken up writes the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from antiphon.boundary.base import BoundaryPredictor, Session, Verdict
+from antiphon.boundary.words import WordReader
+from antiphon.engine.scripted import Control, ScriptedEngine, ScriptVocabulary, Situation, Token
+from antiphon.problem import Problem
+from antiphon.settings import Settings, load
+from antiphon.trace import Author
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Tokens of thinking, of one style and one capability span, of the answer; seconds a token takes."""
+
+    thinking: int = 2000
+    style: int = 4
+    capability: int = 24
+    answer: int = 120
+    delay: float = 0.0
+
+    @property
+    def period(self) -> int:
+        return self.style + self.capability
+
+    @property
+    def turns(self) -> int:
+        """Turns of thinking in a trace."""
+        return 2 * self.thinking // self.period
+
+    def token(self, position: int) -> str:
+        """The token at a position of the thinking: style words begin with a capital."""
+        place = position % self.period
+        return f" S{place}" if place < self.style else f" c{position % 97}"
+
+
+def engines(
+    shape: Shape, chunk: int, count: Callable[[], None] = lambda: None
+) -> Callable[..., ScriptedEngine]:
+    """An opener of engines for `Run`. `count` is called for every token that is written."""
+    vocabulary = ScriptVocabulary()
+
+    def script(here: Situation) -> Iterator[Token]:
+        position = here.written
+        while position < shape.thinking:
+            count()
+            yield shape.token(position)
+            position += 1
+        if position == shape.thinking:
+            yield Control("</think>")
+        # The marker and the line breaks around it are three tokens.
+        while position < shape.thinking + 3 + shape.answer:
+            count()
+            yield f" a{position % 89}"
+            position += 1
+        yield Control("<|im_end|>")
+
+    def open_engine(reference: str, **_: object) -> ScriptedEngine:
+        engine = ScriptedEngine(reference, script, vocabulary=vocabulary, chunk=chunk, delay=shape.delay)
+        engine.controls = tuple(vocabulary.controls)
+        return engine
+
+    return open_engine
+
+
+class Capitals(BoundaryPredictor):
+    """Words that begin with a capital are style."""
+
+    id = "capitals"
+    lookahead = 0
+
+    def session(self, role: Author) -> Session:
+        return _CapitalsSession()
+
+
+class _CapitalsSession(Session):
+    def __init__(self) -> None:
+        self._reader = WordReader()
+
+    @property
+    def position(self) -> int:
+        return self._reader.position
+
+    def context(self, text: str) -> None:
+        self._reader.skip(len(text))
+
+    def feed(self, text: str) -> list[Verdict]:
+        return [self._verdict(*word) for word in self._reader.push(text)]
+
+    def finish(self) -> list[Verdict]:
+        return [self._verdict(*word) for word in self._reader.finish()]
+
+    def rollback(self, offset: int) -> None:
+        self._reader.rollback(offset)
+
+    def _verdict(self, start: int, end: int) -> Verdict:
+        return Verdict(start, end, self._reader.text(start, end)[0].isupper(), 1.0)
+
+
+def problems(count: int) -> list[Problem]:
+    """As many different problems."""
+    return [Problem(f"p{n}", ({"role": "user", "content": f"Question {n}"},)) for n in range(count)]
+
+
+def settings(**flags: object) -> Settings:
+    """Settings for a run of the pair."""
+    pair = {
+        "teacher.model": "teacher",
+        "student.model": "student",
+        "teacher.dialect": "qwen3",
+        "student.dialect": "qwen3",
+        "boundary.teacher": "bench.pair:Capitals",
+        "boundary.student": "bench.pair:Capitals",
+        "guards.repetition": False,
+    }
+    return load(flags=pair | flags)
