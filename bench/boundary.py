@@ -17,6 +17,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
+from itertools import pairwise
 from pathlib import Path
 
 from antiphon.boundary import load
@@ -100,7 +101,7 @@ def judge(predictor: BoundaryPredictor, text: str, online: bool) -> list[bool]:
     if not online:
         return [v.style for v in session.feed(text) + session.finish()]
     ends = [0, *(end for _, end in words(text)), len(text)]
-    pieces = [text[a:b] for a, b in zip(ends, ends[1:], strict=False)]
+    pieces = [text[a:b] for a, b in pairwise(ends)]
     return [v.style for piece in pieces for v in session.feed(piece)]
 
 

@@ -28,14 +28,69 @@ class Part(NamedTuple):
     finish: bool = False
 
 
-_SNIPPETS = st.sampled_from(
-    """Okay, |so |let me |check |Wait |wait, |but |Maybe |I need to |think about |so that |the problem says |says |that
-    |Hmm. |that doesn't make sense. |first |term |for example |x |3 + 4 = 7. |196 |"so but" |" |“so ”|'so' |`so |` |```
-so
-``` |```py |$so$ |$5 |$ |\\( |\\) |\\[so |\\] |$$ |(so |**Wait,** |- |1. |user_id |f(x) |foo.bar |好的，|嗯|等等|那么，|所以 |。|「|」
-    |\n|\n\n|  |\t|\r\n|\u2028|\x00|\ud800|\u202e|e\u0301|’|let’s |LET'S |I’ll |…|— |, |. |! |? |a|b|🙂|한국어 |ﬁ """.split("|")
-)
-TEXTS = st.lists(st.one_of(_SNIPPETS, _SNIPPETS, _SNIPPETS, st.text(max_size=4)), max_size=14).map("".join)
+_STYLE = [
+    "Okay, ",
+    "so ",
+    "let me ",
+    "check ",
+    "Wait ",
+    "wait, ",
+    "but ",
+    "Maybe ",
+    "I need to ",
+    "think about ",
+    "Hmm. ",
+]
+_STYLE += ["the problem says ", "says ", "that ", "so that ", "for example ", "that doesn't make sense. ", "**Wait,** "]
+_CONTENT = [
+    "first ",
+    "term ",
+    "x ",
+    "3 + 4 = 7. ",
+    "196 ",
+    "user_id ",
+    "f(x) ",
+    "foo.bar ",
+    "(so ",
+    "- ",
+    "1. ",
+    "'so' ",
+]
+_LITERAL = [
+    '"so but" ',
+    '" ',
+    "“so ”",
+    "`so ",
+    "` ",
+    "```\nso\n``` ",
+    "```py ",
+    "$so$ ",
+    "$5 ",
+    "$ ",
+    "$$ ",
+    "\\(",
+    "\\) ",
+]
+_CJK = ["好的，", "嗯", "等等", "那么，", "所以 ", "。", "「", "」", "\\[so ", "\\] ", "한국어 "]
+_ODD = [
+    "\n",
+    "\n\n",
+    "  ",
+    "\t",
+    "\r\n",
+    "\u2028",
+    "\x00",
+    "\ud800",
+    "\u202e",
+    "e\u0301",
+    "🙂",
+    "ﬁ ",
+    "let’s ",
+    "LET'S ",
+]
+_ODD += ["I’ll ", "’", "…", "— ", ", ", ". ", "! ", "? ", "a", "b"]
+_SNIPPETS = [st.sampled_from(kind) for kind in (_STYLE, _STYLE, _CONTENT, _LITERAL, _CJK, _ODD)]
+TEXTS = st.lists(st.one_of(*_SNIPPETS, st.text(max_size=4)), max_size=14).map("".join)
 
 
 def traces() -> st.SearchStrategy[list[Part]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 
 from antiphon.boundary.base import BoundaryPredictor
-from antiphon.boundary.page import load_page, shipped_pages
+from antiphon.boundary.pagefile import load_page, shipped_pages
 from antiphon.boundary.rules import RulesPredictor
 from antiphon.errors import AntiphonError, SettingsError
 

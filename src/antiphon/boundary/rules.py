@@ -17,14 +17,19 @@ from antiphon.boundary.region import KINDS, after_blank_line, after_word, has_de
 from antiphon.boundary.words import is_whole, words
 from antiphon.trace import Author
 
-_CACHED_WORDS = 50_000
+_CACHED_WORDS, _CACHED_LENGTH = 50_000, 64
 
 _LITERAL = Rule(Place.ANYWHERE, False, 0.99)
 _PLAIN = Rule(Place.ANYWHERE, False, 0.96)
 _PLAIN_AFTER_STYLE = Rule(Place.ANYWHERE, False, 0.88)
 
-_FREE, _CLAUSE, _OPENING = 8, 8 | 2, 8 | 2 | 1  # sets of places, as plain numbers for speed
-_OPENING_BIT, _AFTER_BIT = 1, 4
+# Sets of places, as plain numbers for speed.
+_FREE = int(Place.ANYWHERE)
+_CLAUSE = _FREE | int(Place.CLAUSE)
+_OPENING = _CLAUSE | int(Place.OPENING)
+_OPENING_BIT, _AFTER_BIT = int(Place.OPENING), int(Place.AFTER)
+
+_SENTENCE_MARKS = frozenset((".", "?", ":"))
 
 
 class _Seen(NamedTuple):
@@ -83,14 +88,14 @@ class RulesPredictor(BoundaryPredictor):
         if seen is None:
             if len(self._seen) >= _CACHED_WORDS:
                 self._seen.clear()
-            seen = self._seen[word] = self._look_at(word)
+            seen = self._look_at(word)
+            if len(word) <= _CACHED_LENGTH:
+                self._seen[word] = seen
         return seen
 
     def _look_at(self, word: str) -> _Seen:
         taken, page = lexeme(word), self.page
-        literal = (taken.number and "numbers" in page.literal) or (
-            taken.identifier and "identifiers" in page.literal
-        )
+        literal = (taken.number and "numbers" in page.literal) or (taken.identifier and "identifiers" in page.literal)
         delimiters = has_delimiter(word)
         names = []
         if not literal and not delimiters:
@@ -156,7 +161,7 @@ class RulesSession(Session):
         self._before = _START  # the parse before the first of them
         self._states: list[_State] = []  # the parse behind each word that has its look-ahead
         self._given = 0  # how many of the words have had their verdict
-        self._gap = ""  # white space behind the last whole word
+        self._gap = "\n"  # white space behind the last whole word; a trace begins like a line
         self._open: list[str] = []  # pieces of the word still being written
 
     @property
@@ -252,7 +257,7 @@ class RulesSession(Session):
 
     def _step(self, state: _State, index: int) -> _State:
         """The parse behind a word, from the parse before it."""
-        end, word, gap, seen = self._words[index]
+        _, word, gap, seen = self._words[index]
         if state is _INSIDE and seen.plain and gap == " ":
             return state
         at, places, left, rule = state
@@ -266,8 +271,7 @@ class RulesSession(Session):
         if left:
             left -= 1
         elif at or seen.delimiters:
-            first_of_line = breaks > 0 or end == len(word)
-            at, touched = after_word(at, word, first_of_line, self._predictor.openers)
+            at, touched = after_word(at, word, breaks > 0, self._predictor.openers)
             rule = _LITERAL if touched else _PLAIN
         elif seen.literal:
             rule = _LITERAL
@@ -290,9 +294,6 @@ class RulesSession(Session):
         if places == _FREE and rule is _PLAIN and not at:
             return _INSIDE
         return _State(at, places, left, rule)
-
-
-_SENTENCE_MARKS = frozenset((".", "?", ":"))
 
 
 def _verdict(word: _Word, rule: Rule) -> Verdict:
