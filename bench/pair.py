@@ -49,15 +49,15 @@ def engines(
     vocabulary = ScriptVocabulary()
 
     def script(here: Situation) -> Iterator[Token]:
-        position = here.written
+        position = here.written - 2  # "<think>" and a line break
         while position < shape.thinking:
             count()
             yield shape.token(position)
             position += 1
         if position == shape.thinking:
             yield Control("</think>")
-        # The marker and the line breaks around it are three tokens.
-        while position < shape.thinking + 3 + shape.answer:
+        # A line break, the marker and two line breaks are four tokens.
+        while position < shape.thinking + 4 + shape.answer:
             count()
             yield f" a{position % 89}"
             position += 1

@@ -45,8 +45,7 @@ class Situation:
     """What a script may look at.
 
     Attributes:
-        opened: tokens of the sequence before the model's first (characters without ids), as far as opened and appended
-            before the first stream.
+        opened: tokens with which the sequence was opened: the prompt (characters without ids).
         length: tokens in all (characters without ids).
     """
 
@@ -57,7 +56,7 @@ class Situation:
 
     @property
     def written(self) -> int:
-        """Tokens since the sequence was opened, by whoever wrote them."""
+        """Tokens since the sequence was opened, by whoever wrote them, think markers among them."""
         return self.length - self.opened
 
     @property
@@ -184,6 +183,7 @@ class ScriptedEngine(Engine):
         await self.probe()
         sequence = _IdSequence(self) if self.ids else _TextSequence(self)
         await sequence.append(parts)
+        sequence.opened = sequence.length
         return sequence
 
     async def encode(self, text: str) -> array[int]:
@@ -210,15 +210,13 @@ class _Scripted(Sequence):
     def __init__(self, engine: ScriptedEngine):
         self.server = f"scripted:{engine.name}"
         self._engine = engine
-        self._opened: int | None = None
+        self.opened = 0
 
     async def stream(
         self, sampling: Sampling, max_tokens: int, stop_ids: Collection[int], seed: int | None = None
     ) -> AsyncIterator[Chunk]:
         engine = self._engine
-        if self._opened is None:
-            self._opened = self.length
-        situation = Situation(self._opened, self.length, self._read)
+        situation = Situation(self.opened, self.length, self._read)
         engine.requests += 1
         fault = engine.faults(Request(engine.requests, situation))
         await engine.probe()
