@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -66,18 +66,15 @@ class ChatTemplate:
     def stretches(self, messages: Sequence[Message]) -> list[Stretch]:
         """The rendering, divided into the template's own text and the contents: joined it is what `render` gives.
 
-        A think marker in an earlier reply is the template's where the template looks for it, content elsewhere.
+        Think markers in earlier replies are the template's if it looks for them, content if it does not.
 
         Raises:
             DialectError: as `render`, or the template leaves a message out or changes its content.
         """
         real = self.render(messages)
-        for thinking in (False, True):
-            result = self._divided(messages, real, thinking=thinking)
-            ours = "".join(stretch.text for stretch in result)
-            if ours == real:
-                break
-        else:
+        result = self._divided(messages, real)
+        ours = "".join(stretch.text for stretch in result)
+        if ours != real:
             at = first_difference(ours, real)
             raise DialectError(
                 "the model's chat template changes what a message says, or itself because of it, so that its own text"
@@ -85,23 +82,22 @@ class ChatTemplate:
             )
         shown = {stretch.message for stretch in result}
         for number, message in enumerate(messages):
-            if message["content"].strip() and number not in shown:
+            if self._pieces(message)[-1].strip() and number not in shown:
                 raise DialectError(f"the model's chat template leaves out message {number + 1} ({message['role']})")
         return result
 
-    def _divided(self, messages: Sequence[Message], real: str, *, thinking: bool) -> list[Stretch]:
-        """What the template makes of placeholders, the contents put back. `thinking`: the template is shown the think
-        markers of earlier replies."""
+    def _divided(self, messages: Sequence[Message], real: str) -> list[Stretch]:
+        """What the template makes of placeholders, the contents put back."""
         contents: list[Stretch] = []
         fence = _unused((real, *(message["content"] for message in messages)))
         masked = []
         for number, message in enumerate(messages):
             shown = ""
-            markers_too = thinking and message["role"] == "assistant"
-            for text in _pieces(message["content"]) if markers_too else (message["content"],):
+            *thinking, said = self._pieces(message)
+            for text in (*thinking, said):
                 core = text.strip()
                 # Blank text needs no protection, and templates treat it in ways of their own (gpt-oss leaves it out).
-                if not core or (markers_too and core in _THINK_MARKERS):
+                if not core or (thinking and text in _THINK_MARKERS):
                     shown += text
                 else:
                     before, after = text.split(core, 1)
@@ -110,6 +106,23 @@ class ChatTemplate:
             masked.append(Message(role=message["role"], content=shown))
         texts = re.split(f"{fence}(\\d+){fence}", self.render(masked))
         return [contents[int(text)] if number % 2 else Stretch(text, None) for number, text in enumerate(texts) if text]
+
+    def _pieces(self, message: Message) -> list[str]:
+        """The content, last of them what is not thinking; before it the thinking with its markers apart, if the
+        template looks for them."""
+        thinking, close, said = message["content"].rpartition(_THINK_MARKERS[1])
+        if not close or message["role"] != "assistant" or not self._reads_thinking:
+            return [message["content"]]
+        return [*re.split(f"({'|'.join(_THINK_MARKERS)})", thinking), close, said]
+
+    @cached_property
+    def _reads_thinking(self) -> bool:
+        """Whether an earlier reply with its thinking is written otherwise than as it is."""
+        question, reply = Message(role="user", content="?"), "T".join(_THINK_MARKERS) + "A"
+        try:
+            return reply not in self.render([question, Message(role="assistant", content=reply), question])
+        except DialectError:
+            return False
 
 
 def template_dialect(
@@ -216,12 +229,6 @@ def _clock(day: object) -> Callable[[str], str]:
         return datetime.fromisoformat(str(day)).strftime(form)
 
     return strftime_now
-
-
-def _pieces(reply: str) -> list[str]:
-    """A reply with its thinking, the think markers apart."""
-    thinking, close, answer = reply.rpartition(_THINK_MARKERS[1])
-    return [*re.split(f"({'|'.join(_THINK_MARKERS)})", thinking), close, answer]
 
 
 def first_difference(one: Sequence[object], other: Sequence[object]) -> int:
