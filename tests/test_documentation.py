@@ -1,0 +1,310 @@
+"""The documentation holds: its commands and examples run, its tables are the code's, the names in it exist.
+
+A page's fenced blocks are carried out in their order, in one folder that holds the files of `at_hand`:
+
+    python     executed, all blocks of a page in one namespace
+    sh         run by bash, and must end with 0
+    console    lines that begin with `$ ` are run; what follows one is its output (`...` stands for anything)
+    toml       must be TOML; with a table or name of the settings, a valid configuration
+    text, json are only shown, and may show no command
+
+`<!-- not run: reason -->` before a block leaves it out; `<!-- slow: reason -->` makes its page a slow test.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import doctest
+import gzip
+import importlib
+import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+import pytest
+import typer
+from pydantic.fields import FieldInfo
+
+from antiphon.cli import app
+from antiphon.settings import Role, Settings, load
+from antiphon.synth.methods import METHODS
+from antiphon.trace import Author
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+COMMAND: click.Group = typer.main.get_command(app)  # type: ignore[assignment]
+
+RUN, SHOWN = ("python", "sh", "console", "toml"), ("text", "json")
+
+FOREIGN = {"Dataset.save_to_disk", "Infinity", "NaN", "f(x)"}
+"""Names of others that the pages mention."""
+
+
+class Block(NamedTuple):
+    """A fenced block: its language, text and first line's number, and what the comment before it says."""
+
+    language: str
+    text: str
+    line: int
+    mark: str
+
+
+def name(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def blocks(page: Path) -> Iterator[Block]:
+    text = page.read_text("utf-8")
+    pattern = r"^(?:<!-- (not run|slow): [^\n]+ -->\n)?```(\w*)\n(.*?)^```$"
+    for match in re.finditer(pattern, text, re.MULTILINE | re.DOTALL):
+        mark, language, body = match.groups()
+        yield Block(language, body, text.count("\n", 0, match.start(3)) + 1, mark or "")
+
+
+def inline(page: Path) -> Iterator[str]:
+    """What stands between single back-ticks."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+    return (match.strip() for match in re.findall(r"(?<!`)`([^`\n]+)`(?!`)", text))
+
+
+# -- what is shown is run
+
+
+def at_hand(folder: Path) -> None:
+    """The files that the pages' examples read."""
+    records = [
+        {"id": "one", "problem": "What is 347 times 6?", "answer": "2082"},
+        {"id": "two", "problem": "What is 508 times 4?", "answer": "2032"},
+        {"id": "three", "problem": "What is 347 times 6?", "answer": "2082"},
+    ]
+    lines = "".join(json.dumps(record) + "\n" for record in records)
+    (folder / "problems.jsonl").write_text("".join(lines.splitlines(keepends=True)[:2]), "utf-8")
+    (folder / "problems").mkdir()
+    (folder / "problems" / "a.jsonl.gz").write_bytes(gzip.compress(lines.encode()))
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, id=name(page), marks=[pytest.mark.slow] * any(b.mark == "slow" for b in blocks(page)))
+        for page in PAGES
+        if any(block.language in RUN for block in blocks(page))
+    ],
+)
+def test_the_examples_of_a_page_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    at_hand(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("COLUMNS", "120")
+    namespace: dict[str, Any] = {"__name__": "__main__"}
+    for block in blocks(page):
+        where = f"{name(page)}:{block.line}"
+        if block.mark == "not run":
+            continue
+        if block.language == "python":
+            exec(compile("\n" * (block.line - 1) + block.text, str(page), "exec"), namespace)
+        elif block.language == "toml":
+            _read_toml(block, tmp_path)
+        elif block.language == "sh":
+            _shell(block.text, where)
+        elif block.language == "console":
+            for command, expected in _session(block):
+                printed = _shell(command, where)
+                flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+                assert doctest.OutputChecker().check_output(expected, printed, flags), f"{where}: {command}\n{printed}"
+
+
+def _shell(command: str, where: str) -> str:
+    done = subprocess.run(["bash", "-euo", "pipefail", "-c", command], capture_output=True, text=True)
+    assert done.returncode == 0, f"{where}: {command}\nended with {done.returncode}\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def _session(block: Block) -> Iterator[tuple[str, str]]:
+    """The commands of a console block, each with the output that is shown below it."""
+    assert block.text.startswith("$ ")
+    for part in re.split(r"^\$ ", block.text, flags=re.MULTILINE)[1:]:
+        command, _, expected = part.partition("\n")
+        while command.endswith("\\"):
+            line, _, expected = expected.partition("\n")
+            command = command[:-1] + line
+        yield command, expected
+
+
+def _read_toml(block: Block, folder: Path) -> None:
+    values = tomllib.loads(block.text)
+    if values.keys() & Settings.model_fields.keys():
+        path = folder / "shown.toml"
+        path.write_text(block.text, "utf-8")
+        load(path, environment={})
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_every_command_stands_in_a_block_that_is_run(page: Path) -> None:
+    for block in blocks(page):
+        assert block.language in RUN + SHOWN, f"{name(page)}:{block.line}: a block of {block.language or 'nothing'}"
+        if block.language in SHOWN:
+            assert not re.search(r"^(\$ |antiphon |pip |python )", block.text, re.MULTILINE), f"{page}:{block.line}"
+
+
+# -- tables are the code's
+
+
+def table(page: str, heading: str) -> list[list[str]]:
+    """The cells of the table whose first heading this is."""
+    text = (ROOT / "docs" / page).read_text("utf-8")
+    found = re.search(rf"^\| {heading} \|.*\n((?:\|.*\n?)+)", text, re.MULTILINE)
+    assert found is not None
+    return [[cell.strip() for cell in row.strip("|").split("|")] for row in found.group(1).splitlines()[1:]]
+
+
+def test_the_methods_are_those_there_are() -> None:
+    who = {None: "in turns", Author.STUDENT: "student", Author.TEACHER: "teacher"}
+    rows = [[f"`{m.name}`", who[m.thinking], who[m.answer], m.says] for m in METHODS.values()]
+    assert table("methods.md", "method") == rows
+
+
+def settings_rows() -> Iterator[list[str]]:
+    """The table of docs/settings.md."""
+
+    def walk(prefixes: list[str], section: type[Any]) -> Iterator[list[str]]:
+        for field, info in section.model_fields.items():
+            names = [f"{prefix}{field}" for prefix in prefixes]
+            if info.annotation is Role:
+                if field == "teacher":
+                    yield from walk(["teacher.", "student."], Role)
+            elif isinstance(info.annotation, type) and hasattr(info.annotation, "model_fields"):
+                yield from walk([f"{name}." for name in names], info.annotation)
+            else:
+                yield row(names, info)
+
+    def row(names: list[str], info: FieldInfo) -> list[str]:
+        default = "unset" if info.default is None else f"`{json.dumps(info.default)}`"
+        extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+        shapes = "yes" if extra.get("shapes") else ""
+        return [" ".join(f"`{name}`" for name in names), default, info.description or "", shapes]
+
+    return walk([""], Settings)
+
+
+def test_the_settings_are_those_there_are() -> None:
+    rows = list(settings_rows())
+    expected = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    assert table("settings.md", "setting") == rows, f"docs/settings.md should have:\n{expected}"
+
+
+# -- names exist
+
+
+@cache
+def defined() -> frozenset[str]:
+    """Every name that the source defines: classes, functions, parameters, fields, constants."""
+    names = set(dir(builtins))
+    for path in (ROOT / "src").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                names.add(node.name)
+            elif isinstance(node, ast.arg):
+                names.add(node.arg)
+            elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                names.add(node.id)
+    return frozenset(names)
+
+
+@cache
+def options() -> frozenset[str]:
+    """Every flag of every command."""
+
+    def walk(command: click.Command) -> Iterator[str]:
+        yield "--help"
+        for parameter in command.params:
+            yield from (*parameter.opts, *parameter.secondary_opts)
+        for inner in getattr(command, "commands", {}).values():
+            yield from walk(inner)
+
+    return frozenset(walk(COMMAND))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_files_named_in_a_page_exist(page: Path) -> None:
+    for span in inline(page):
+        if re.fullmatch(r"[\w./-]+\.(py|md|yml|svg)|(src|docs|tests|scripts|bench|\.ci)/[\w./-]+", span):
+            places = (ROOT, ROOT / "src" / "antiphon", ROOT / "docs", page.parent)
+            known = any((place / span).exists() for place in places)
+            assert known or ("/" not in span and any((ROOT / "src").rglob(span))), f"{name(page)}: {span}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_names_in_a_page_exist(page: Path) -> None:
+    for span in inline(page):
+        bare = re.sub(r"\(.*\)$", "", span)
+        if span in FOREIGN or span.endswith((".py", ".md")):
+            continue
+        if re.fullmatch(r"antiphon(\.\w+)+", bare):
+            assert _resolves(bare), f"{name(page)}: {span}"
+        elif re.fullmatch(r"[A-Z][a-z]+([A-Z][a-z]+)*(\.\w+)*", bare) or (
+            bare != span and re.fullmatch(r"[\w.]+", bare)
+        ):
+            assert set(bare.split(".")) <= defined() | {"antiphon"}, f"{name(page)}: {span}"
+
+
+def _resolves(dotted: str) -> bool:
+    parts = dotted.split(".")
+    for end in range(len(parts), 0, -1):
+        try:
+            found: Any = importlib.import_module(".".join(parts[:end]))
+        except ModuleNotFoundError:
+            continue
+        for part in parts[end:]:
+            if not hasattr(found, part):
+                return part in getattr(found, "__annotations__", {})
+            found = getattr(found, part)
+        return True
+    return False
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_commands_and_flags_in_a_page_exist(page: Path) -> None:
+    shown = [block.text for block in blocks(page) if block.language in ("sh", "console")]
+    for text in (*inline(page), *shown):
+        for command in re.findall(r"\bantiphon (?!-)([a-z]+)", text):
+            assert command in COMMAND.commands, f"{name(page)}: antiphon {command}"
+        if text.startswith("--") or "antiphon " in text:
+            for flag in re.findall(r"(?<![\w-])--[a-z][\w-]*", text):
+                assert flag in options(), f"{name(page)}: {flag}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_settings_named_in_a_page_exist(page: Path) -> None:
+    for span in inline(page):
+        dotted = re.sub(r"\s*=.*", "", span)
+        if dotted.startswith("ANTIPHON_"):
+            dotted = dotted.removeprefix("ANTIPHON_").lower().replace("__", ".")
+        first, *others = dotted.split(".")
+        if (others or "=" in span) and first in Settings.model_fields and re.fullmatch(r"[\w.]+", dotted):
+            section: Any = Settings
+            for part in dotted.split(".") if dotted else ():
+                assert part in section.model_fields, f"{name(page)}: {span}"
+                section = section.model_fields[part].annotation
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"], ids=name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text("utf-8")):
+        assert "://" in target or (page.parent / target).exists(), f"{name(page)}: {target}"
+
+
+def test_the_first_stage_is_the_test_command_of_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    stage = (ROOT / ".ci" / "run").read_text("utf-8")
+    (command,) = re.findall(r"^(python3 -m venv .*scripts/test)(?: \\)?$", stage, re.MULTILINE)
+    assert f"\n{command}\n" in readme
