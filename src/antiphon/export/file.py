@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from antiphon.store import Reader
 
 FORMATS: dict[str, Exporter] = {exporter.name: exporter for exporter in (Messages(), Tessy())}
+"""The export formats by name."""
 PENDING = "pending"
 
 

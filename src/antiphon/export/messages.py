@@ -18,6 +18,7 @@ class Messages:
     name = "messages"
 
     def rows(self, pairs: Iterable[tuple[Problem, Trace]]) -> Iterator[dict[str, Any]]:
+        """See `Exporter.rows`."""
         for problem, trace in pairs:
             yield {
                 "id": str(trace.key),
@@ -29,4 +30,5 @@ class Messages:
             }
 
     def response(self, row: Mapping[str, Any]) -> str:
+        """See `Exporter.response`."""
         return str(row["messages"][-1]["content"])

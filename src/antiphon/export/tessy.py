@@ -18,9 +18,11 @@ class Tessy:
     name = "tessy"
 
     def rows(self, pairs: Iterable[tuple[Problem, Trace]]) -> Iterator[dict[str, Any]]:
+        """See `Exporter.rows`."""
         for problem, trace in pairs:
             reply = {"role": "assistant", "content": trace.response}
             yield {"id_ddm": trace.key.problem, "dialogs": [*problem.messages, reply]}
 
     def response(self, row: Mapping[str, Any]) -> str:
+        """See `Exporter.response`."""
         return str(row["dialogs"][-1]["content"])

@@ -44,6 +44,7 @@ class Source:
 
     @property
     def is_folder(self) -> bool:
+        """Whether it is a saved dataset, which is read by its path and not by `open`."""
         return self.path is not None and self.path.is_dir()
 
     @contextmanager
