@@ -115,6 +115,12 @@ def test_thinking_that_a_template_keeps_is_written_with_its_tokens() -> None:
     assert Part("user\n</think>?") in parts
 
 
+def test_an_answer_that_is_a_think_marker_is_text() -> None:
+    dialect = loaded("template", KEEPS_THINKING, THINK_CONTROLS)
+    parts = dialect.render(talk(("user", "?"), ("assistant", "<think>a</think><think>"), ("user", "?")))
+    assert Part("\n\n<think>") in parts
+
+
 def test_thinking_that_a_template_cuts_out_may_be_all_there_was() -> None:
     dialect = loaded("template", "{% for m in messages %}{{ m.content.split('</think>')[-1] }}|{% endfor %}", [])
     messages = talk(("user", "1"), ("assistant", "<think>a</think>"), ("user", "2"))

@@ -34,7 +34,7 @@ def load(
         name: `auto`, a shipped family, or the path of a family page (`.toml`).
         template: the model's own chat template, None if it has none.
         has_control: whether the model has a control token of this spelling.
-        controls: all its control tokens, None where they cannot be listed.
+        controls: all its control tokens, None or empty where they cannot be listed.
         special_tokens: the tokenizer's special tokens by the names that templates use (`bos_token`, `eos_token` ...); a
             template that names one which is not here writes nothing in its place. `eos_token` is one of the ends.
         model_name: for errors.

@@ -93,11 +93,10 @@ class ChatTemplate:
         masked = []
         for number, message in enumerate(messages):
             shown = ""
-            *thinking, said = self._pieces(message)
-            for text in (*thinking, said):
+            for place, text in enumerate(self._pieces(message)):
                 core = text.strip()
                 # Blank text needs no protection, and templates treat it in ways of their own (gpt-oss leaves it out).
-                if not core or (thinking and text in _THINK_MARKERS):
+                if place % 2 == 1 or not core:
                     shown += text
                 else:
                     before, after = text.split(core, 1)
@@ -108,8 +107,8 @@ class ChatTemplate:
         return [contents[int(text)] if number % 2 else Stretch(text, None) for number, text in enumerate(texts) if text]
 
     def _pieces(self, message: Message) -> list[str]:
-        """The content, last of them what is not thinking; before it the thinking with its markers apart, if the
-        template looks for them."""
+        """The content, last of them what is not thinking. If the template looks for think markers, those of an earlier
+        reply stand apart, at odd places."""
         thinking, close, said = message["content"].rpartition(_THINK_MARKERS[1])
         if not close or message["role"] != "assistant" or not self._reads_thinking:
             return [message["content"]]
@@ -139,7 +138,7 @@ def template_dialect(
 
     Args:
         has_control: whether the model has a control token of this spelling.
-        controls: all control tokens of the model, None where they cannot be listed: what looks like one is looked up.
+        controls: all control tokens of the model, none where they cannot be listed: what looks like one is looked up.
 
     Raises:
         DialectError: the template is not valid, cannot render a question, or closes the thinking before the reply.
@@ -148,9 +147,7 @@ def template_dialect(
 
     @lru_cache(maxsize=1024)  # a template writes the same few texts again and again
     def tokens(text: str) -> tuple[Part, ...]:
-        known = controls
-        if known is None:
-            known = {found for found in _LIKE_A_CONTROL.findall(text) if has_control(found)}
+        known = controls or {found for found in _LIKE_A_CONTROL.findall(text) if has_control(found)}
         return split(text, known)
 
     def whole(messages: Sequence[Message]) -> tuple[Part, ...]:
