@@ -23,7 +23,7 @@ from typing import Literal, NamedTuple
 from antiphon.dialect import Part
 from antiphon.engine.base import Capabilities, Chunk, Engine, Finish, Piece, Sequence
 from antiphon.engine.vocabulary import Assembler, Vocabulary
-from antiphon.errors import DialectError, EngineUnavailable, RequestRefused, StreamBroken
+from antiphon.errors import EngineUnavailable, RequestRefused, StreamBroken
 from antiphon.settings import Sampling
 from antiphon.trace import pack_ids
 
@@ -102,6 +102,10 @@ class ScriptVocabulary(Vocabulary):
     @property
     def size(self) -> int:  # type: ignore[override]
         return len(self._bytes)
+
+    @property
+    def tokens(self) -> range:
+        return range(len(self._bytes))
 
     def token(self, token: str | bytes) -> int:
         """The id of one token, made if it is new."""
@@ -284,19 +288,7 @@ class _IdSequence(_Scripted):
         return len(self._ids)
 
     async def append(self, parts: Iterable[Part]) -> array[int]:
-        vocabulary = self._engine.vocabulary
-        added = pack_ids()
-        text = ""
-        for part in parts:
-            if not part.control:
-                text += part.text
-                continue
-            control = vocabulary.control_id(part.text)
-            if control is None:
-                raise DialectError(f"{self._engine.name} has no control token {part.text!r}")
-            added += vocabulary.encode(text) + pack_ids((control,))
-            text = ""
-        added += vocabulary.encode(text)
+        added = self._engine.vocabulary.encode_parts(parts)
         self._ids += added
         return added
 
