@@ -29,19 +29,18 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import click
 import pytest
 import typer
 from pydantic.fields import FieldInfo
 
-from antiphon.cli import app
+from antiphon.cli.app import app
 from antiphon.settings import Role, Settings, load
 from antiphon.synth.methods import METHODS
 from antiphon.trace import Author
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
-COMMAND: click.Group = typer.main.get_command(app)  # type: ignore[assignment]
+COMMAND: Any = typer.main.get_command(app)
 
 RUN, SHOWN = ("python", "sh", "console", "toml"), ("text", "json")
 
@@ -173,6 +172,10 @@ def test_the_methods_are_those_there_are() -> None:
     assert table("methods.md", "method") == rows
 
 
+RESOLVED = {"teacher.model", "boundary.teacher", "boundary.student", "budget.thinking", "budget.answer"}
+"""Settings that enter a variant by what they come to: hashes of models and pages, lengths in tokens."""
+
+
 def settings_rows() -> Iterator[list[str]]:
     """The table of docs/settings.md."""
 
@@ -190,7 +193,7 @@ def settings_rows() -> Iterator[list[str]]:
     def row(names: list[str], info: FieldInfo) -> list[str]:
         default = "unset" if info.default is None else f"`{json.dumps(info.default)}`"
         extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
-        shapes = "yes" if extra.get("shapes") else ""
+        shapes = "yes" if extra.get("shapes") else "what it comes to" if set(names) & RESOLVED else ""
         return [" ".join(f"`{name}`" for name in names), default, info.description or "", shapes]
 
     return walk([""], Settings)
@@ -224,7 +227,7 @@ def defined() -> frozenset[str]:
 def options() -> frozenset[str]:
     """Every flag of every command."""
 
-    def walk(command: click.Command) -> Iterator[str]:
+    def walk(command: Any) -> Iterator[str]:
         yield "--help"
         for parameter in command.params:
             yield from (*parameter.opts, *parameter.secondary_opts)
