@@ -114,7 +114,7 @@ def test_byte_order_mark_and_carriage_returns(tmp_path):
 
 @pytest.mark.parametrize("name", shipped_pages())
 def test_shipped_pages_load(name):
-    assert load(name).lookahead == 2
+    assert 0 <= load(name).lookahead <= 2
 
 
 def test_shipped_pages():

@@ -314,7 +314,10 @@ def test_the_memory_for_words_is_bounded(monkeypatch):
 
 
 @pytest.mark.parametrize("name", shipped_pages())
-def test_no_phrase_of_a_shipped_page_slows_down_plain_text(name):
-    """The work on a word is bounded: a text of nothing but openers still gets one verdict a word."""
-    text = "so but wait let me the this is a " * 2_000
-    assert len(load(name).session(Author.STUDENT).feed(text)) == 18_000 - 2
+def test_a_long_stretch_of_openers(name):
+    predictor = load(name)
+    session = predictor.session(Author.STUDENT)
+    verdicts = session.feed("so but wait let me the this is a " * 2_000)
+    assert len(verdicts) == 18_000 - predictor.lookahead
+    session.rollback(verdicts[-1].end)
+    assert session.feed(" x y z ")[-1].end == verdicts[-1].end + 2 * (3 - predictor.lookahead)
