@@ -1,0 +1,189 @@
+"""`antiphon duet`: one problem, live: both voices, and what is rolled back."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from antiphon.cli import options
+from antiphon.cli.terminal import in_colour, print_json, stderr, stdout, visible
+from antiphon.trace import Author, Kind, Status
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from antiphon.problem import Problem
+    from antiphon.settings import Settings
+    from antiphon.synth.record import MemoryRecorder
+    from antiphon.trace import Trace
+
+_LAB = {"teacher.model": "lab:teacher", "student.model": "lab:student"}
+_LAB_QUESTION = "What is 347 times 6?"
+
+
+def duet(
+    question: Annotated[
+        str,
+        typer.Argument(metavar="QUESTION", help="What to ask; the embedded pair does sums.", show_default=False),
+    ] = _LAB_QUESTION,
+    config: options.Config = None,
+    teacher: options.Teacher = None,
+    student: options.Student = None,
+    boundary: options.Boundary = None,
+    boundary_teacher: options.BoundaryTeacher = None,
+    boundary_student: options.BoundaryStudent = None,
+    method: options.MethodName = None,
+    thinking_budget: options.ThinkingBudget = None,
+    answer_budget: options.AnswerBudget = None,
+    on_budget: options.OnBudget = None,
+    seed: options.Seed = None,
+    assignments: options.Assignments = None,
+    json: options.Json = False,
+) -> None:
+    """Answers one question live, both voices in colour, rolled-back words struck through.
+
+    Example: antiphon duet "What is 347 times 6?"
+
+    Without models, the embedded pair answers (lab:teacher, lab:student, the rule page lab).
+    """
+    flags = {
+        **options.voices(
+            teacher=teacher,
+            student=student,
+            boundary=boundary,
+            boundary_teacher=boundary_teacher,
+            boundary_student=boundary_student,
+            method=method,
+            thinking_budget=thinking_budget,
+            answer_budget=answer_budget,
+            on_budget=on_budget,
+            seed=seed,
+        ),
+        "keep_rejected": True,
+        **options.assigned(assignments),
+    }
+    from antiphon.api import ask
+    from antiphon.settings import load
+
+    settings = load(config, flags)
+    if settings.teacher.model is None and settings.student.model is None:
+        pages = {name: flags[name] or "lab" for name in ("boundary.teacher", "boundary.student")}
+        settings = load(config, {**flags, **_LAB, **pages})
+    problem = ask(question)
+    stage = Stage(stdout(), silent=json)
+    trace, recorder = stage.perform(settings, problem)
+    if json:
+        from antiphon.cli.record import trace_json
+
+        print_json(trace_json(trace, problem, recorder.turns))
+    raise typer.Exit(1 if trace.status is Status.FAILED else 0)
+
+
+class Stage:
+    """Where one duet is heard.
+
+    Args:
+        silent: nothing is shown.
+    """
+
+    def __init__(self, console: Console, *, silent: bool):
+        self._console = console
+        self._silent = silent
+
+    def perform(self, settings: Settings, problem: Problem) -> tuple[Trace, MemoryRecorder]:
+        """Writes one trace, showing it as it comes."""
+        return asyncio.run(self._perform(settings, problem))
+
+    async def _perform(self, settings: Settings, problem: Problem) -> tuple[Trace, MemoryRecorder]:
+        from antiphon.cli.pen import Pen
+        from antiphon.engine import models
+        from antiphon.synth.cast import assemble
+        from antiphon.synth.duet import Duet
+        from antiphon.synth.record import MemoryRecorder
+        from antiphon.synth.score import Listener
+        from antiphon.trace import Key, Trace
+
+        pen = Pen(self._console)
+
+        class Ear(Listener):
+            """Writes what is heard."""
+
+            def kept(self, author: Author, kind: Kind, text: str, *, forced: bool) -> None:
+                pen.write(author, kind, text, forced=forced)
+
+            def rolled_back(self, author: Author, text: str) -> None:
+                pen.strike(author, text)
+
+        notes = stderr()
+        waiting = notes.status("loading models") if notes.is_terminal and not self._silent else nullcontext()
+        with waiting:
+            cast = await assemble(settings, listener=None if self._silent else Ear(), open_engine=models.open_engine)
+        recorder = MemoryRecorder()
+        key = Key(problem.id, settings.method, 0)
+        started = time.time()
+        try:
+            if not self._silent:
+                self._announce(settings, problem)
+            await Duet(cast.score, problem, key, recorder).write()
+        finally:
+            if not self._silent:
+                pen.close()
+            await cast.close()
+        trace = Trace(
+            key,
+            tuple(recorder.spans),
+            recorder.status,
+            recorder.cause,
+            recorder.closed_by,
+            recorder.usage,
+            started=started,
+            finished=time.time(),
+        )
+        if not self._silent:
+            self._conclude(trace, recorder)
+        return trace, recorder
+
+    def _announce(self, settings: Settings, problem: Problem) -> None:
+        from rich.text import Text
+
+        from antiphon.cli.pen import Look
+
+        colour = in_colour(self._console)
+        line = Text()
+        for role in (Author.STUDENT, Author.TEACHER):
+            model = getattr(settings, role.value).model
+            if model is not None:
+                look = Look(role, Kind.STYLE)
+                opening, closing = ("", "") if colour else look.marks
+                line.append("   " if line else "")
+                line.append(f"{opening}{role}{closing}", look.style if colour else "")
+                line.append(f" {visible(model)}", "dim" if colour else "")
+        self._console.print(line, soft_wrap=True)
+        for message in problem.messages:
+            self._console.print(Text(visible(message["content"]), "bold"))
+        self._console.print()
+
+    def _conclude(self, trace: Trace, recorder: MemoryRecorder) -> None:
+        from antiphon.cli.pen import Look, legend
+        from antiphon.cli.progress import duration
+
+        looks = [Look(span.author, span.kind, span.forced) for span in trace.spans]
+        looks += [Look(turn.role, Kind.THINKING, struck=True) for turn in recorder.turns if turn.rejected]
+        self._console.print()
+        self._console.print(legend(self._console, looks))
+        self._console.print(f"{trace.status}{': ' if trace.cause else ''}{visible(trace.cause)}", style="bold")
+        turns = recorder.turns
+        seconds = (trace.finished or 0) - (trace.started or 0)
+        self._console.print(f"{len(turns)} turns in {duration(seconds)}; {_costs(trace)}", soft_wrap=True)
+
+
+def _costs(trace: Trace) -> str:
+    """What each voice kept of what it wrote."""
+    return "; ".join(
+        f"the {role} wrote {used.received:,} tokens, {used.thrown_away:,} rolled back"
+        for role, used in trace.usage.items()
+    )

@@ -1,0 +1,56 @@
+"""`antiphon export`: a training file from a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from antiphon.cli import options
+from antiphon.cli.terminal import print_json, show, visible, warn
+from antiphon.trace import Status
+
+
+def export(
+    directory: options.RunDirectory,
+    format: Annotated[str, typer.Option(metavar="FORMAT", help="messages or tessy.", show_default=False)],
+    to: Annotated[
+        Path, typer.Option(metavar="PATH", help="Ends in .jsonl, .jsonl.gz or .jsonl.zst.", show_default=False)
+    ],
+    variant: Annotated[str | None, typer.Option(metavar="NAME", help="Only this variant.")] = None,
+    status: Annotated[
+        list[str] | None, typer.Option(metavar="STATUS", help="Which traces; complete unless given. Repeatable.")
+    ] = None,
+    since: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Only what changed after this change number.", show_default=False)
+    ] = 0,
+    json: options.Json = False,
+) -> None:
+    """Writes a run's traces as training data, checked against the record.
+
+    Example: antiphon export runs/one --format messages --to train.jsonl
+    """
+    from antiphon.export import write
+    from antiphon.store import Reader
+
+    statuses = options.statuses(status or [Status.COMPLETE], "--status")
+    with Reader(directory) as reader:
+        done = write(reader, format, to, variant=variant, statuses=statuses, since=since)
+    if json:
+        print_json(
+            {
+                "path": str(done.path),
+                "rows": done.rows,
+                "left_out": dict(done.left_out),
+                "unpaired": done.unpaired,
+                "change": done.change,
+            }
+        )
+        return
+    show(f"{visible(str(to))}: {done.rows} rows, each compared with the record")
+    show(f"what changes later: --since {done.change}")
+    if done.left_out:
+        show(f"left out: {', '.join(f'{count} {name}' for name, count in done.left_out.items())}")
+    if done.unpaired:
+        warn(f"{done.unpaired} rows hold half a surrogate pair, which some readers refuse")

@@ -1,0 +1,120 @@
+"""Options that several commands share, and how they become settings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from antiphon.errors import SettingsError, UsageError
+from antiphon.trace import Status
+
+MODELS, LENGTHS, MORE = "Models and boundaries", "Lengths", "More"
+NO_VALUE = ""
+"""The metavar of flags, which take none."""
+
+Config = Annotated[Path | None, typer.Option(metavar="FILE", help="Configuration (see synth --init).")]
+Teacher = Annotated[
+    str | None,
+    typer.Option(metavar="MODEL", help="A model directory, a GGUF file or lab:teacher.", rich_help_panel=MODELS),
+]
+Student = Annotated[
+    str | None,
+    typer.Option(metavar="MODEL", help="The model to be trained, named likewise.", rich_help_panel=MODELS),
+]
+Boundary = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Where style ends: general, code, math, sql, support, lab, a page.toml or module:Name.",
+        rich_help_panel=MODELS,
+    ),
+]
+BoundaryTeacher = Annotated[
+    str | None, typer.Option(metavar="NAME", help="The same for the teacher only.", rich_help_panel=MODELS)
+]
+BoundaryStudent = Annotated[
+    str | None, typer.Option(metavar="NAME", help="The same for the student only.", rich_help_panel=MODELS)
+]
+MethodName = Annotated[
+    str | None,
+    typer.Option("--method", metavar="NAME", help="tessy (both in turns), student_only or teacher_only."),
+]
+ThinkingBudget = Annotated[
+    int | None, typer.Option(min=1, metavar="TOKENS", help="Most tokens of thinking.", rich_help_panel=LENGTHS)
+]
+AnswerBudget = Annotated[
+    int | None, typer.Option(min=1, metavar="TOKENS", help="Most tokens of the answer.", rich_help_panel=LENGTHS)
+]
+OnBudget = Annotated[
+    str | None,
+    typer.Option(
+        metavar="stop|close",
+        help="Thinking at its budget: stop, or close it and let the student answer.",
+        rich_help_panel=LENGTHS,
+    ),
+]
+Seed = Annotated[int | None, typer.Option(metavar="N", help="Seeds every request; unset: none is sent.")]
+Assignments = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="Any other setting: --set student.sampling.temperature=0"),
+]
+Json = Annotated[bool, typer.Option("--json", metavar=NO_VALUE, help="JSON on standard output, for programs.")]
+RunDirectory = Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.", show_default=False)]
+
+
+def voices(
+    *,
+    teacher: str | None,
+    student: str | None,
+    boundary: str | None,
+    boundary_teacher: str | None,
+    boundary_student: str | None,
+    method: str | None,
+    thinking_budget: int | None,
+    answer_budget: int | None,
+    on_budget: str | None,
+    seed: int | None,
+) -> dict[str, Any]:
+    """The shared flags as settings by dotted name; None where a flag was not given."""
+    return {
+        "method": method,
+        "teacher.model": teacher,
+        "student.model": student,
+        "boundary.teacher": boundary_teacher or boundary,
+        "boundary.student": boundary_student or boundary,
+        "budget.thinking": thinking_budget,
+        "budget.answer": answer_budget,
+        "budget.on_budget": on_budget,
+        "seed": seed,
+    }
+
+
+def assigned(given: Iterable[str] | None) -> Mapping[str, Any]:
+    """What `--set NAME=VALUE` says.
+
+    Raises:
+        SettingsError: it is not NAME=VALUE.
+    """
+    values = {}
+    for assignment in given or ():
+        name, equals, value = assignment.partition("=")
+        if not equals or not name.strip():
+            raise SettingsError(f"--set {assignment}: write it as NAME=VALUE, as in --set budget.thinking=200")
+        values[name.strip()] = value.strip()
+    return values
+
+
+def statuses(given: Iterable[str], flag: str) -> list[Status]:
+    """Statuses by their names.
+
+    Raises:
+        UsageError: one is none; names the flag and lists them.
+    """
+    known = {status.value: status for status in Status}
+    try:
+        return [known[name] for name in given]
+    except KeyError as error:
+        raise UsageError(f"{flag} {error.args[0]}: there is no such status; there are {', '.join(known)}") from None

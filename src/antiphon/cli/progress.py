@@ -1,0 +1,122 @@
+"""How a run is doing while it works: a few live lines on a terminal, a plain line every few seconds elsewhere."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from contextlib import AbstractContextManager, nullcontext
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, ConsoleOptions, Group, RenderResult
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from antiphon.cli.terminal import stderr, visible
+from antiphon.synth.run import Tally
+from antiphon.trace import Author, Status
+
+_EVERY = 5.0  # seconds between two plain lines
+_CAUSES = 3  # shown while it runs
+
+
+def following(tally: Tally, *, quiet: bool = False) -> AbstractContextManager[object]:
+    """Shows a tally on standard error while the context lasts."""
+    if quiet:
+        return nullcontext()
+    console = stderr()
+    sight = Sight(tally)
+    if console.is_terminal:
+        return Live(sight, console=console, refresh_per_second=5, transient=True)
+    return _Lines(sight, console)
+
+
+class Sight:
+    """A tally put into words. A rich renderable: a bar and what belongs to it."""
+
+    def __init__(self, tally: Tally):
+        self._tally = tally
+        self._since: float | None = None  # when writing began; models are loaded before
+
+    def _elapsed(self) -> float:
+        if self._since is None and self._tally.planned:
+            self._since = time.monotonic()
+        return 0.0 if self._since is None else max(1e-6, time.monotonic() - self._since)
+
+    @property
+    def loading(self) -> bool:
+        """Whether no trace was begun yet."""
+        return not (self._tally.planned or self._tally.before)
+
+    def state(self) -> str:
+        """What has been done and how fast, in one line."""
+        tally, elapsed = self._tally, self._elapsed()
+        if self.loading:
+            return "loading models"
+        said = [f"{tally.done}/{tally.planned} traces"]
+        if tally.before:
+            said.append(f"{tally.before} were there")
+        kept = sum(tally.tokens_kept.values())
+        if kept and elapsed:
+            said.append(f"{kept / elapsed:,.0f} tokens/s ({authors(tally.tokens_kept)})")
+        said.append(f"{tally.in_flight} in flight")
+        if 0 < tally.done < tally.planned:
+            said.append(f"{duration(elapsed / tally.done * (tally.planned - tally.done))} left")
+        if tally.silent:
+            said.append("an engine does not answer; waiting for it")
+        return ", ".join(said)
+
+    def failures(self) -> list[str]:
+        """Failed traces by cause, the most frequent first."""
+        if not self._tally.finished[Status.FAILED]:
+            return []
+        return [f"{count} x {cause}" for cause, count in self._tally.causes.most_common(_CAUSES)]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        lines = [Text(self.state(), overflow="fold")]
+        lines += [Text(visible(line), "red", no_wrap=True, overflow="ellipsis") for line in self.failures()]
+        bar = Table.grid(padding=(0, 1))
+        total = self._tally.planned or None
+        bar.add_row(ProgressBar(total=total, completed=self._tally.done, width=min(60, options.max_width - 8)))
+        yield Group(bar, *lines)
+
+
+class _Lines:
+    """A line every few seconds from a thread of its own, whatever the event loop is busy with."""
+
+    def __init__(self, sight: Sight, console: Console):
+        self._sight, self._console = sight, console
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="antiphon-progress", daemon=True)
+
+    def _work(self) -> None:
+        while not self._over.wait(_EVERY):
+            for line in (self._sight.state(), *(f"  {failure}" for failure in self._sight.failures())):
+                self._console.print(visible(line), soft_wrap=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._over.set()
+        self._thread.join()
+
+
+def authors(tokens: Counter[Author]) -> str:
+    """Each author's share of some tokens."""
+    total = sum(tokens.values())
+    return ", ".join(f"{author} {tokens[author] / total:.0%}" for author in Author if tokens[author]) if total else "-"
+
+
+def duration(seconds: float) -> str:
+    """Seconds for people: 42 s, 3:07 min, 2:15 h."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes}:{rest:02d} min"
+    return f"{minutes // 60}:{minutes % 60:02d} h"

@@ -1,0 +1,146 @@
+"""`antiphon status`: how a run stands, and whether its two models get on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from antiphon.cli import options
+from antiphon.cli.terminal import print_json, show, stdout, visible
+from antiphon.trace import Author, Status
+
+if TYPE_CHECKING:
+    from antiphon.store import Reader, Totals, Variant
+
+_REFUSED = 1 / 4  # of the turns: more and the pair refuses each other
+_FORCED = 1 / 20  # of the words
+_CAUSES = 8
+
+
+def status(directory: options.RunDirectory, json: options.Json = False) -> None:
+    """Shows how a run stands: traces by status, and per role what was asked, kept and thrown away.
+
+    Example: antiphon status runs/one
+    """
+    from antiphon.store import Reader
+
+    with Reader(directory) as reader:
+        variants = [(variant, _facts(reader, variant)) for variant in reader.variants()]
+        problems = sum(1 for _ in reader.problems())
+    if json:
+        print_json({"run": str(directory), "problems": problems, "variants": [facts for _, facts in variants]})
+        return
+    _tell(directory, problems, [facts for _, facts in variants])
+
+
+def _facts(reader: Reader, variant: Variant) -> dict[str, Any]:
+    counts = reader.counts(variant.name)
+    totals = reader.totals(variant.name)
+    return {
+        "name": variant.name,
+        "method": variant.shaping.get("method"),
+        "models": {role: variant.about[role].get("model") for role in Author if role in variant.about},
+        "traces": {status or "pending": counts[status] for status in (*Status, None) if status in counts},
+        "causes": reader.causes(variant.name),
+        "roles": {role: _role(totals[role]) for role in Author if role in totals},
+        "shares": _shares(totals),
+        "warnings": _warnings(totals),
+    }
+
+
+def _role(total: Totals) -> dict[str, Any]:
+    return {
+        **asdict(total),
+        "thrown_away": total.thrown_away,
+        "words_per_span": total.words / total.spans if total.spans and total.words else None,
+    }
+
+
+def _shares(totals: Mapping[Author, Totals]) -> dict[str, dict[str, float]]:
+    """Each author's share of the words of thinking (those that were judged) and of all kept tokens."""
+    shares = {}
+    for measure in ("words", "kept"):
+        amounts = {role: getattr(total, measure) for role, total in totals.items()}
+        whole = sum(amounts.values())
+        if whole:
+            shares[measure] = {str(role): amount / whole for role, amount in amounts.items()}
+    return shares
+
+
+def _warnings(totals: Mapping[Author, Totals]) -> list[str]:
+    """What a pair that refuses each other looks like."""
+    warnings = []
+    for role, total in totals.items():
+        if total.turns and total.refused / total.turns > _REFUSED:
+            warnings.append(
+                f"the {role} kept nothing in {total.refused / total.turns:.0%} of its turns: what it wants to write is "
+                f"often the other's to write; look at some traces, and at the {role}'s boundary"
+            )
+        if total.words and total.forced / total.words > _FORCED:
+            warnings.append(
+                f"1 in {total.words / total.forced:.0f} words of the {role} was forced: both refused to go on; "
+                "the two boundaries may contradict each other, or one model cannot read the other"
+            )
+    return warnings
+
+
+def _tell(directory: Path, problems: int, variants: list[dict[str, Any]]) -> None:
+    from rich.text import Text
+
+    console = stdout()
+    console.print(f"{visible(str(directory))}: {problems} problems", style="bold", soft_wrap=True)
+    for facts in variants:
+        models = ", ".join(f"{role} {visible(str(model))}" for role, model in facts["models"].items())
+        console.print()
+        console.print(Text.assemble((visible(facts["name"]), "bold"), f"  {models}"), soft_wrap=True)
+        traces = facts["traces"]
+        console.print(f"  {sum(traces.values())} traces: {', '.join(f'{n} {s}' for s, n in traces.items()) or 'none'}")
+        causes = list(facts["causes"].items())
+        for cause, count in causes[:_CAUSES]:
+            console.print(f"    {count} x {visible(cause)}", style="dim", soft_wrap=True)
+        if len(causes) > _CAUSES:
+            console.print(f"    and {len(causes) - _CAUSES} more causes", style="dim")
+        if facts["roles"]:
+            console.print(_table(facts))
+        for warning in facts["warnings"]:
+            show(Text.assemble(("  warning: ", "bold yellow"), warning))
+
+
+def _table(facts: Mapping[str, Any]) -> Any:
+    from rich.padding import Padding
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
+    table.add_column("")
+    roles: dict[str, dict[str, Any]] = facts["roles"]
+    for role in roles:
+        table.add_column(role, justify="right")
+    for name, cell in _ROWS:
+        table.add_row(name, *(cell(values) for values in roles.values()))
+    for measure, name in (("words", "share of the words"), ("kept", "share of kept tokens")):
+        shares = facts["shares"].get(measure)
+        if shares:
+            table.add_row(name, *(f"{shares[role]:.0%}" for role in roles))
+    return Padding(table, (0, 0, 0, 2))
+
+
+def _of(part: int, whole: int) -> str:
+    """A number and its share."""
+    return f"{part:,} ({part / whole:.0%})" if whole else f"{part:,}"
+
+
+_ROWS: tuple[tuple[str, Callable[[Mapping[str, Any]], str]], ...] = (
+    ("requests", lambda r: f"{r['requests']:,}"),
+    ("tokens received", lambda r: f"{r['received']:,}"),
+    ("tokens kept", lambda r: f"{r['kept']:,}"),
+    ("thrown away", lambda r: _of(r["thrown_away"], r["received"])),
+    ("turns", lambda r: f"{r['turns']:,}"),
+    ("hand-overs, nothing kept", lambda r: _of(r["refused"], r["turns"])),
+    ("words of thinking", lambda r: f"{r['words']:,}" if r["words"] else "-"),
+    ("words per span", lambda r: f"{r['words_per_span']:.1f}" if r["words_per_span"] else "-"),
+    ("forced words", lambda r: _of(r["forced"], r["words"])),
+    ("seconds", lambda r: f"{r['seconds']:,.1f}"),
+    ("prompt tokens from cache", lambda r: "not told" if r["cached"] is None else f"{r['cached']:,}"),
+)

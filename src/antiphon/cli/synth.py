@@ -1,0 +1,262 @@
+"""`antiphon synth`: traces of many problems, on a run directory that survives anything."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from antiphon.cli import options
+from antiphon.cli.options import LENGTHS, MORE, NO_VALUE
+from antiphon.cli.terminal import print_json, say, show, visible, warn
+from antiphon.errors import SettingsError
+from antiphon.trace import Status
+
+if TYPE_CHECKING:
+    from antiphon.problem import Loaded
+    from antiphon.settings import Settings
+    from antiphon.synth.run import Run
+
+_SHOWN = 10
+_CONFIGURATION = "antiphon.toml"
+
+
+def synth(
+    problems: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="PROBLEMS...", help="Files, folders, globs, or - (docs/problems.md).", show_default=False
+        ),
+    ] = None,
+    run: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="The run directory; an existing one is taken up.")
+    ] = None,
+    config: options.Config = None,
+    teacher: options.Teacher = None,
+    student: options.Student = None,
+    boundary: options.Boundary = None,
+    boundary_teacher: options.BoundaryTeacher = None,
+    boundary_student: options.BoundaryStudent = None,
+    method: options.MethodName = None,
+    samples: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Traces per problem.", rich_help_panel=LENGTHS)
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="The first N problems only.", rich_help_panel=LENGTHS)
+    ] = None,
+    thinking_budget: options.ThinkingBudget = None,
+    answer_budget: options.AnswerBudget = None,
+    on_budget: options.OnBudget = None,
+    concurrency: Annotated[int | None, typer.Option(min=1, metavar="N", help="Traces in flight.")] = None,
+    seed: options.Seed = None,
+    variant: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="This configuration's name in the run; the method's unless given."),
+    ] = None,
+    retry: Annotated[
+        list[str] | None, typer.Option(metavar="STATUS", help="Write such traces anew: --retry failed.")
+    ] = None,
+    field: Annotated[
+        str | None, typer.Option(metavar="F", help="The field that states the problem.", rich_help_panel=MORE)
+    ] = None,
+    template: Annotated[
+        str | None, typer.Option(metavar="T", help="A jinja2 template that states it.", rich_help_panel=MORE)
+    ] = None,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", metavar=NO_VALUE, help="Report bad records and go on.", rich_help_panel=MORE)
+    ] = False,
+    keep_rejected: Annotated[
+        bool,
+        typer.Option("--keep-rejected", metavar=NO_VALUE, help="Keep what is rolled back, too.", rich_help_panel=MORE),
+    ] = False,
+    assignments: options.Assignments = None,
+    init: Annotated[
+        bool,
+        typer.Option(
+            "--init",
+            metavar=NO_VALUE,
+            help=f"Write a configuration to PATH ({_CONFIGURATION}; - for the screen) and end.",
+        ),
+    ] = False,
+    json: options.Json = False,
+) -> None:
+    """Writes traces of problems, teacher and student in turns.
+
+    Example: antiphon synth problems.jsonl --run runs/one --teacher DIR --student DIR --boundary math
+
+    Run it again and it goes on where it stood. Ctrl-C keeps everything.
+    Exit codes: 0 done, 1 some traces failed, 2 wrong use, 3 a service or disk gave out, 130 interrupted.
+    """
+    if init:
+        _write_configuration(problems or [])
+        return
+    if not problems:
+        raise typer.BadParameter("which problems? Give a file", param_hint="PROBLEMS")
+    if run is None:
+        raise typer.BadParameter("where to? Give --run DIR", param_hint="--run")
+    from antiphon.settings import load
+
+    settings = load(
+        config,
+        {
+            **options.voices(
+                teacher=teacher,
+                student=student,
+                boundary=boundary,
+                boundary_teacher=boundary_teacher,
+                boundary_student=boundary_student,
+                method=method,
+                thinking_budget=thinking_budget,
+                answer_budget=answer_budget,
+                on_budget=on_budget,
+                seed=seed,
+            ),
+            "samples": samples,
+            "limit": limit,
+            "concurrency": concurrency,
+            "keep_rejected": keep_rejected or None,
+            **options.assigned(assignments),
+        },
+    )
+    raise typer.Exit(
+        _work(
+            _read(problems, field=field, template=template, limit=settings.limit, skip_bad=skip_bad),
+            run,
+            settings,
+            variant=variant,
+            retry=options.statuses(retry or (), "--retry"),
+            json=json,
+        )
+    )
+
+
+def _write_configuration(paths: Sequence[str]) -> None:
+    from antiphon.cli.configuration import written
+
+    if len(paths) > 1:
+        raise typer.BadParameter("--init writes one file", param_hint="PATH")
+    path = Path(paths[0] if paths else _CONFIGURATION)
+    if str(path) == "-":
+        typer.echo(written(), nl=False)
+        return
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(written())
+    except FileExistsError:
+        raise SettingsError(f"{path} is there already; give another name: antiphon synth --init PATH") from None
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be written: {error.strerror}") from None
+    show(f"wrote {path}; edit it, then: antiphon synth problems.jsonl --run runs/one --config {path}")
+
+
+def _read(
+    paths: Sequence[str], *, field: str | None, template: str | None, limit: int | None, skip_bad: bool
+) -> Loaded:
+    """The problems, and on standard error what is wrong with them.
+
+    Raises:
+        ProblemError: there are bad records, and none may be skipped; or nothing else.
+    """
+    from antiphon.errors import ProblemError
+    from antiphon.problem import load
+
+    loaded = load(paths, field=field, template=template, limit=limit)
+    for line in _first(loaded.duplicates, "duplicates"):
+        warn(line)
+    if not skip_bad and loaded.bad:
+        try:
+            loaded.require_good()
+        except ProblemError as error:
+            raise ProblemError(f"{error}\nMend these, or pass over them with --skip-bad. Nothing was spent.") from None
+    for line in _first([str(error) for error in loaded.bad], "bad records"):
+        warn(f"skipped: {line}")
+    if not loaded.problems:
+        raise ProblemError("no problem is left to work on")
+    return loaded
+
+
+def _first(lines: Sequence[str], what: str) -> list[str]:
+    rest = len(lines) - _SHOWN
+    return [*lines[:_SHOWN], *([f"and {rest} more {what}"] if rest > 0 else [])]
+
+
+def _work(
+    loaded: Loaded, directory: Path, settings: Settings, *, variant: str | None, retry: Sequence[Status], json: bool
+) -> int:
+    """Runs; gives the exit code."""
+    from antiphon.cli.progress import following
+    from antiphon.cli.stopping import INTERRUPTED, Stopping
+    from antiphon.engine import models
+    from antiphon.synth.run import Run
+
+    run = Run(loaded.problems, directory, settings, variant=variant, retry=retry, open_engine=models.open_engine)
+    stopping = Stopping(run.stop, "stopping; everything is kept (Ctrl-C again ends at once)")
+    try:
+        with stopping, following(run.tally, quiet=json):
+            asyncio.run(run.work())
+    finally:
+        if run.repaired:
+            warn(run.repaired)
+    summary = _summary(run, loaded, interrupted=stopping.asked)
+    failed = summary["failed"]
+    code = INTERRUPTED if stopping.asked else 1 if failed else 0
+    if json:
+        print_json({**summary, "exit_code": code})
+    else:
+        _tell(run, summary)
+    return code
+
+
+def _summary(run: Run, loaded: Loaded, *, interrupted: bool) -> dict[str, Any]:
+    """What the run came to, as JSON has it."""
+    from antiphon.store import Reader
+
+    wanted = set(run.keys)
+    with Reader(run.directory) as reader:
+        names = [variant.name for variant in reader.variants()]
+        counts = reader.counts(run.variant) if run.variant in names else {}
+        failed = {
+            str(trace.key): trace.cause
+            for trace in (reader.traces(variant=run.variant, status=[Status.FAILED]) if counts else ())
+            if trace.key in wanted
+        }
+    tally = run.tally
+    return {
+        "run": str(run.directory),
+        "variant": run.variant,
+        "problems": len(loaded.problems),
+        "duplicates": loaded.duplicates,
+        "skipped": [str(error) for error in loaded.bad],
+        "interrupted": interrupted,
+        "repaired": run.repaired,
+        "planned": tally.planned,
+        "before": tally.before,
+        "finished": dict(tally.finished),
+        "traces": {status or "pending": count for status, count in counts.items()},
+        "failed": failed,
+        "tokens": {
+            role: {"received": tally.tokens_received[role], "kept": tally.tokens_kept[role]}
+            for role in tally.tokens_received
+        },
+    }
+
+
+def _tell(run: Run, summary: dict[str, Any]) -> None:
+    """The same for people."""
+    from antiphon.cli.progress import authors
+
+    counts = ", ".join(f"{count} {status}" for status, count in summary["traces"].items())
+    show(f"{visible(str(run.directory))}: variant {visible(run.variant)}: {counts or 'nothing yet'}")
+    if run.tally.tokens_kept:
+        show(f"tokens kept in this session: {authors(run.tally.tokens_kept)}")
+    failed = summary["failed"]
+    if failed:
+        say(f"{len(failed)} {'trace' if len(failed) == 1 else 'traces'} failed:", style="bold red")
+        for line in _first([f"{key}: {cause}" for key, cause in failed.items()], "failed traces"):
+            say(f"  {line}")
+        say("Write them anew with the same command and --retry failed.")
+    if summary["interrupted"]:
+        say("Interrupted. Everything is kept; the same command goes on.")

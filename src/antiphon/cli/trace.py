@@ -1,0 +1,89 @@
+"""`antiphon trace`: one trace in the terminal, by author and kind."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from antiphon.cli import options
+from antiphon.cli.terminal import print_json, stdout, visible
+from antiphon.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from antiphon.problem import Problem
+    from antiphon.store import Reader
+    from antiphon.trace import Key, Trace
+
+_SHOWN = 10
+
+
+def trace(
+    directory: options.RunDirectory,
+    id: Annotated[
+        str,
+        typer.Argument(
+            metavar="ID", help="problem/variant/sample, or a beginning of it that is enough.", show_default=False
+        ),
+    ] = "",
+    json: options.Json = False,
+) -> None:
+    """Shows one trace: who wrote what, in colours or in marks.
+
+    Example: antiphon trace runs/one HumanEval/3/tessy/0
+    """
+    from antiphon.cli.record import trace_json
+    from antiphon.store import Reader
+
+    with Reader(directory) as reader:
+        key = _find(reader, id)
+        found = reader.trace(key)
+        problem = reader.problem(key.problem)
+        if json:
+            print_json(trace_json(found, problem, reader.turns(key)))
+        else:
+            tell(stdout(), found, problem)
+
+
+def _find(reader: Reader, id: str) -> Key:
+    keys = reader.find(id)
+    if len(keys) == 1:
+        return keys[0]
+    if keys:
+        what = f"{len(keys)} traces begin so; name one" if id else "name a trace"
+    else:
+        keys = reader.find("")
+        what = f"there is no trace {id!r}" + ("; there are" if keys else "; the run has none yet")
+    lines = [f"  {key}" for key in keys[:_SHOWN]]
+    if len(keys) > _SHOWN:
+        lines.append(f"  and {len(keys) - _SHOWN} more")
+    raise UsageError("\n".join([f"{what}:" if lines else what, *lines]))
+
+
+def tell(console: Console, trace: Trace, problem: Problem) -> None:
+    """Writes a trace for people: where it stands, the question, the response by author and kind, a legend."""
+    from rich.text import Text
+
+    from antiphon.cli.pen import Look, legend, write_spans
+
+    status = str(trace.status or "pending")
+    head = Text.assemble(
+        (visible(str(trace.key)), "bold"), "  ", (status, "green" if status == "complete" else "yellow")
+    )
+    if trace.closed_by is not None:
+        head.append(
+            f"  thinking closed by {'nobody' if trace.closed_by == 'none' else f'the {trace.closed_by}'}", "dim"
+        )
+    console.print(head, soft_wrap=True)
+    if trace.cause:
+        console.print(visible(trace.cause), style="yellow", soft_wrap=True)
+    for message in problem.messages:
+        console.print(Text(f"{message['role']}: {visible(message['content'])}", "dim"))
+    console.print()
+    write_spans(console, trace.spans)
+    console.print()
+    console.print(legend(console, (Look(span.author, span.kind, span.forced) for span in trace.spans)))
+    for verdict in trace.verdicts:
+        console.print(visible(f"{verdict.verifier} {verdict.version}: {verdict.label} {verdict.detail}".rstrip()))
