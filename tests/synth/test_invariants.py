@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from antiphon.dialect import Dialect, Part
 from antiphon.engine.scripted import Fault, Request
 from antiphon.engine.vocabulary import TokenizerVocabulary, Vocabulary
-from antiphon.synth import record as record_module
 from antiphon.store import Saved
+from antiphon.synth import record as record_module
 from antiphon.synth.duet import Ending
 from antiphon.synth.record import MemoryRecorder
 from antiphon.synth.score import Score

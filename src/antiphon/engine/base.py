@@ -12,6 +12,7 @@ from array import array
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from collections.abc import Sequence as List
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 from antiphon.dialect import Part
@@ -116,6 +117,9 @@ class Engine(ABC):
 
     controls: Collection[str] = ()
     """Spellings of the model's control tokens, where they are known."""
+
+    special_tokens: Mapping[str, str] = MappingProxyType({})
+    """The tokenizer's special tokens by the names that templates use (`bos_token` ...), where they are known."""
 
     @property
     @abstractmethod

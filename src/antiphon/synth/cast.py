@@ -11,7 +11,7 @@ import antiphon.dialect
 from antiphon.boundary.base import BoundaryPredictor
 from antiphon.engine.base import Engine
 from antiphon.engine.models import open_engine
-from antiphon.errors import SettingsError
+from antiphon.errors import DialectError, SettingsError
 from antiphon.settings import Role, Settings
 from antiphon.synth.methods import Method, method
 from antiphon.synth.score import Listener, Score
@@ -115,17 +115,25 @@ def _role(settings: Settings, author: Author, chosen: Method) -> Role:
 
 async def _voice(author: Author, engine: Engine, role: Role, predictor: BoundaryPredictor | None) -> Voice:
     can = await engine.capabilities()
+    template, special = engine.chat_template, engine.special_tokens
     dialect = antiphon.dialect.load(
         role.dialect,
-        template=engine.chat_template,
+        template=template,
         has_control=lambda token: engine.control_id(token) is not None,
         controls=engine.controls,
+        special_tokens=special,
         model_name=engine.name,
     )
+    if template is not None and dialect.follows_template:
+        for difference in antiphon.dialect.differences(dialect, template, special)[:1]:
+            raise DialectError(
+                f"{engine.name}: the dialect {role.dialect!r} differs from the model's chat template in {difference}; "
+                "choose the dialect auto or template, or a page of your own (docs/dialects.md)"
+            )
     return Voice(
         role=author,
         engine=engine,
-        dialect=dialect.bound(lambda token: engine.control_id(token) is not None),
+        dialect=dialect,
         sampling=role.sampling,
         context=role.context if can.context is None else min(can.context, role.context or can.context),
         has_ids=can.ids,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 _WINDOW = 16384  # characters looked back: a period is found up to a third of this
 _EVERY = 128  # characters between two looks
-_PROBE = 24  # the shortest text whose earlier occurrence suggests a period
+_PROBES = (24, 120, 600)  # an earlier occurrence of so much of the end suggests a period; sentences may begin alike
 
 _LEAST_REPEATS = 4  # of the period
 _LEAST_PROSE = 600  # characters of repetition that count as a loop
@@ -19,9 +19,11 @@ _LEAST_SYMBOLS = 6000  # the same for digits, symbols and code
 def looping(text: str, *, code: bool = False) -> bool:
     """Whether the end of `text` is a loop: one period repeated over at least 600 characters (6,000 for code, digits and
     symbols), at least four times (three where the period is longer than 600)."""
-    period = _period(text)
-    if period == 0:
-        return False
+    periods = {_period(text, probe) for probe in _PROBES}
+    return any(_repeats(text, period, code) for period in periods if period)
+
+
+def _repeats(text: str, period: int, code: bool) -> bool:
     repeated = period + _agreeing(text, period)
     unit = text[-period:]
     letters = sum(character.isalpha() for character in unit)
@@ -59,11 +61,10 @@ class RepetitionGuard:
         self._fence_tail = seen[-2:]
 
 
-def _period(text: str) -> int:
+def _period(text: str, length: int) -> int:
     """The distance to the last earlier occurrence of the end of the text, 0 if there is none."""
-    probe = text[-_PROBE:]
-    at = text.rfind(probe, 0, len(text) - 1)
-    return len(text) - len(probe) - at if at >= 0 and len(probe) == _PROBE else 0
+    at = text.rfind(text[-length:], 0, len(text) - 1)
+    return len(text) - length - at if at >= 0 and len(text) > length else 0
 
 
 def _agreeing(text: str, period: int) -> int:

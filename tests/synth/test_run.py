@@ -1,0 +1,421 @@
+"""Many traces at once on a run directory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bench.pair import Capitals, Shape, engines, problems, settings
+
+import antiphon
+from antiphon.engine.scripted import Control, Fault, Request, ScriptedEngine, Situation, Token
+from antiphon.errors import (
+    DialectError,
+    EngineUnavailable,
+    ModelError,
+    PredictorError,
+    SettingsError,
+    StoreBusy,
+    StoreUnfit,
+    VariantChanged,
+)
+from antiphon.problem import Problem
+from antiphon.settings import Settings, load
+from antiphon.synth.cast import assemble
+from antiphon.synth.run import Run
+from antiphon.synth.score import Listener
+from antiphon.trace import Author, Key, Kind, Status
+
+SHAPE = Shape(thinking=56, answer=5)
+Opener = Callable[..., ScriptedEngine]
+
+
+def run(directory: Path, count: int = 4, *, open_engine: Opener | None = None, **flags: Any) -> Run:
+    made = engines(SHAPE, 3) if open_engine is None else open_engine
+    how = {name: flags.pop(name) for name in ("variant", "retry", "listener") if name in flags}
+    return Run(problems(count), directory / "run", settings(**flags), open_engine=made, **how)
+
+
+def faulty(faults: Callable[[str, Request], Fault | None], shape: Shape = SHAPE) -> Opener:
+    """The pair, with faults by role and request."""
+    opener = engines(shape, 3)
+
+    def open_engine(reference: str, **how: Any) -> ScriptedEngine:
+        engine = opener(reference, **how)
+        engine.faults = lambda request: faults(reference, request)
+        return engine
+
+    return open_engine
+
+
+def test_every_trace_is_written_and_given_once(tmp_path: Path) -> None:
+    traces = list(run(tmp_path, samples=3))
+    assert {trace.key for trace in traces} == {Key(f"p{n}", "tessy", s) for n in range(4) for s in range(3)}
+    assert len(traces) == 12
+    assert all(trace.status is Status.COMPLETE for trace in traces)
+    thinking = "".join(SHAPE.token(n) for n in range(SHAPE.thinking))
+    answer = "".join(f" a{(SHAPE.thinking + 4 + n) % 89}" for n in range(-4 + 4, SHAPE.answer))
+    assert {trace.thinking for trace in traces} == {thinking}
+    assert {trace.answer for trace in traces} == {answer}
+    shares = traces[0].usage
+    assert shares[Author.TEACHER].kept == 48
+    assert shares[Author.STUDENT].kept == 8 + 5
+
+
+def test_a_second_run_gives_the_same_traces_and_asks_for_nothing(tmp_path: Path) -> None:
+    first = {trace.key: trace.response for trace in run(tmp_path)}
+    asked: list[str] = []
+
+    def count(role: str, request: Request) -> None:
+        asked.append(role)
+
+    again = run(tmp_path, open_engine=faulty(count))
+    assert {trace.key: trace.response for trace in again} == first
+    assert asked == []
+    assert again.tally.planned == 0
+    assert again.tally.before == 4
+
+
+def test_more_samples_or_problems_add_to_what_is_there(tmp_path: Path) -> None:
+    list(run(tmp_path, 2))
+    more = run(tmp_path, 3, samples=2)
+    assert len(list(more)) == 6
+    assert more.tally.planned == 4
+
+
+def test_a_limit_takes_the_first_problems(tmp_path: Path) -> None:
+    assert {trace.key.problem for trace in run(tmp_path, limit=2)} == {"p0", "p1"}
+
+
+def test_it_is_an_async_iterator_too(tmp_path: Path) -> None:
+    async def collect() -> list[Key]:
+        return [trace.key async for trace in run(tmp_path)]
+
+    assert len(asyncio.run(collect())) == 4
+
+
+def test_a_plain_loop_works_where_an_event_loop_runs_already(tmp_path: Path) -> None:
+    async def notebook() -> int:
+        return len(list(run(tmp_path)))
+
+    assert asyncio.run(notebook()) == 4
+
+
+def test_leaving_the_loop_keeps_everything_and_a_later_run_goes_on(tmp_path: Path) -> None:
+    for trace in run(tmp_path, concurrency=1):
+        assert trace.status is Status.COMPLETE
+        break
+    reader = antiphon.read(tmp_path / "run")
+    done = reader.counts()[Status.COMPLETE]
+    assert 1 <= done < 4
+    assert len(list(run(tmp_path))) == 4
+
+
+def test_leaving_an_async_loop_keeps_everything(tmp_path: Path) -> None:
+    async def first() -> None:
+        traces = run(tmp_path, concurrency=1).__aiter__()
+        await anext(traces)
+        await traces.aclose()  # type: ignore[attr-defined]
+
+    asyncio.run(first())
+    assert len(list(run(tmp_path))) == 4
+
+
+def test_a_run_stopped_before_it_begins_writes_nothing(tmp_path: Path) -> None:
+    stopped = run(tmp_path)
+    stopped.stop()
+    assert list(stopped) == []
+    assert antiphon.read(tmp_path / "run").counts() == {None: 4}
+
+
+def test_one_failing_problem_costs_the_others_nothing(tmp_path: Path) -> None:
+    def faults(role: str, request: Request) -> Fault | None:
+        return Fault("refuse") if "Question 2" in request.situation.text else None
+
+    failing = run(tmp_path, open_engine=faulty(faults))
+    statuses = {trace.key.problem: trace.status for trace in failing}
+    assert statuses == {"p0": Status.COMPLETE, "p1": Status.COMPLETE, "p2": Status.FAILED, "p3": Status.COMPLETE}
+    assert failing.tally.causes == {"student refused the request": 1}
+    assert [trace.cause for trace in antiphon.read(tmp_path / "run").traces(status=[Status.FAILED])] == [
+        "student refused the request"
+    ]
+    assert len(list(run(tmp_path))) == 4  # a failed trace is not tried again by itself
+    again = run(tmp_path, retry=[Status.FAILED])
+    assert {trace.status for trace in again} == {Status.COMPLETE}
+    assert again.tally.planned == 1
+
+
+def test_a_slow_trace_slows_no_other(tmp_path: Path) -> None:
+    def faults(role: str, request: Request) -> Fault | None:
+        return Fault("hang") if "Question 0" in request.situation.text else None
+
+    slow = run(tmp_path, open_engine=faulty(faults), concurrency=2)
+    finished = []
+    for trace in slow:
+        finished.append(trace.key.problem)
+        if len(finished) == 3:
+            break
+    assert sorted(finished) == ["p1", "p2", "p3"]
+
+
+def test_a_silent_engine_is_waited_for_and_nothing_is_lost(tmp_path: Path) -> None:
+    made: list[ScriptedEngine] = []
+    struck: list[int] = []
+
+    def faults(role: str, request: Request) -> Fault | None:
+        if role == "teacher" and request.number == 3 and not struck:
+            struck.append(request.number)
+            return Fault("gone", after=2)
+        return None
+
+    opener = faulty(faults)
+
+    class Recovering(ScriptedEngine):
+        async def probe(self) -> None:
+            if self.down:
+                self.down = False  # it is back when it is asked the second time
+                await super().probe()
+                raise EngineUnavailable("not yet")
+            await super().probe()
+
+    def open_engine(reference: str, **how: Any) -> ScriptedEngine:
+        engine = opener(reference, **how)
+        engine.__class__ = Recovering
+        made.append(engine)
+        return engine
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("antiphon.synth.outage._FIRST_WAIT", 0.001)
+        traces = list(run(tmp_path, open_engine=open_engine))
+    assert struck
+    assert {trace.status for trace in traces} == {Status.COMPLETE}
+    thinking = "".join(SHAPE.token(n) for n in range(SHAPE.thinking))
+    assert {trace.thinking for trace in traces} == {thinking}
+
+
+def test_an_engine_silent_too_long_ends_the_run_with_all_pending(tmp_path: Path) -> None:
+    def faults(role: str, request: Request) -> Fault | None:
+        return Fault("gone") if role == "teacher" else None
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("antiphon.synth.outage._FIRST_WAIT", 0.001)
+        with pytest.raises(EngineUnavailable, match=r"teacher does not answer; given up .* all traces kept") as raised:
+            list(run(tmp_path, open_engine=faulty(faults), outage=0.01))
+    assert raised.value.exit_code == 3
+    assert antiphon.read(tmp_path / "run").counts() == {None: 4}
+    assert len(list(run(tmp_path))) == 4
+
+
+def test_an_engine_that_is_gone_from_the_start(tmp_path: Path) -> None:
+    def open_engine(reference: str, **how: Any) -> ScriptedEngine:
+        engine = engines(SHAPE, 3)(reference)
+        engine.down = True
+        return engine
+
+    with pytest.raises(EngineUnavailable):
+        list(run(tmp_path, open_engine=open_engine))
+
+
+class Wrong(Capitals):
+    """Judges words that are not there."""
+
+    id = "wrong"
+
+    def session(self, role: Author) -> Any:
+        session = super().session(role)
+        session._verdict = lambda start, end: antiphon.boundary.base.Verdict(start + 1000, end + 1000, True, 1.0)  # type: ignore[attr-defined]
+        return session
+
+
+class Raising(Capitals):
+    """Falls over."""
+
+    id = "raising"
+
+    def session(self, role: Author) -> Any:
+        raise ZeroDivisionError("a fault of the predictor's own")
+
+
+@pytest.mark.parametrize(
+    ("predictor", "cause"),
+    [
+        ("Wrong", "verdict on characters 1001 to 1003"),
+        ("Raising", "unexpected ZeroDivisionError: a fault of the predictor"),
+    ],
+)
+def test_a_predictors_fault_fails_the_trace_and_names_itself(tmp_path: Path, predictor: str, cause: str) -> None:
+    spec = f"tests.synth.test_run:{predictor}"
+    traces = list(run(tmp_path, 1, **{"boundary.teacher": spec, "boundary.student": spec}))
+    assert [trace.status for trace in traces] == [Status.FAILED]
+    assert traces[0].cause.startswith(cause)
+    assert issubclass(PredictorError, antiphon.AntiphonError)
+
+
+def test_another_method_is_another_variant_of_the_same_run(tmp_path: Path) -> None:
+    list(run(tmp_path, 1))
+    assert [trace.key.variant for trace in run(tmp_path, 1, method="student_only")] == ["student_only"]
+    assert [trace.key.variant for trace in run(tmp_path, 1, method="teacher_only")] == ["teacher_only"]
+    reader = antiphon.read(tmp_path / "run")
+    assert sorted(variant.name for variant in reader.variants()) == ["student_only", "teacher_only", "tessy"]
+    assert [span.kind for span in reader.trace(Key("p0", "teacher_only", 0)).spans] == [
+        Kind.MARKER,
+        Kind.THINKING,
+        Kind.MARKER,
+        Kind.ANSWER,
+    ]
+
+
+def test_a_change_in_what_shapes_the_text_is_refused_with_the_difference(tmp_path: Path) -> None:
+    list(run(tmp_path, 1))
+    with pytest.raises(VariantChanged, match=r"temperature.*0\.7.*0\.2"):
+        list(run(tmp_path, 1, **{"student.sampling.temperature": 0.2}))
+    assert len(list(run(tmp_path, 1, variant="cool", **{"student.sampling.temperature": 0.2}))) == 1
+    assert len(list(run(tmp_path, 1, run_ahead=7, concurrency=2))) == 1  # these do not shape it
+
+
+def test_two_runs_on_one_directory_at_once_are_refused(tmp_path: Path) -> None:
+    first = iter(run(tmp_path, concurrency=1))
+    next(first)
+    with pytest.raises(StoreBusy):
+        list(run(tmp_path))
+    first.close()  # type: ignore[attr-defined]
+
+
+def test_a_listener_hears_all_traces(tmp_path: Path) -> None:
+    heard: list[str] = []
+
+    class Ear(Listener):
+        def proposed(self, author: Author, kind: Kind, text: str) -> None:
+            heard.append("proposed")
+
+        def kept(self, author: Author, kind: Kind, text: str, *, forced: bool) -> None:
+            heard.append(text)
+
+        def rolled_back(self, author: Author, text: str) -> None:
+            heard.append("rolled back")
+
+    one = run(tmp_path, 1, listener=Ear())
+    (trace,) = one
+    assert "".join(text for text in heard if text not in ("proposed", "rolled back")) == trace.response
+    assert {"proposed", "rolled back"} <= set(heard)
+    assert one.tally.tokens_kept[Author.TEACHER] == 48
+    assert one.tally.tokens_received[Author.TEACHER] > 48
+
+
+# -- what is refused before anything is written
+
+
+def flags(**given: Any) -> Settings:
+    return load(flags={"teacher.model": "t", "student.model": "s", **given})
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"teacher.model": None}, "needs a teacher: give --teacher MODEL"),
+        ({"method": "tessi"}, "there is no method 'tessi'; there are tessy"),
+        ({"budget.answer": 995, "student.context": 1000}, "budget.answer: 995 tokens leave no room"),
+        ({"boundary.student": "nonsense"}, "nonsense"),
+        ({"student.dialect": "nonsense"}, "nonsense"),
+    ],
+)
+def test_settings_that_cannot_be_used(given: dict[str, Any], message: str) -> None:
+    with pytest.raises((SettingsError, DialectError), match=message):
+        asyncio.run(assemble(flags(**given), open_engine=engines(SHAPE, 1)))
+
+
+def test_a_server_address_is_refused_by_name() -> None:
+    with pytest.raises(ModelError, match="servers are not served"):
+        asyncio.run(assemble(flags(**{"student.model": "http://user:secret@127.0.0.1:1/v1"})))
+
+
+def test_a_dialect_that_differs_from_the_models_template_is_refused() -> None:
+    def open_engine(reference: str, **how: Any) -> ScriptedEngine:
+        engine = engines(SHAPE, 1)(reference)
+        engine.chat_template = "{% for m in messages %}<|im_start|>{{ m.content }}{% endfor %}<|im_start|>"
+        return engine
+
+    with pytest.raises(DialectError, match="differs from the model's chat template"):
+        asyncio.run(assemble(settings(), open_engine=open_engine))
+
+
+def test_budgets_follow_the_context_where_they_are_not_set() -> None:
+    def score(context: int | None, **given: Any) -> Any:
+        def open_engine(reference: str, **how: Any) -> ScriptedEngine:
+            engine = engines(SHAPE, 1)(reference)
+            engine.context = context
+            return engine
+
+        return asyncio.run(assemble(settings(**given), open_engine=open_engine)).score
+
+    assert (score(None).thinking_budget, score(None).answer_budget) == (16384, 8192)
+    assert score(900).answer_budget == 300
+    assert score(900, **{"budget.answer": 50, "budget.thinking": 70}).answer_budget == 50
+    assert score(900, **{"student.context": 600}).script.context == 600
+
+
+def test_the_fingerprint_covers_what_shapes_the_text_and_nothing_else() -> None:
+    def shaping(**given: Any) -> Any:
+        return asyncio.run(assemble(settings(**given), open_engine=engines(SHAPE, 1))).shaping
+
+    same = shaping()
+    assert shaping(run_ahead=5, concurrency=3, outage=5.0, keep_rejected=True) == same
+    for change in (
+        {"seed": 1},
+        {"student.sampling.top_k": 5},
+        {"budget.on_budget": "close"},
+        {"boundary.teacher": "lab"},
+    ):
+        assert shaping(**change) != same
+    assert "boundary" not in shaping(method="student_only")["student"] or (
+        shaping(method="student_only")["student"]["boundary"] is None
+    )
+    assert "teacher" not in shaping(method="student_only")
+
+
+# -- from Python
+
+
+def test_synthesize_reads_problems_and_settings(tmp_path: Path) -> None:
+    path = tmp_path / "problems.jsonl"
+    path.write_text('{"id": "a", "problem": "2+2?"}\n{"id": "b", "problem": "3+3?"}\n')
+    made = antiphon.synthesize(
+        str(path),
+        run=tmp_path / "run",
+        teacher="t",
+        student="s",
+        boundary="math",
+        settings={"budget.thinking": 20, "teacher.dialect": "qwen3", "student.dialect": "qwen3"},
+    )
+    assert made.settings.boundary.teacher == made.settings.boundary.student == "math"
+    assert made.settings.budget.thinking == 20
+    assert [key.problem for key in made.keys] == ["a", "b"]
+    again = antiphon.synthesize([path], run=tmp_path / "run")
+    assert again.settings.teacher.model is None
+    given = antiphon.synthesize([Problem("x", ({"role": "user", "content": "?"},))], run=tmp_path / "run")
+    assert [key.problem for key in given.keys] == ["x"]
+
+
+def test_reading_what_is_no_run_directory(tmp_path: Path) -> None:
+    with pytest.raises(StoreUnfit):
+        antiphon.read(tmp_path)
+
+
+def says(tokens: Iterable[Token]) -> Callable[[Situation], Iterable[Token]]:
+    return lambda here: tokens
+
+
+def test_the_same_model_in_both_roles_is_loaded_once() -> None:
+    opened: list[str] = []
+
+    def open_engine(reference: str, **how: Any) -> ScriptedEngine:
+        opened.append(reference)
+        return ScriptedEngine(reference, says([Control("<|im_end|>")]))
+
+    cast = asyncio.run(assemble(settings(**{"teacher.model": "m", "student.model": "m"}), open_engine=open_engine))
+    assert opened == ["m"]
+    assert len(cast.engines) == 1
+    asyncio.run(cast.close())
