@@ -53,7 +53,7 @@ class Role(_Section):
     """One of the two models."""
 
     model: str | None = Field(None, description="a local model directory, a GGUF file, lab:teacher or lab:student")
-    dialect: str = _shapes("auto", "a family (see docs/architecture.md), 'template', or auto: found from the model")
+    dialect: str = _shapes("auto", "a family (docs/dialects.md), 'template', or auto: found from the model")
     sampling: Sampling = Field(default_factory=Sampling, description="how tokens are drawn")
     context: int | None = _shapes(None, "tokens the model may hold; unset: what the model says", ge=16)
     device: str = Field("auto", description="for models in process: auto, cpu, cuda, cuda:1 ...")
