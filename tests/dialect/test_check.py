@@ -54,6 +54,12 @@ def test_other_tokens_are_shown_where_they_begin(shared: Path) -> None:
         checked(real, real.dialect("auto"), twice)
 
 
+def test_what_the_template_refuses_is_passed_over(shared: Path) -> None:
+    real = model(shared, "qwen3")
+    refusing = "{% if messages[0].role == 'system' %}{{ raise_exception('no') }}{% endif %}" + real.template
+    checked(replace(real, template=refusing), real.dialect("qwen3"))
+
+
 def test_every_difference_is_named() -> None:
     dialect = loaded("chatml", CHATML, THINK_CONTROLS)
     found = differences(dialect, CHATML_WITH_SYSTEM)

@@ -179,3 +179,14 @@ def test_what_follows_an_earlier_reply_ends_one() -> None:
         "<|endoftext|>",
     )
     assert loaded("template", ECHO, CHATML_CONTROLS).ends == ()
+
+
+def test_a_template_for_single_questions() -> None:
+    single = (
+        "{% for m in messages %}{% if m.role != 'user' %}{{ raise_exception('one question') }}{% endif %}{% endfor %}"
+    )
+    dialect = loaded("auto", single + ECHO, CHATML_CONTROLS)
+    assert dialect.render(user("</think>")) == (Part("</think>"),)
+    assert dialect.ends == ()
+    with pytest.raises(DialectError, match="one question"):
+        dialect.render(talk(("user", "1"), ("assistant", "2</think>"), ("user", "3")))
