@@ -86,7 +86,7 @@ class Predictor(BoundaryPredictor):
 
 
 @pytest.mark.parametrize("lookahead", [-1, 0, 1, 3])
-@settings(max_examples=60, deadline=None)
+@settings(deadline=None)
 @given(trace=traces(), random=st.randoms(use_true_random=False))
 def test_a_right_predictor_passes(lookahead, trace, random):
     check_contract(Predictor(Plain, lookahead), trace, random)

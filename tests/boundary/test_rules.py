@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import tracemalloc
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -26,7 +27,7 @@ PREDICTORS = {
 
 
 @pytest.mark.parametrize("predictor", PREDICTORS.values(), ids=PREDICTORS)
-@settings(max_examples=120, deadline=None)
+@settings(deadline=None)
 @given(trace=traces(), random=st.randoms(use_true_random=False))
 def test_contract(predictor, trace, random):
     check_contract(predictor, trace, random)
@@ -190,6 +191,17 @@ def test_extending_a_page(tmp_path):
     assert marked(base, "a b b b c d") == "⟦a b b b c⟧ d"
     assert extended.lookahead == 1  # phrases that it does not allow are left out
     assert marked(extended, "a b b b c d") == "a b b b c ⟦d⟧"
+
+
+def test_the_page_in_the_documentation(page):
+    text = (Path(__file__).parents[2] / "docs" / "boundaries.md").read_text(encoding="utf-8")
+    example = re.search(r"```toml\n(.*?)```", text, re.DOTALL)
+    assert example
+    rules = page(example[1])
+    assert (
+        marked(rules, "Okay, let me check that 3 is odd, so that 9 is")
+        == "⟦Okay, let me check that⟧ 3 is odd, so that 9 is"
+    )
 
 
 def test_equal_ids_for_equal_pages_only(page):
