@@ -10,6 +10,7 @@ import asyncio
 import mmap
 import struct
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from bench.pair import Shape, engines, problems, settings
@@ -38,17 +39,18 @@ class Counter:
         self._map[:8] = struct.pack("<Q", self.value + 1)
 
 
-def main(directory: Path, counter: Path, traces: int) -> None:
+def main(directory: Path, counter: Path, traces: int, thinking: int) -> None:
     run = Run(
         problems(traces),
         directory,
-        settings(concurrency=traces),
-        open_engine=engines(SHAPE, CHUNK, Counter(counter).count),
+        settings(concurrency=min(traces, 200)),
+        open_engine=engines(replace(SHAPE, thinking=thinking), CHUNK, Counter(counter).count),
     )
     print("writing", flush=True)
-    asyncio.run(run.work())
+    asyncio.run(run.work(lambda key: print("finished", key, flush=True)))
     print("done", flush=True)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))
+    directory, counter, traces, *thinking = sys.argv[1:]
+    main(Path(directory), Path(counter), int(traces), int(thinking[0]) if thinking else SHAPE.thinking)

@@ -107,4 +107,5 @@ class WordReader:
         if not self._base <= position <= self.position:
             raise ValueError(f"cannot roll back to {position}: held are {self._base} to {self.position}")
         self._text = self._text[: position - self._base]
-        self._next = min(self._next, len(self._text))
+        if self._next > len(self._text):  # the word that was cut is unfinished again
+            self._next = unfinished_word(self._text)
