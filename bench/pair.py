@@ -42,9 +42,7 @@ class Shape:
         return f" S{place}" if place < self.style else f" c{position % 97}"
 
 
-def engines(
-    shape: Shape, chunk: int, count: Callable[[], None] = lambda: None
-) -> Callable[..., ScriptedEngine]:
+def engines(shape: Shape, chunk: int, count: Callable[[], None] = lambda: None) -> Callable[..., ScriptedEngine]:
     """An opener of engines for `Run`. `count` is called for every token that is written."""
     vocabulary = ScriptVocabulary()
 

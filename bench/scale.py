@@ -1,6 +1,6 @@
 """How much memory and time the orchestrator takes for many long traces at once, with a scripted pair.
 
-    python -m bench.scale --traces 2000 --thinking 20000 --capability 100 --to RUNDIR
+python -m bench.scale --traces 2000 --thinking 20000 --capability 100 --to RUNDIR
 """
 
 from __future__ import annotations
