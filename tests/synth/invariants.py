@@ -132,7 +132,7 @@ def _check_sequence(role: Author, spans: list[Span], score: Score) -> None:
     ids = list(engine.last_ids)
     at = engine.prompt_length
     seen = normal(engine.vocabulary.decode(ids[at:]))
-    before, expected = text_of(voice.dialect.think_open), ""
+    before = expected = ""
     for span in spans[1:]:
         closing = span.kind is Kind.MARKER and role is score.method.answer
         expected += text_of(voice.dialect.closing(before)) if closing else span.text

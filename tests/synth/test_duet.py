@@ -311,7 +311,7 @@ def test_an_immediate_end_is_legal_and_an_empty_answer_is_no_answer() -> None:
     ending, recorder = perform(duet(in_turn([END], ["\n", END]), in_turn()))
     assert ending.status is Status.NO_ANSWER
     assert [span.kind for span in recorder.spans] == [Kind.MARKER, Kind.MARKER, Kind.ANSWER]
-    assert recorder.spans[1].text == "</think>\n\n"
+    assert recorder.spans[1].text == "\n</think>\n\n"
 
 
 def test_only_the_student_closes_where_it_is_set_so() -> None:
@@ -558,7 +558,7 @@ def test_after_a_kill_the_answer_goes_on(last: tuple[Author, Kind], end: SpanEnd
 
 def test_after_a_kill_an_empty_thinking_was_closed_by_the_student() -> None:
     composed = duet(in_turn(ANSWER), in_turn())
-    marker = (Author.NONE, Kind.MARKER, "</think>\n\n", SpanEnd.SEAM)
+    marker = (Author.NONE, Kind.MARKER, "\n</think>\n\n", SpanEnd.SEAM)
     _, recorder = resume(composed, marker)
     assert recorder.closed_by is Author.STUDENT
 

@@ -51,7 +51,7 @@ class WordReader:
     def __init__(self) -> None:
         self._base = 0  # position of the first held character
         self._text = ""  # all that was pushed since the last skip
-        self._next = 0  # where in _text the first unfinished word may begin
+        self._ends: list[int] = []  # in _text, of the words that are whole
 
     @property
     def position(self) -> int:
@@ -61,8 +61,12 @@ class WordReader:
     @property
     def partial(self) -> tuple[int, int] | None:
         """(start, end so far) of the word still being written, None between words."""
-        match = _WORD.search(self._text, self._next)
+        match = _WORD.search(self._text, self._done)
         return (self._base + match.start(), self._base + match.end()) if match else None
+
+    @property
+    def _done(self) -> int:
+        return self._ends[-1] if self._ends else 0
 
     def text(self, start: int, end: int) -> str:
         """The held text between two positions.
@@ -77,17 +81,18 @@ class WordReader:
     def skip(self, length: int) -> None:
         """`length` characters of settled text follow, with a seam at both ends; what was held is let go."""
         self._base = self.position + length
-        self._text, self._next = "", 0
+        self._text = ""
+        self._ends.clear()
 
     def push(self, text: str) -> list[tuple[int, int]]:
         """Adds text and gives the words that are now known to be whole, as (start, end) positions."""
         self._text += text
         found = []
-        for match in _WORD.finditer(self._text, self._next):
+        for match in _WORD.finditer(self._text, self._done):
             if not is_whole(self._text, match.end()):
                 break
             found.append((self._base + match.start(), self._base + match.end()))
-            self._next = match.end()
+            self._ends.append(match.end())
         return found
 
     def finish(self) -> list[tuple[int, int]]:
@@ -95,11 +100,11 @@ class WordReader:
         partial = self.partial
         if partial is None:
             return []
-        self._next = partial[1] - self._base
+        self._ends.append(partial[1] - self._base)
         return [partial]
 
     def rollback(self, position: int) -> None:
-        """Forgets everything from `position` on.
+        """Forgets everything from `position` on. A word whose end stays is whole still.
 
         Raises:
             ValueError: where it lies before the last skip or after the end.
@@ -107,5 +112,5 @@ class WordReader:
         if not self._base <= position <= self.position:
             raise ValueError(f"cannot roll back to {position}: held are {self._base} to {self.position}")
         self._text = self._text[: position - self._base]
-        if self._next > len(self._text):  # the word that was cut is unfinished again
-            self._next = unfinished_word(self._text)
+        while self._ends and self._ends[-1] > len(self._text):
+            self._ends.pop()

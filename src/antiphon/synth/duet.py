@@ -232,7 +232,7 @@ class Duet:
     async def _read_saved(self) -> None:
         """All voices read what is already kept: their own ids as they sampled them, the rest as text."""
         for role, speaker in self._speakers.items():
-            before = text_of(self._score.script.dialect.think_open)
+            before = ""
             for span in self._spans[1:]:
                 if span.kind is Kind.MARKER:
                     await speaker.catch_up()

@@ -19,7 +19,7 @@ class Manuscript:
 
     Attributes:
         position: characters of thinking so far.
-        last: the last kept text that was not empty (for the line break before a marker).
+        last: the last kept text of the thinking (for the line break before its close), "" before the first.
         looping: the kept text has become a loop.
         answered: the answer holds more than white space.
         breaks: streams that broke so far.
@@ -112,4 +112,4 @@ class Manuscript:
             self.answered = self.answered or bool(text.strip())
         else:
             self.position += len(text)
-        self.last = text or self.last
+            self.last = text or self.last
