@@ -54,7 +54,7 @@ class Role(_Section):
 
     model: str | None = Field(None, description="a local model directory, a GGUF file, lab:teacher or lab:student")
     dialect: str = _shapes("auto", "a family (docs/dialects.md), 'template', or auto: found from the model")
-    sampling: Sampling = Field(default_factory=Sampling, description="how tokens are drawn")
+    sampling: Sampling = Field(Sampling(), description="how tokens are drawn")
     context: int | None = _shapes(None, "tokens the model may hold; unset: what the model says", ge=16)
     device: str = Field("auto", description="for models in process: auto, cpu, cuda, cuda:1 ...")
 
@@ -91,11 +91,11 @@ class Settings(_Section):
     """Everything a run needs besides its problems and its directory."""
 
     method: str = _shapes("tessy", "how a trace is written (docs/methods.md)")
-    teacher: Role = Field(default_factory=Role, description="the strong model: writes capability")
-    student: Role = Field(default_factory=Role, description="the model to be trained: writes style and the answer")
-    boundary: Boundary = Field(default_factory=Boundary, description="boundary predictors")
-    budget: Budget = Field(default_factory=Budget, description="lengths, in the student's tokens")
-    guards: Guards = Field(default_factory=Guards, description="what ends a trace early")
+    teacher: Role = Field(Role(), description="the strong model: writes capability")
+    student: Role = Field(Role(), description="the model to be trained: writes style and the answer")
+    boundary: Boundary = Field(Boundary(), description="boundary predictors")
+    budget: Budget = Field(Budget(), description="lengths, in the student's tokens")
+    guards: Guards = Field(Guards(), description="what ends a trace early")
     thinking_closed_by: Literal["either", "student"] = _shapes("either", "who may close the thinking")
     run_ahead: Literal["streamed"] | Annotated[int, Field(ge=1)] = Field(
         "streamed", description="streamed: one stream a turn, closed at the cut; or tokens per request"
