@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from pydantic import BaseModel
-from pydantic.fields import FieldInfo
 
 from antiphon.settings import load
 
 _HEAD = """\
 # Configuration of antiphon. Everything here is the default; leave out what you do not change.
 # Flags and the environment (ANTIPHON_BUDGET__THINKING=200) win over this file.
-# * shapes the text: a run directory refuses a change of it, unless --variant NAME begins another variant.
+# What changes the text (method, models, dialects, sampling, boundaries, budgets, guards, seed) is refused in a run
+# directory that was begun otherwise, unless --variant NAME begins another variant beside it.
 """
 
 
@@ -31,7 +31,7 @@ def _lines(section: BaseModel, name: str) -> Iterator[str]:
         if key in inner:
             continue
         value = getattr(section, key)
-        yield f"# {'* ' if _shapes(info) else ''}{info.description}"
+        yield f"# {info.description}"
         yield f"# {key} =" if value is None else f"{key} = {_toml(value)}"
     for key, table in inner.items():
         full = f"{name}.{key}" if name else key
@@ -41,11 +41,6 @@ def _lines(section: BaseModel, name: str) -> Iterator[str]:
         yield from _lines(table, full)
     if not name:
         yield ""
-
-
-def _shapes(info: FieldInfo) -> bool:
-    extra = info.json_schema_extra
-    return isinstance(extra, dict) and bool(extra.get("shapes"))
 
 
 def _toml(value: Any) -> str:

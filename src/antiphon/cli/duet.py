@@ -168,13 +168,13 @@ class Stage:
         self._console.print()
 
     def _conclude(self, trace: Trace, recorder: MemoryRecorder) -> None:
-        from antiphon.cli.pen import Look, legend
+        from antiphon.cli.pen import Look, write_legend
         from antiphon.cli.progress import duration
 
         looks = [Look(span.author, span.kind, span.forced) for span in trace.spans]
         looks += [Look(turn.role, Kind.THINKING, struck=True) for turn in recorder.turns if turn.rejected]
         self._console.print()
-        self._console.print(legend(self._console, looks))
+        write_legend(self._console, looks)
         self._console.print(f"{trace.status}{': ' if trace.cause else ''}{visible(trace.cause)}", style="bold")
         turns = recorder.turns
         seconds = (trace.finished or 0) - (trace.started or 0)

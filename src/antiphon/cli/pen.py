@@ -146,20 +146,19 @@ def write_spans(console: Console, spans: Iterable[Span]) -> None:
     pen.close()
 
 
-def legend(console: Console, looks: Iterable[Look]) -> Text:
+def write_legend(console: Console, looks: Iterable[Look]) -> None:
     """What the colours or marks mean, for those that occur."""
     colour = in_colour(console)
-    named: dict[tuple[str, str], list[str]] = {}
+    named: dict[tuple[Author, str, tuple[str, str]], list[str]] = {}
     for look in dict.fromkeys(looks):
-        if look.author is Author.NONE:
-            continue
-        what = "rolled back" if look.struck else "forced" if look.forced else str(look.kind)
-        key = (look.style, "") if colour else look.marks
-        named.setdefault(key, [str(look.author)]).append(what)
-    text = Text()
-    for (first, last), names in named.items():
-        author, *kinds = names
-        said = f"{author}: {', '.join(dict.fromkeys(kinds))}"
-        text.append("   " if text else "")
-        text.append(said, first) if colour else text.append(f"{first}{said}{last}")
-    return text
+        if look.author is not Author.NONE:
+            key = (look.author, look.style, ("", "")) if colour else (look.author, "", look.marks)
+            named.setdefault(key, []).append("rolled back" if look.struck else "forced" if look.forced else look.kind)
+    line = Text()
+    for (author, style, (opening, closing)), kinds in named.items():
+        entry = Text(f"{opening}{author}: {', '.join(dict.fromkeys(kinds))}{closing}", style)
+        if line and line.cell_len + 3 + entry.cell_len > console.width:
+            console.print(line)
+            line = Text()
+        line = Text("   ").join([line, entry]) if line else entry
+    console.print(line)

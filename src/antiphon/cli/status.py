@@ -117,13 +117,14 @@ def _table(facts: Mapping[str, Any]) -> Any:
     roles: dict[str, dict[str, Any]] = facts["roles"]
     for role in roles:
         table.add_column(role, justify="right")
-    for name, cell in _ROWS:
+    in_turns = any(values["words"] for values in roles.values())
+    for name, cell in (*_ROWS, *(_ROWS_IN_TURNS if in_turns else ())):
         table.add_row(name, *(cell(values) for values in roles.values()))
     for measure, name in (("words", "share of the words"), ("kept", "share of kept tokens")):
         shares = facts["shares"].get(measure)
         if shares:
             table.add_row(name, *(f"{shares[role]:.0%}" for role in roles))
-    return Padding(table, (0, 0, 0, 2))
+    return Padding(table, (0, 0, 0, 2), expand=False)
 
 
 def _of(part: int, whole: int) -> str:
@@ -131,16 +132,19 @@ def _of(part: int, whole: int) -> str:
     return f"{part:,} ({part / whole:.0%})" if whole else f"{part:,}"
 
 
-_ROWS: tuple[tuple[str, Callable[[Mapping[str, Any]], str]], ...] = (
+_Row = tuple[str, Callable[[Mapping[str, Any]], str]]
+_ROWS: tuple[_Row, ...] = (
     ("requests", lambda r: f"{r['requests']:,}"),
     ("tokens received", lambda r: f"{r['received']:,}"),
     ("tokens kept", lambda r: f"{r['kept']:,}"),
     ("thrown away", lambda r: _of(r["thrown_away"], r["received"])),
     ("turns", lambda r: f"{r['turns']:,}"),
+    ("seconds", lambda r: f"{r['seconds']:,.1f}"),
+    ("prompt tokens from cache", lambda r: "not told" if r["cached"] is None else f"{r['cached']:,}"),
+)
+_ROWS_IN_TURNS: tuple[_Row, ...] = (
     ("hand-overs, nothing kept", lambda r: _of(r["refused"], r["turns"])),
     ("words of thinking", lambda r: f"{r['words']:,}" if r["words"] else "-"),
     ("words per span", lambda r: f"{r['words_per_span']:.1f}" if r["words_per_span"] else "-"),
     ("forced words", lambda r: _of(r["forced"], r["words"])),
-    ("seconds", lambda r: f"{r['seconds']:,.1f}"),
-    ("prompt tokens from cache", lambda r: "not told" if r["cached"] is None else f"{r['cached']:,}"),
 )

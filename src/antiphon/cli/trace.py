@@ -66,7 +66,7 @@ def tell(console: Console, trace: Trace, problem: Problem) -> None:
     """Writes a trace for people: where it stands, the question, the response by author and kind, a legend."""
     from rich.text import Text
 
-    from antiphon.cli.pen import Look, legend, write_spans
+    from antiphon.cli.pen import Look, write_legend, write_spans
 
     status = str(trace.status or "pending")
     head = Text.assemble(
@@ -84,6 +84,6 @@ def tell(console: Console, trace: Trace, problem: Problem) -> None:
     console.print()
     write_spans(console, trace.spans)
     console.print()
-    console.print(legend(console, (Look(span.author, span.kind, span.forced) for span in trace.spans)))
+    write_legend(console, (Look(span.author, span.kind, span.forced) for span in trace.spans))
     for verdict in trace.verdicts:
         console.print(visible(f"{verdict.verifier} {verdict.version}: {verdict.label} {verdict.detail}".rstrip()))
