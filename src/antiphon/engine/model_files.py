@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from antiphon.engine.gguf import read_metadata, tokenizer_specification
-from antiphon.engine.vocabulary import TokenizerVocabulary, Vocabulary
+from antiphon.engine.vocabulary import TokenizerVocabulary
 from antiphon.errors import MissingDependency, ModelError
 
 EMBEDDED = ("lab:teacher", "lab:student")
@@ -26,7 +26,7 @@ class ModelFiles:
     """As the record names it: the folder's or file's own name, or `lab:...`."""
 
     path: Path
-    vocabulary: Vocabulary
+    vocabulary: TokenizerVocabulary
     chat_template: str | None
     architecture: str
     """A hash of the configuration (not of the weights)."""
@@ -88,7 +88,7 @@ def _read_folder(folder: Path, name: str) -> ModelFiles:
     return ModelFiles(name, folder, read_vocabulary(folder), _chat_template(folder, settings), _hash(config))
 
 
-def read_vocabulary(folder: Path) -> Vocabulary:
+def read_vocabulary(folder: Path) -> TokenizerVocabulary:
     """The vocabulary of a folder, also of one without weights. One kept as `vocab.json` and `merges.txt` or as
     `tokenizer.model` is converted by transformers.
 

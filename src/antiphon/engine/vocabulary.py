@@ -17,13 +17,15 @@ import json
 from abc import ABC, abstractmethod
 from array import array
 from codecs import utf_8_decode
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import cache
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from antiphon.dialect import Part
 from antiphon.engine.base import Piece
-from antiphon.errors import ModelError
+from antiphon.errors import DialectError, ModelError
 
 _BLANK = "▁"
 
@@ -66,6 +68,25 @@ class Vocabulary(ABC):
     def control_id(self, token: str) -> int | None:
         """The id of a control token by its spelling, None if there is none."""
         return self.controls.get(token)
+
+    def encode_parts(self, parts: Iterable[Part]) -> array[int]:
+        """Parts of a prompt to ids: adjacent texts as one, control tokens by their spelling.
+
+        Raises:
+            DialectError: a control part is no token of this model.
+        """
+        ids = array("I")
+        for control, group in groupby(parts, key=lambda part: part.control):
+            spelled = [part.text for part in group]
+            if not control:
+                ids += self.encode("".join(spelled))
+                continue
+            for token in spelled:
+                found = self.control_id(token)
+                if found is None:
+                    raise DialectError(f"the model has no control token {token!r}, which its dialect writes")
+                ids.append(found)
+        return ids
 
     def decode(self, ids: Iterable[int]) -> str:
         """Ids to text. Bytes that are not UTF-8 become U+FFFD.
@@ -196,6 +217,11 @@ class TokenizerVocabulary(Vocabulary):
         if not isinstance(specification, dict):
             raise ModelError(f"{source}: not a tokenizer of the tokenizers library")
         return cls(specification, source)
+
+    @property
+    def tokens(self) -> Collection[int]:
+        """All ids that are tokens."""
+        return self._strings.keys() | self._added.keys()
 
     def encode(self, text: str) -> array[int]:
         try:

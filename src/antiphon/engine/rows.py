@@ -1,0 +1,107 @@
+"""Keys and values of many sequences: one row each, kept between turns, cut back at no cost, bounded in all."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_ROUND = 256  # tokens by which a row grows
+
+
+class Row:
+    """The keys and values of one sequence: per layer two tensors `[capacity, heads, dim]`.
+
+    `length` tokens of it are valid; cutting back sets `length`, and what lies behind is overwritten. Nothing is dropped
+    at a sliding window, so that cutting back is exact. The numbers belong to the event loop, the tensors to the thread
+    that runs the model.
+    """
+
+    __slots__ = ("_layers", "capacity", "length")
+
+    def __init__(self) -> None:
+        self.length = 0
+        self.capacity = 0
+        self._layers: dict[int, tuple[Tensor, Tensor]] = {}
+
+    @property
+    def layers(self) -> int:
+        """How many layers have written to it."""
+        return len(self._layers)
+
+    @property
+    def token_bytes(self) -> int:
+        """Memory for one token."""
+        return sum(keys[0].nbytes + values[0].nbytes for keys, values in self._layers.values())
+
+    def reserve(self, length: int) -> None:
+        """Promises room for `length` tokens; `write` makes it."""
+        self.capacity = max(self.capacity, _rounded(length))
+
+    def drop(self) -> None:
+        """Forgets everything and gives the memory back. Not while the model runs on it."""
+        self.length = self.capacity = 0
+        self._layers = {}
+
+    def write(self, layer: int, at: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Puts new tokens `[tokens, heads, dim]` at position `at`; gives all up to and with them."""
+        end = at + len(keys)
+        held = self._layers.get(layer)
+        if held is None:
+            held = self._layers[layer] = (_grown(keys[:0], self.capacity), _grown(values[:0], self.capacity))
+        elif len(held[0]) < end:
+            held = self._layers[layer] = (_grown(held[0], self.capacity), _grown(held[1], self.capacity))
+        held[0][at:end] = keys
+        held[1][at:end] = values
+        return held[0][:end], held[1][:end]
+
+
+def _rounded(length: int) -> int:
+    return -(-length // _ROUND) * _ROUND
+
+
+def _grown(tensor: Tensor, capacity: int) -> Tensor:
+    larger = tensor.new_empty((capacity, *tensor.shape[1:]))
+    larger[: len(tensor)] = tensor
+    return larger
+
+
+class Rows:
+    """All rows of an engine. Where memory is short, those unused for longest are dropped; their sequences are read
+    again when they go on.
+
+    Args:
+        tokens: how many tokens all rows together may have room for.
+    """
+
+    def __init__(self, tokens: int):
+        self._limit = tokens
+        self._by_use: dict[Row, None] = {}
+
+    def hold(self, row: Row, length: int, busy: Collection[Row]) -> bool:
+        """Lets `row` grow to `length`, at the cost of others if need be, never of busy ones.
+
+        Returns:
+            False if there is no room. With nothing busy there always is: a single sequence may exceed the bound.
+        """
+        needed = _rounded(length) - row.capacity
+        if needed > 0:
+            free = self._limit - sum(held.capacity for held in self._by_use)
+            for held in self._by_use:
+                if free >= needed:
+                    break
+                if held is not row and held not in busy:
+                    free += held.capacity
+                    held.drop()
+            if free < needed and busy:
+                return False
+            row.reserve(length)
+        self._by_use.pop(row, None)
+        self._by_use[row] = None
+        return True
+
+    def forget(self, row: Row) -> None:
+        """The row's sequence is closed."""
+        self._by_use.pop(row, None)
