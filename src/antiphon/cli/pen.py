@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
@@ -16,6 +15,7 @@ from antiphon.trace import Author, Kind, Span
 
 _HUES = {Author.STUDENT: "cyan", Author.TEACHER: "magenta", Author.UNKNOWN: "yellow", Author.NONE: "dim"}
 _MARKS = {Author.STUDENT: ("[", "]"), Author.TEACHER: ("{", "}"), Author.UNKNOWN: ("(", ")")}
+_SINGLE = re.compile(f"[{CJK}]")
 _BREAKS = re.compile(f"\\s+|[{CJK}]|[^\\s{CJK}]+")
 
 
@@ -101,7 +101,7 @@ class Pen:
                 if not self._colour:
                     self._word.append(look.marks[0])
             self._word.append(part, style)
-            if cell_len(part) > 1 and len(part) == 1:
+            if _SINGLE.fullmatch(part):
                 self._flush()
 
     def _close_marks(self) -> None:
