@@ -190,7 +190,7 @@ def _explain(error: ValidationError, sources: Mapping[tuple[str, ...], str]) -> 
     """One line for each bad value: where it was said, its name, what is wrong with it."""
     lines = []
     for problem in error.errors():
-        names = tuple(str(part) for part in problem["loc"])
+        names = _setting(tuple(str(part) for part in problem["loc"]))
         source = next((s for at, s in sources.items() if names[: len(at)] == at), "configuration")
         name = ".".join(names)
         if problem["type"] == "extra_forbidden":
@@ -198,3 +198,14 @@ def _explain(error: ValidationError, sources: Mapping[tuple[str, ...], str]) -> 
         else:
             lines.append(f"{source}: {name}: {problem['msg']} (given: {problem['input']!r})")
     return "\n".join(dict.fromkeys(lines))
+
+
+def _setting(location: tuple[str, ...]) -> tuple[str, ...]:
+    """The setting's name in a location; what stands behind it there are the branches of a union."""
+    section: Any = Settings
+    for depth, name in enumerate(location):
+        if not (isinstance(section, type) and issubclass(section, _Section)):
+            return location[:depth]
+        field = section.model_fields.get(name)
+        section = None if field is None else field.annotation
+    return location
