@@ -1,50 +1,45 @@
-"""What was handed over since the last commit, and how it is written: a few statements, however many rows.
-
-Each statement takes many rows at once, because SQLite works through one without the interpreter's lock. `executemany`
-takes that lock anew for every row, and beside a busy event loop may wait 5 ms for it each time.
-"""
+"""What was handed over since the last commit, and how it is written."""
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
-from itertools import chain
 
 from antiphon.store import columns
 from antiphon.store.columns import Row
 from antiphon.trace import Author, Usage
 
-_COUNTS = (512, 64, 8, 1)  # rows a statement: few different ones, so that each is compiled once
 
-_INSERT_SPANS = f"INSERT OR REPLACE INTO spans (trace, position, {columns.SPAN}, change) VALUES {{rows}}"
-_DROP_GROWTH = """DELETE FROM growing WHERE number IN (
-    SELECT number FROM (VALUES {rows}) AS whole
-    CROSS JOIN growing ON trace = whole.column1 AND position = whole.column2)"""
-_INSERT_GROWTH = f"INSERT INTO growing (trace, position, {columns.SPAN}) VALUES {{rows}}"
-_INSERT_TURNS = f"INSERT INTO turns (trace, position, {columns.TURN}, change) VALUES {{rows}}"
-_ADD_USAGE = """INSERT INTO usage
-    (trace, role, requests, received, kept, cached, seconds, turns, words, refused, spans, forced, change) VALUES {rows}
-    ON CONFLICT (trace, role) DO UPDATE SET
+def _insert(table: str, names: str, *, replacing: bool = False) -> str:
+    marks = ", ".join("?" * (names.count(",") + 1))
+    return f"INSERT {'OR REPLACE ' if replacing else ''}INTO {table} ({names}) VALUES ({marks})"
+
+
+_DROP_GROWTH = "DELETE FROM growing WHERE trace = ? AND position = ?"
+_INSERT_SPANS = _insert("spans", f"trace, position, {columns.SPAN}, change", replacing=True)
+_INSERT_GROWTH = _insert("growing", f"trace, position, {columns.SPAN}")
+_INSERT_TURNS = _insert("turns", f"trace, position, {columns.TURN}, change")
+_ADD_USAGE = (
+    _insert("usage", f"trace, {columns.USAGE}, turns, words, refused, spans, forced, change")
+    + """ ON CONFLICT (trace, role) DO UPDATE SET
     requests = requests + excluded.requests, received = received + excluded.received, kept = kept + excluded.kept,
-    cached = iif(excluded.cached IS NULL, cached, coalesce(cached, 0) + excluded.cached),
-    seconds = seconds + excluded.seconds, turns = turns + excluded.turns, words = words + excluded.words,
-    refused = refused + excluded.refused, spans = spans + excluded.spans, forced = forced + excluded.forced,
-    change = excluded.change"""
-_SET_USAGE = f"""INSERT INTO usage (trace, {columns.USAGE}, change) VALUES {{rows}}
-    ON CONFLICT (trace, role) DO UPDATE SET
+    cached = coalesce(cached + excluded.cached, excluded.cached, cached), seconds = seconds + excluded.seconds,
+    turns = turns + excluded.turns, words = words + excluded.words, refused = refused + excluded.refused,
+    spans = spans + excluded.spans, forced = forced + excluded.forced, change = excluded.change"""
+)
+_SET_USAGE = (
+    _insert("usage", f"trace, {columns.USAGE}, change")
+    + """ ON CONFLICT (trace, role) DO UPDATE SET
     requests = excluded.requests, received = excluded.received, kept = excluded.kept, cached = excluded.cached,
     seconds = excluded.seconds, change = excluded.change"""
-_BEGIN = """UPDATE traces SET started = coalesce(started, new.column2) FROM (VALUES {rows}) AS new
-    WHERE number = new.column1"""
-_FINISH = """UPDATE traces SET status = new.column2, cause = new.column3, closed_by = new.column4,
-    finished = new.column5 FROM (VALUES {rows}) AS new WHERE number = new.column1"""
-_INSERT_VERDICTS = """INSERT OR REPLACE INTO verdicts (trace, verifier, version, label, detail, created, change)
-    VALUES {rows}"""
-_DROP_SOURCES = "DELETE FROM made_from WHERE trace IN (VALUES {rows})"
-_INSERT_SOURCES = "INSERT INTO made_from (trace, position, source, change) VALUES {rows}"
-_INSERT_CALLS = f"""INSERT INTO calls (trace, {columns.USAGE}, purpose, text, created, change) VALUES {{rows}}"""
-_RENUMBER = "UPDATE traces SET change = new.column2 FROM (VALUES {rows}) AS new WHERE number = new.column1"
+)
+_BEGIN = "UPDATE traces SET started = coalesce(started, ?) WHERE number = ?"
+_FINISH = "UPDATE traces SET status = ?, cause = ?, closed_by = ?, finished = ? WHERE number = ?"
+_INSERT_VERDICTS = _insert("verdicts", "trace, verifier, version, label, detail, created, change", replacing=True)
+_DROP_SOURCES = "DELETE FROM made_from WHERE trace = ?"
+_INSERT_SOURCES = _insert("made_from", "trace, position, source, change")
+_INSERT_CALLS = _insert("calls", f"trace, {columns.USAGE}, purpose, text, created, change")
+_RENUMBER = "UPDATE traces SET change = ? WHERE number = ?"
 
 
 class Changes:
@@ -75,6 +70,22 @@ class _Sum:
         self.cached: int | None = None
         self.seconds = 0.0
 
+    @property
+    def row(self) -> Row:
+        """The columns that add to a row of usage."""
+        return (
+            self.requests,
+            self.received,
+            self.kept,
+            self.cached,
+            self.seconds,
+            self.turns,
+            self.words,
+            self.refused,
+            self.spans,
+            self.forced,
+        )
+
 
 class Batch:
     """Rows on their way to the tables, in the order that matters: a span's growth after its last closing."""
@@ -94,7 +105,7 @@ class Batch:
 
     def begin(self, trace: int, started: float) -> None:
         """A trace's writing begins, or goes on."""
-        self._begun.append((trace, started))
+        self._begun.append((started, trace))
         self._touched[trace] = None
 
     def grow(self, trace: int, position: int, part: Row) -> None:
@@ -135,7 +146,7 @@ class Batch:
         usage: Mapping[Author, Usage],
     ) -> None:
         """A trace is over; `usage` takes the place of what its turns add up to."""
-        self._finished.append((trace, status, cause, closed_by, finished))
+        self._finished.append((status, cause, closed_by, finished, trace))
         self._usage.extend((trace, *columns.usage_in(role, used)) for role, used in usage.items())
         self._touched[trace] = None
 
@@ -156,67 +167,30 @@ class Batch:
 
     def write(self, connection: sqlite3.Connection, changes: Changes) -> None:
         """Writes all of it inside the open transaction."""
-        change = (changes.next(),)
-        whole = list(self._spans)
-        _many(connection, _DROP_GROWTH, whole)
-        _many(connection, _INSERT_SPANS, [(*place, *span, *change) for place, span in self._spans.items()])
-        _many(connection, _INSERT_GROWTH, [(*place, *part) for place, parts in self._growth.items() for part in parts])
-        _many(connection, _INSERT_TURNS, [turn + change for turn in self._turns])
-        _many(
-            connection,
-            _ADD_USAGE,
-            [
-                (
-                    *whose,
-                    total.requests,
-                    total.received,
-                    total.kept,
-                    total.cached,
-                    total.seconds,
-                    total.turns,
-                    total.words,
-                    total.refused,
-                    total.spans,
-                    total.forced,
-                    *change,
-                )
-                for whose, total in self._sums.items()
-            ],
-        )
-        _many(connection, _SET_USAGE, [usage + change for usage in self._usage])
-        _many(connection, _BEGIN, self._begun)
-        _many(connection, _FINISH, self._finished)
-        _many(connection, _INSERT_VERDICTS, [verdict + change for verdict in self._verdicts])
-        _many(connection, _DROP_SOURCES, [(trace,) for trace in self._sources])
-        _many(
-            connection,
+        many, change = connection.executemany, (changes.next(),)
+        many(_DROP_GROWTH, self._spans)
+        many(_INSERT_SPANS, ((*place, *span, *change) for place, span in self._spans.items()))
+        many(_INSERT_GROWTH, ((*place, *part) for place, parts in self._growth.items() for part in parts))
+        many(_INSERT_TURNS, (turn + change for turn in self._turns))
+        many(_ADD_USAGE, (whose + total.row + change for whose, total in self._sums.items()))
+        many(_SET_USAGE, (usage + change for usage in self._usage))
+        many(_BEGIN, self._begun)
+        many(_FINISH, self._finished)
+        many(_INSERT_VERDICTS, (verdict + change for verdict in self._verdicts))
+        many(_DROP_SOURCES, ((trace,) for trace in self._sources))
+        many(
             _INSERT_SOURCES,
-            [
+            (
                 (trace, position, source, *change)
                 for trace, sources in self._sources.items()
                 for position, source in enumerate(sources)
-            ],
+            ),
         )
-        _many(connection, _INSERT_CALLS, [call + change for call in self._calls])
-        _many(connection, _RENUMBER, [(trace, changes.next()) for trace in self._touched])
+        many(_INSERT_CALLS, (call + change for call in self._calls))
+        many(_RENUMBER, ((changes.next(), trace) for trace in self._touched))
 
     def _sum(self, trace: int, role: Author) -> _Sum:
         total = self._sums.get((trace, role.value))
         if total is None:
             total = self._sums[trace, role.value] = _Sum()
         return total
-
-
-def _many(connection: sqlite3.Connection, statement: str, rows: Sequence[Row]) -> None:
-    at = 0
-    for count in _COUNTS:
-        while len(rows) - at >= count:
-            several = rows[at : at + count]
-            at += count
-            connection.execute(_with_rows(statement, len(several[0]), count), list(chain.from_iterable(several)))
-
-
-@lru_cache
-def _with_rows(statement: str, width: int, count: int) -> str:
-    row = f"({', '.join('?' * width)})"
-    return statement.replace("{rows}", ", ".join([row] * count))

@@ -116,8 +116,6 @@ def open_for_writing(directory: Path) -> sqlite3.Connection:
         StoreUnfit: not ours, newer, or without a write-ahead log here.
         sqlite3.Error: it cannot be opened or written.
     """
-    if sqlite3.sqlite_version_info < (3, 35):
-        raise StoreUnfit(f"this Python has SQLite {sqlite3.sqlite_version}; a run directory needs 3.35 or newer")
     path = directory / DATABASE
     connection = _connect(path, "mode=rwc")
     try:
