@@ -12,7 +12,7 @@ from antiphon.settings import load
 from antiphon.store import Reader, Store
 from antiphon.trace import Key, Status
 from tests.cli.conftest import MODELS, Command, asked, write_lines
-from tests.cli.pair import Pair
+from tests.cli.pair import Letters, Pair
 
 
 def test_writes_traces_and_says_what_came_out(command: Command, pair: Pair, problems: Path, tmp_path: Path) -> None:
@@ -218,3 +218,16 @@ def test_only_wanted_statuses_are_written_anew(command: Command, finished: Path,
     wrong = command("synth", problems, "--run", finished, *MODELS, "--retry", "nonsense")
     assert wrong.code == 2
     assert "--retry nonsense" in wrong.err and Status.TOO_LONG in wrong.err
+
+
+def test_a_fault_nobody_foresaw_is_shown_once(
+    command: Command, pair: Pair, problems: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(text: str) -> None:
+        raise RuntimeError("a fault in the engine")
+
+    monkeypatch.setattr(Letters, "encode", lambda self, text: broken(text))
+    done = command("synth", problems, "--run", tmp_path / "run", *MODELS)
+    assert done.code == 1
+    assert done.err.count("Traceback") == 1
+    assert done.err.count("unexpected RuntimeError: a fault in the engine") == 3

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,7 +17,7 @@ if TYPE_CHECKING:
     from antiphon.synth.run import Tally
 
 _SAYS = {
-    "tessy": "both think in turns, the student answers",
+    "tessy": "in turns, the student answers",
     "teacher_only": "the teacher alone",
     "student_only": "the student alone",
 }
@@ -35,15 +33,13 @@ def demo(
 
     Example: antiphon demo
     """
-    from antiphon.cli.progress import following
+    from antiphon.cli.progress import Following
     from antiphon.operate.demo import perform
 
-    @contextmanager
-    def watching(method: str, tally: Tally) -> Iterator[None]:
+    def watching(method: str, tally: Tally) -> Following:
         if not json:
             say(f"{method}: {_SAYS[method]}", style="dim")
-        with following(tally, quiet=json):
-            yield
+        return Following(tally, quiet=json)
 
     story = perform(to, seed=seed, problems=problems, watching=watching)
     if json:

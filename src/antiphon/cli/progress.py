@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import Counter
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Self
 
@@ -23,15 +25,48 @@ _EVERY = 5.0  # seconds between two plain lines
 _CAUSES = 3  # shown while it runs
 
 
-def following(tally: Tally, *, quiet: bool = False) -> AbstractContextManager[object]:
-    """Shows a tally on standard error while the context lasts."""
-    if quiet:
-        return nullcontext()
-    console = stderr()
-    sight = Sight(tally)
-    if console.is_terminal:
-        return Live(sight, console=console, refresh_per_second=5, transient=True)
-    return _Lines(sight, console)
+class Following:
+    """Shows a tally on standard error while the context lasts.
+
+    Args:
+        quiet: nothing is shown but what `say` is given.
+    """
+
+    def __init__(self, tally: Tally, *, quiet: bool = False):
+        self._console = stderr()
+        self._sight = Sight(tally)
+        self._shown = ExitStack()
+        self._quiet = quiet
+
+    def say(self, text: str) -> None:
+        """A line that stays, above what is live. May be called from a signal handler."""
+        self._console.print(visible(text), soft_wrap=True)
+
+    def __enter__(self) -> Self:
+        faults, logger = _Faults(self.say), logging.getLogger("antiphon")
+        logger.addHandler(faults)
+        self._shown.callback(logger.removeHandler, faults)
+        if not self._quiet:
+            live = Live(self._sight, console=self._console, refresh_per_second=5, transient=True)
+            self._shown.enter_context(live if self._console.is_terminal else _Lines(self._sight, self.say))
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._shown.close()
+
+
+class _Faults(logging.Handler):
+    """Tells the first fault that nobody foresaw, with its traceback; the others are causes of failed traces."""
+
+    def __init__(self, say: Callable[[str], None]):
+        super().__init__(logging.ERROR)
+        self._say = say
+        self._told = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if not self._told:
+            self._told = True
+            self._say(f"{self.format(record)}\nThis should not happen; what follows of it is only counted.")
 
 
 class Sight:
@@ -87,15 +122,15 @@ class Sight:
 class _Lines:
     """A line every few seconds from a thread of its own, whatever the event loop is busy with."""
 
-    def __init__(self, sight: Sight, console: Console):
-        self._sight, self._console = sight, console
+    def __init__(self, sight: Sight, say: Callable[[str], None]):
+        self._sight, self._say = sight, say
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._work, name="antiphon-progress", daemon=True)
 
     def _work(self) -> None:
         while not self._over.wait(_EVERY):
             for line in (self._sight.state(), *(f"  {failure}" for failure in self._sight.failures())):
-                self._console.print(visible(line), soft_wrap=True)
+                self._say(line)
 
     def __enter__(self) -> Self:
         self._thread.start()

@@ -8,22 +8,20 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-from antiphon.cli.terminal import say
-
 INTERRUPTED = 130
 """The exit code of a command that was stopped."""
 
 
 class Stopping:
-    """While the context lasts, the first signal calls `stop`, the second ends the process.
+    """While the context lasts, the first signal calls `stop` and says so, the second ends the process.
 
     Attributes:
         asked: a signal came.
     """
 
-    def __init__(self, stop: Callable[[], None], says: str):
+    def __init__(self, stop: Callable[[], None], say: Callable[[str], None]):
         self.asked = False
-        self._stop, self._says = stop, says
+        self._stop, self._say = stop, say
         self._before: dict[signal.Signals, Any] = {}
 
     def _heard(self, number: int, frame: FrameType | None) -> None:
@@ -31,7 +29,7 @@ class Stopping:
             os._exit(INTERRUPTED)
         self.asked = True
         self._stop()
-        say(self._says)
+        self._say("stopping; everything is kept (Ctrl-C again ends at once)")
 
     def __enter__(self) -> Self:
         for number in (signal.SIGINT, signal.SIGTERM):

@@ -187,15 +187,14 @@ def _work(
     loaded: Loaded, directory: Path, settings: Settings, *, variant: str | None, retry: Sequence[Status], json: bool
 ) -> int:
     """Runs; gives the exit code."""
-    from antiphon.cli.progress import following
+    from antiphon.cli.progress import Following
     from antiphon.cli.stopping import INTERRUPTED, Stopping
     from antiphon.engine import models
     from antiphon.synth.run import Run
 
     run = Run(loaded.problems, directory, settings, variant=variant, retry=retry, open_engine=models.open_engine)
-    stopping = Stopping(run.stop, "stopping; everything is kept (Ctrl-C again ends at once)")
     try:
-        with stopping, following(run.tally, quiet=json):
+        with Following(run.tally, quiet=json) as following, Stopping(run.stop, following.say) as stopping:
             asyncio.run(run.work())
     finally:
         if run.repaired:
