@@ -40,7 +40,8 @@ class LocalEngine(Engine):
         self.name = files.name
         self.vocabulary: Vocabulary = files.vocabulary
         self.chat_template = files.chat_template
-        """The model's own chat template (Jinja), None if it has none."""
+        self.controls = tuple(files.vocabulary.controls)
+        self.special_tokens = files.special_tokens
         self._identity = files.identity
         self._forward = forward
         self._context = context or forward.context

@@ -28,6 +28,9 @@ class ModelFiles:
     path: Path
     vocabulary: TokenizerVocabulary
     chat_template: str | None
+    special_tokens: Mapping[str, str]
+    """The tokenizer's special tokens by the names that templates use (`bos_token` ...)."""
+
     architecture: str
     """A hash of the configuration (not of the weights)."""
 
@@ -68,8 +71,9 @@ class ModelFiles:
         if path.suffix == ".gguf" and path.is_file():
             metadata = read_metadata(path)
             vocabulary = TokenizerVocabulary(tokenizer_specification(metadata, str(path)), str(path))
+            template = metadata.get("tokenizer.chat_template")
             about = {key: value for key, value in metadata.items() if not key.startswith("tokenizer.")}
-            return cls(name, path, vocabulary, metadata.get("tokenizer.chat_template"), _hash(about))
+            return cls(name, path, vocabulary, template, _special_in_gguf(metadata), _hash(about))
         if path.exists():
             raise ModelError(f"{reference}: not a model folder and not a .gguf file")
         raise ModelError(
@@ -85,7 +89,8 @@ def _read_folder(folder: Path, name: str) -> ModelFiles:
         raise ModelError(f"{folder}: it holds no weights (*.safetensors or *.bin)")
     settings = _read_json(folder / "tokenizer_config.json") or {}
     config.pop("transformers_version", None)
-    return ModelFiles(name, folder, read_vocabulary(folder), _chat_template(folder, settings), _hash(config))
+    template, special = _chat_template(folder, settings), _special_tokens(settings)
+    return ModelFiles(name, folder, read_vocabulary(folder), template, special, _hash(config))
 
 
 def read_vocabulary(folder: Path) -> TokenizerVocabulary:
@@ -121,6 +126,20 @@ def _chat_template(folder: Path, settings: Mapping[str, Any]) -> str | None:
         named = {entry["name"]: entry["template"] for entry in template}
         template = named.get("default")
     return template
+
+
+def _special_tokens(settings: Mapping[str, Any]) -> dict[str, str]:
+    """Those of a `tokenizer_config.json`, where each is a text or an object with its content."""
+    found = {name: value for name, value in settings.items() if name.endswith("_token")}
+    spelled = {name: value.get("content") if isinstance(value, dict) else value for name, value in found.items()}
+    return {name: value for name, value in spelled.items() if isinstance(value, str)}
+
+
+def _special_in_gguf(metadata: Mapping[str, Any]) -> dict[str, str]:
+    tokens = metadata.get("tokenizer.ggml.tokens", [])
+    names = {"bos_token": "bos_token_id", "eos_token": "eos_token_id", "pad_token": "padding_token_id"}
+    ids = {name: metadata.get(f"tokenizer.ggml.{key}") for name, key in names.items()}
+    return {name: tokens[token] for name, token in ids.items() if token is not None and token < len(tokens)}
 
 
 def _read_json(file: Path) -> dict[str, Any] | None:
