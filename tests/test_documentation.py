@@ -33,6 +33,7 @@ import pytest
 import typer
 from pydantic.fields import FieldInfo
 
+import antiphon
 from antiphon.cli.app import app
 from antiphon.settings import Role, Settings, load
 from antiphon.synth.methods import METHODS
@@ -206,6 +207,16 @@ def test_the_settings_are_those_there_are() -> None:
 
 
 # -- names exist
+
+
+def test_every_public_name_stands_in_the_reference() -> None:
+    told = set(re.findall(r"^::: ([\w.]+)$", (ROOT / "docs" / "reference.md").read_text("utf-8"), re.MULTILINE))
+    assert all(_resolves(name) for name in told)
+    for public in antiphon.__all__:
+        found = getattr(antiphon, public)
+        if public != "__version__":
+            assert {found.__module__, f"{found.__module__}.{public}"} & told, public
+    assert antiphon.__all__ == sorted(antiphon.__all__)
 
 
 @cache
