@@ -36,6 +36,7 @@ from pydantic.fields import FieldInfo
 import antiphon
 from antiphon.cli.app import app
 from antiphon.settings import Role, Settings, load
+from antiphon.synth import cast, guards
 from antiphon.synth.methods import METHODS
 from antiphon.trace import Author
 
@@ -204,6 +205,14 @@ def test_the_settings_are_those_there_are() -> None:
     rows = list(settings_rows())
     expected = "\n".join(f"| {' | '.join(row)} |" for row in rows)
     assert table("settings.md", "setting") == rows, f"docs/settings.md should have:\n{expected}"
+
+
+def test_the_figures_of_the_method_are_those_of_the_code() -> None:
+    text = (ROOT / "docs" / "method.md").read_text("utf-8")
+    limits = (cast._THINKING, cast._ANSWER, guards._WINDOW, guards._EVERY, guards._LEAST_PROSE, guards._LEAST_SYMBOLS)
+    defaults = (Settings().guards.breaks, int(Settings().outage))
+    for figure in (*limits, *defaults):
+        assert re.search(rf"(?<![\d,]){figure:,}(?![\d,]\d)", text), figure
 
 
 # -- names exist
