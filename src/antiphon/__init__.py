@@ -9,14 +9,18 @@ for trace in run:
 
 from __future__ import annotations
 
-from antiphon.api import read, synthesize
-from antiphon.errors import AntiphonError
-from antiphon.problem import Problem
-from antiphon.settings import Settings
-from antiphon.store import Reader
-from antiphon.synth.run import Run
-from antiphon.trace import Author, Key, Kind, Span, SpanEnd, Status, Trace, Turn, Usage
-from antiphon.version import __version__
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from antiphon.api import read, synthesize
+    from antiphon.errors import AntiphonError
+    from antiphon.problem import Problem
+    from antiphon.settings import Settings
+    from antiphon.store import Reader
+    from antiphon.synth.run import Run
+    from antiphon.trace import Author, Key, Kind, Span, SpanEnd, Status, Trace, Turn, Usage
+    from antiphon.version import __version__
 
 __all__ = [
     "AntiphonError",
@@ -37,3 +41,26 @@ __all__ = [
     "read",
     "synthesize",
 ]
+
+_HOMES = {
+    "AntiphonError": "errors",
+    "Problem": "problem",
+    "Reader": "store",
+    "Run": "synth.run",
+    "Settings": "settings",
+    "__version__": "version",
+    "read": "api",
+    "synthesize": "api",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Each name is loaded when it is first used, so that the command is quick to start."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f"antiphon.{_HOMES.get(name, 'trace')}"), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

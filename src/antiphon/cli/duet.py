@@ -178,12 +178,6 @@ class Stage:
         self._console.print(f"{trace.status}{': ' if trace.cause else ''}{visible(trace.cause)}", style="bold")
         turns = recorder.turns
         seconds = (trace.finished or 0) - (trace.started or 0)
-        self._console.print(f"{len(turns)} turns in {duration(seconds)}; {_costs(trace)}", soft_wrap=True)
-
-
-def _costs(trace: Trace) -> str:
-    """What each voice kept of what it wrote."""
-    return "; ".join(
-        f"the {role} wrote {used.received:,} tokens, {used.thrown_away:,} rolled back"
-        for role, used in trace.usage.items()
-    )
+        self._console.print(f"{len(turns)} turns in {duration(seconds)}")
+        for role, used in trace.usage.items():
+            self._console.print(f"the {role} wrote {used.received:,} tokens, {used.thrown_away:,} of them rolled back")
