@@ -1,8 +1,23 @@
 """The record: what was written, by whom, and what it cost.
 
-A *trace* is one answer to one problem. Its *spans*, joined, ARE the response (invariant 1). A *turn* is what
-happened at a server; turns feed reports and never the data. All of these are plain values; who stores them is
-`antiphon.store`, who makes them is `antiphon.synth`.
+A *trace* is one answer to one problem, a list of *spans*: stretches with one author and one kind. A *turn* is what
+happened at a server; turns feed reports and never the data. All of these are plain values; `antiphon.store` keeps them,
+`antiphon.synth` makes them. Six invariants hold of every trace:
+
+1. The spans' texts joined are the response.
+2. A cut falls on a token boundary of its author, at or before the first character of the first word of the other class.
+   A token of blanks alone before it is rolled back too; line breaks stay. Where one token holds the end of one word and
+   the beginning of the next, the kept text is encoded anew, and the span says so. Only whole code points.
+3. Every word of a style or capability span had the verdict of that kind from its author's predictor when it was kept;
+   forced words apart.
+4. Of two turns in a row one keeps at least a word, so every trace ends. After two refusals the author whose verdict was
+   less sure keeps its one word, in a forced span.
+5. The student opens and writes the whole final answer (method `tessy`).
+6. Each model sees its own dialect, its own sampled ids, and the other's text encoded once at the seam. A span's ids,
+   decoded in context by their author's tokenizer, give its text, up to that tokenizer's normal form.
+
+A server that tells no ids cannot promise 2 and 6; its spans have `ids_from` `NONE`. `tests/synth/invariants.py`
+checks all six on random traces.
 """
 
 from __future__ import annotations
