@@ -69,3 +69,9 @@ def test_what_was_thrown_away_is_what_was_received_and_not_kept() -> None:
     turn = Turn(Author.TEACHER, "here", asked=20, received=9, kept=6, words=3, cut=True, seconds=0.1)
     assert turn.thrown_away == 3
     assert Usage(received=9, kept=6).thrown_away == 3
+
+
+def test_a_seam_inside_a_word_is_counted() -> None:
+    texts = ["Okay,", "two", " plus", " two.\n\n", "Wait"]
+    spans = tuple(Span(Author.STUDENT, Kind.STYLE, text) for text in texts)
+    assert Trace(Key("p", "tessy", 0), (*spans, Span(Author.NONE, Kind.MARKER, "</think>"))).glued == 1

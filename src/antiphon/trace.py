@@ -240,3 +240,12 @@ class Trace:
     def answer(self) -> str:
         """The final answer, without markers."""
         return "".join(s.text for s in self.spans if s.kind is Kind.ANSWER)
+
+    @property
+    def glued(self) -> int:
+        """Seams inside a word: hand-overs where neither side of the thinking has white space."""
+        thinking = [s.text for s in self.spans if s.kind not in (Kind.ANSWER, Kind.MARKER) and s.text]
+        return sum(
+            not (before[-1].isspace() or after[0].isspace())
+            for before, after in zip(thinking, thinking[1:], strict=False)
+        )
