@@ -48,7 +48,7 @@ class Forward:
 
     Args:
         model: has `attention.NAME` as its attention.
-        tokens: the ids that may be drawn (models have more output rows than tokens).
+        tokens: the ids that there are (models have more output rows than tokens).
 
     Raises:
         ModelError: the architecture keeps more than keys and values, or its attention cannot be replaced.
@@ -146,7 +146,7 @@ class Forward:
     def _logits(
         self, segments: Sequence[Segment], ids: Sequence[int], positions: Sequence[int], places: Sequence[int]
     ) -> torch.Tensor:
-        """`[places, vocabulary]`."""
+        """What the model says after each of the places: `[places, vocabulary]`, minus infinity for no tokens."""
         self.forwarded += len(ids)
         try:
             output = self._model(
@@ -161,13 +161,14 @@ class Forward:
             raise RequestRefused(
                 f"{self.device} is out of memory; lower the concurrency or the memory for rows"
             ) from None
-        return cast(torch.Tensor, output.logits[0])
+        logits: torch.Tensor = output.logits[0]
+        logits[:, self._barred] = -torch.inf
+        return logits
 
     def _draw(self, logits: torch.Tensor, drawings: Sequence[Drawing]) -> list[int]:
         if not drawings:
             return []
         broken = logits.isnan().any(dim=-1)
-        logits[:, self._barred] = -torch.inf
         alike: dict[Sampling, list[int]] = defaultdict(list)
         for place, drawing in enumerate(drawings):
             alike[drawing.sampling].append(place)

@@ -173,7 +173,6 @@ class LocalSequence(Sequence):
             self._row.length = min(self._row.length, len(self._ids))
 
     async def close(self) -> None:
-        self._engine._rows.forget(self._row)
         self._row = Row()
 
 

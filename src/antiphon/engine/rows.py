@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,7 +20,7 @@ class Row:
     that runs the model.
     """
 
-    __slots__ = ("_layers", "capacity", "length")
+    __slots__ = ("__weakref__", "_layers", "capacity", "length")
 
     def __init__(self) -> None:
         self.length = 0
@@ -78,7 +79,7 @@ class Rows:
 
     def __init__(self, tokens: int):
         self._limit = tokens
-        self._by_use: dict[Row, None] = {}
+        self._by_use: WeakKeyDictionary[Row, None] = WeakKeyDictionary()  # a row goes with its sequence
 
     def hold(self, row: Row, length: int, busy: Collection[Row]) -> bool:
         """Lets `row` grow to `length`, at the cost of others if need be, never of busy ones.
@@ -101,7 +102,3 @@ class Rows:
         self._by_use.pop(row, None)
         self._by_use[row] = None
         return True
-
-    def forget(self, row: Row) -> None:
-        """The row's sequence is closed."""
-        self._by_use.pop(row, None)

@@ -19,11 +19,10 @@ from array import array
 from codecs import utf_8_decode
 from collections.abc import Collection, Iterable, Mapping
 from functools import cache
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from antiphon.dialect import Part
+from antiphon.dialect.base import Part, joined
 from antiphon.engine.base import Piece
 from antiphon.errors import DialectError, ModelError
 
@@ -76,16 +75,13 @@ class Vocabulary(ABC):
             DialectError: a control part is no token of this model.
         """
         ids = array("I")
-        for control, group in groupby(parts, key=lambda part: part.control):
-            spelled = [part.text for part in group]
-            if not control:
-                ids += self.encode("".join(spelled))
-                continue
-            for token in spelled:
-                found = self.control_id(token)
-                if found is None:
-                    raise DialectError(f"the model has no control token {token!r}, which its dialect writes")
-                ids.append(found)
+        for part in joined(parts):
+            if not part.control:
+                ids += self.encode(part.text)
+            elif (token := self.control_id(part.text)) is not None:
+                ids.append(token)
+            else:
+                raise DialectError(f"the model has no control token {part.text!r}, which its dialect writes")
         return ids
 
     def decode(self, ids: Iterable[int]) -> str:
