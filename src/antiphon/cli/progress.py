@@ -22,6 +22,7 @@ from antiphon.synth.run import Tally
 from antiphon.trace import Author, Status
 
 _EVERY = 5.0  # seconds between two plain lines
+_GLANCE = 0.2  # and between two looks
 _CAUSES = 3  # shown while it runs
 
 
@@ -76,10 +77,10 @@ class Sight:
         self._tally = tally
         self._since: float | None = None  # when writing began; models are loaded before
 
-    def _elapsed(self) -> float:
+    def glance(self) -> None:
+        """Notes when writing begins. Called often, whether or not anything is shown."""
         if self._since is None and self._tally.planned:
             self._since = time.monotonic()
-        return 0.0 if self._since is None else max(1e-6, time.monotonic() - self._since)
 
     @property
     def loading(self) -> bool:
@@ -88,14 +89,16 @@ class Sight:
 
     def state(self) -> str:
         """What has been done and how fast, in one line."""
-        tally, elapsed = self._tally, self._elapsed()
+        self.glance()
+        tally = self._tally
+        elapsed = 0.0 if self._since is None else time.monotonic() - self._since
         if self.loading:
             return "loading models"
         said = [f"{tally.done}/{tally.planned} traces"]
         if tally.before:
             said.append(f"{tally.before} were there")
         kept = sum(tally.tokens_kept.values())
-        if kept and elapsed:
+        if kept and elapsed > 0:
             said.append(f"{kept / elapsed:,.0f} tokens/s ({authors(tally.tokens_kept)})")
         said.append(f"{tally.in_flight} in flight")
         if 0 < tally.done < tally.planned:
@@ -128,7 +131,12 @@ class _Lines:
         self._thread = threading.Thread(target=self._work, name="antiphon-progress", daemon=True)
 
     def _work(self) -> None:
-        while not self._over.wait(_EVERY):
+        said = time.monotonic()
+        while not self._over.wait(min(_EVERY, _GLANCE)):
+            self._sight.glance()
+            if time.monotonic() - said < _EVERY:
+                continue
+            said = time.monotonic()
             for line in (self._sight.state(), *(f"  {failure}" for failure in self._sight.failures())):
                 self._say(line)
 
