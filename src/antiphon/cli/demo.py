@@ -100,17 +100,14 @@ def _title(console: Console, text: str) -> None:
 
 
 def _tell_shares(console: Console, story: Story) -> None:
-    from rich.table import Table
-
     from antiphon.cli.pen import Look
 
     whole = sum(story.shares.values())
-    table = Table.grid(padding=(0, 2))
     for (author, kind), characters in sorted(story.shares.items(), key=lambda item: -item[1]):
         style = Look(author, kind).style if in_colour(console) else ""
         share = characters / whole
-        table.add_row(f"  {author} {kind}", f"{share:4.0%}", "█" * round(share * 40), style=style)
-    console.print(table)
+        line = f"  {f'{author} {kind}':18}  {share:4.0%}  {'█' * round(share * 40)}"
+        console.print(line.rstrip(), style=style)
 
 
 def _tell_arms(console: Console, story: Story) -> None:

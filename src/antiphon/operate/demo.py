@@ -46,8 +46,7 @@ class Story:
     Attributes:
         arms: the methods, in the order of `METHODS`.
         shares: characters of the `tessy` traces by author and kind, markers left out.
-        problem, trace: one complete `tessy` trace, if there is one, where possible of a problem that the student alone
-            got wrong.
+        problem, trace: one `tessy` trace, complete where possible, and of a problem that the student alone got wrong.
         rows: of the training file.
         seconds: what it took; little where all was there already.
     """
@@ -160,7 +159,11 @@ def _told(
 
 
 def _shown(reader: Reader, problems: Mapping[str, Problem], right: Mapping[str, set[str]]) -> Trace | None:
-    """The first trace in turns that is right where the student alone was not, else any complete one."""
-    complete = {t.key.problem: t for t in reader.traces(variant="tessy", status=[Status.COMPLETE])}
-    telling = [id for id in problems if id in right["tessy"] - right["student_only"] and id in complete]
-    return complete[telling[0]] if telling else next((complete[id] for id in problems if id in complete), None)
+    """The first trace in turns that is right where the student alone was not, else a complete one, else any."""
+    traces = {trace.key.problem: trace for trace in reader.traces(variant="tessy")}
+
+    def worth(id: str) -> tuple[bool, bool]:
+        return id in right["tessy"] and id not in right["student_only"], traces[id].status is Status.COMPLETE
+
+    found = [id for id in problems if id in traces]
+    return traces[max(found, key=worth)] if found else None
