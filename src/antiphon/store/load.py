@@ -51,9 +51,9 @@ def variant_number(connection: sqlite3.Connection, name: str) -> int:
     return int(row[0])
 
 
-def keys(connection: sqlite3.Connection, where: str = "", values: Sequence[Any] = ()) -> Iterator[Key]:
-    """Keys in the order in which the traces were planned."""
-    for problem, variant, sample in connection.execute(f"{_KEYS} {where} ORDER BY traces.number", values):
+def keys(connection: sqlite3.Connection, rest: str, values: Sequence[Any] = ()) -> Iterator[Key]:
+    """The keys that the `rest` of the query chooses and orders."""
+    for problem, variant, sample in connection.execute(f"{_KEYS} {rest}", values):
         yield Key(text_out(problem), text_out(variant), sample)
 
 
@@ -74,7 +74,11 @@ def trace_out(connection: sqlite3.Connection, row: Sequence[Any]) -> Trace:
             )
         ),
         tuple(
-            keys(connection, "JOIN made_from ON made_from.source = traces.number WHERE made_from.trace = ?", (number,))
+            keys(
+                connection,
+                "JOIN made_from ON made_from.source = traces.number WHERE made_from.trace = ? ORDER BY position",
+                (number,),
+            )
         ),
         started,
         finished,

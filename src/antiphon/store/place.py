@@ -16,8 +16,17 @@ from antiphon.store.schema import MIGRATIONS, migrate, version_of
 
 DATABASE = "run.sqlite"
 LOCK = "writer.lock"
+MOUNTS = Path("/proc/mounts")
 
 _PATIENCE = 60.0  # seconds for another program that holds the database
+
+_CANNOT_WRITE = (
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_PERM,
+)
 
 _NETWORK = re.compile(
     r"(nfs\d?|cifs|smb\w*|9p|afs|ceph|lustre|gpfs|beegfs|glusterfs|panfs|wekafs|pvfs2|orangefs|ocfs2|gfs2|ncpfs|davfs"
@@ -55,32 +64,34 @@ class Lock:
     """
 
     def __init__(self, directory: Path):
-        self._file = (directory / LOCK).open("a+", encoding="utf-8")
+        self._file: int | None = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self.left_by = self._holder() or None
+            self._write(f"process {os.getpid()} on {socket.gethostname()}")
         except BlockingIOError:
-            holder = self._read() or "another process"
-            self._file.close()
+            holder = self._holder() or "another process"
+            os.close(self._file)
             raise StoreBusy(f"{directory} is being written by {holder}; wait until it ends, or stop it") from None
         except OSError:
-            self._file.close()
+            os.close(self._file)
             raise
-        self.left_by = self._read() or None
-        self._write(f"process {os.getpid()} on {socket.gethostname()}")
 
     def release(self) -> None:
-        """Lets go; the file stays."""
-        self._write("")
-        self._file.close()
+        """Lets go; the file stays. Safe to call twice."""
+        if self._file is not None:
+            self._write("")
+            os.close(self._file)
+            self._file = None
 
-    def _read(self) -> str:
-        self._file.seek(0)
-        return self._file.read().strip()
+    def _holder(self) -> str:
+        assert self._file is not None
+        return os.pread(self._file, 1024, 0).decode(errors="replace")
 
     def _write(self, holder: str) -> None:
-        self._file.truncate(0)
-        self._file.write(holder)
-        self._file.flush()
+        assert self._file is not None
+        os.ftruncate(self._file, 0)
+        os.pwrite(self._file, holder.encode(), 0)
 
     def __enter__(self) -> Self:
         return self
@@ -96,9 +107,8 @@ def create(directory: Path) -> None:
         StoreUnfit: it is a file, or on a network file system.
         OSError: it cannot be made.
     """
-    mounts = Path("/proc/mounts")
-    if mounts.exists():
-        kind = network_file_system(mounts.read_text("utf-8", "surrogateescape"), str(directory.resolve()))
+    if MOUNTS.exists():
+        kind = network_file_system(MOUNTS.read_text("utf-8", "surrogateescape"), str(directory.resolve()))
         if kind is not None:
             raise StoreUnfit(
                 f"{directory} is on a network file system ({kind}), where locks and shared memory are not reliable;"
@@ -159,9 +169,9 @@ def _open_readable(directory: Path, path: Path) -> sqlite3.Connection:
         version = version_of(connection, path)
     except sqlite3.OperationalError:
         connection.close()
-        # Where nothing may be written the log's shared memory cannot be made; a database that was closed needs none.
+        # Where nothing may be written, the log's shared memory cannot be made; a database that was closed needs none.
         log = path.with_name(f"{DATABASE}-wal")
-        if os.access(directory, os.W_OK) and not _is_read_only(directory):
+        if os.access(directory, os.W_OK):
             raise
         if log.exists() and log.stat().st_size:
             raise StoreUnfit(
@@ -179,18 +189,17 @@ def _open_readable(directory: Path, path: Path) -> sqlite3.Connection:
 
 def explain(error: sqlite3.Error | OSError, directory: Path) -> StoreError:
     """The error that says in words why the directory could not be used."""
-    code = getattr(error, "sqlite_errorcode", None)
-    code = code if code is None else code & 0xFF  # the primary code; https://www.sqlite.org/rescode.html
     if isinstance(error, StoreError):
         return error
-    if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
-        return StoreUnfit(f"{directory / DATABASE} is damaged, or no database ({error}); start a new run")
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the primary one of https://www.sqlite.org/rescode.html
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return StoreBusy(f"{directory / DATABASE} is held by another program; close it there and run the command again")
-    return StoreFull(
-        f"{directory} cannot be used: {error}. All that was reported finished is safe."
-        " Make room there, or make it writable, and run the command again"
-    )
+    if isinstance(error, OSError) or code in _CANNOT_WRITE:
+        return StoreFull(
+            f"{directory} cannot be used: {error}. All that was reported finished is safe."
+            " Make room there, or make it writable, and run the command again"
+        )
+    return StoreUnfit(f"{directory / DATABASE} is damaged, or no run's database ({error}); start a new run")
 
 
 def _connect(path: Path, how: str) -> sqlite3.Connection:
@@ -202,10 +211,6 @@ def _connect(path: Path, how: str) -> sqlite3.Connection:
         isolation_level=None,
         check_same_thread=False,
     )
-
-
-def _is_read_only(directory: Path) -> bool:
-    return bool(os.statvfs(directory).f_flag & os.ST_RDONLY)
 
 
 def _sync(directory: Path) -> None:

@@ -115,7 +115,7 @@ def pending(variant: str, retry: Collection[Status], connection: sqlite3.Connect
             WHERE number = ?""",
             [(changes.next(), trace) for (trace,) in traces],
         )
-    return list(load.keys(connection, "WHERE traces.variant = ? AND status IS NULL", (number,)))
+    return list(load.keys(connection, "WHERE traces.variant = ? AND status IS NULL ORDER BY traces.number", (number,)))
 
 
 def left_behind(connection: sqlite3.Connection, writer: str) -> str | None:
@@ -127,8 +127,8 @@ def left_behind(connection: sqlite3.Connection, writer: str) -> str | None:
         return None
     (inside,) = connection.execute("SELECT count(DISTINCT trace) FROM growing").fetchone()
     return (
-        f"{writer} ended without closing this run: {open_traces} traces were being written, {inside} of them in the"
-        " middle of a span; they go on from where they were last saved"
+        f"{writer} ended without closing this run; traces under way: {open_traces}, in the middle of a span: {inside};"
+        " they go on from where they were last saved"
     )
 
 

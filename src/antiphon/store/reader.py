@@ -171,7 +171,7 @@ class Reader:
         whose key begins with the text."""
         exact, beginning = [], []
         with self._snapshot() as connection:
-            for key in load.keys(connection):
+            for key in load.keys(connection, "ORDER BY traces.number"):
                 if text in (key.problem, f"{key.problem}/{key.variant}", str(key)):
                     exact.append(key)
                 elif str(key).startswith(text):

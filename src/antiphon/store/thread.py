@@ -103,7 +103,7 @@ class WriterThread:
         Raises:
             StoreError: it could not be written.
         """
-        if self._size < _ROOM:
+        if self._size < _ROOM and self._failure is None:
             return
         waiter = asyncio.get_running_loop().create_future()
         with self._changed:
@@ -222,7 +222,6 @@ class WriterThread:
             self._failure = failure
             later, self._load = self._load, _Load()
             crowded, self._crowded = self._crowded, []
-            self._size = 0
         _resolve([*load.waiting, *later.waiting, *crowded], failure)
         for order in [*load.orders, *later.orders]:
             if not order.answer.done():
