@@ -12,7 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from antiphon.problem import Problem
@@ -188,6 +188,8 @@ def latest(verdicts: list[Verdict]) -> list[Verdict]:
 
 
 @given(texts)
+@example("\ud800")
+@example("a\0")
 def test_one_text_has_one_column_which_other_tools_can_hold(text: str) -> None:
     column = columns.text_in(text)
     assert columns.text_out(column) == text
