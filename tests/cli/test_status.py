@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pytest
+
+from antiphon.engine import models
 from antiphon.engine.scripted import Control, Fault, ScriptedEngine, Situation, Token
 from antiphon.problem import Problem
 from antiphon.store import Store
@@ -101,7 +104,7 @@ def record(directory: Path, *, refused: bool) -> None:
 
 
 def test_a_pair_that_refuses_each_other_in_a_run(
-    command: Command, pair: Pair, problems: Path, tmp_path: Path, monkeypatch: object
+    command: Command, problems: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The same through a real run: the student always begins with a step, the teacher with a phrase."""
 
@@ -111,12 +114,10 @@ def test_a_pair_that_refuses_each_other_in_a_run(
     def teacher(here: Situation) -> list[Token]:
         return [" Hence:", Control("<|im_end|>")]
 
-    from antiphon.engine import models
-
     def open_engine(reference: str, **_: object) -> ScriptedEngine:
         return ScriptedEngine(reference, student if "student" in reference else teacher, context=200)
 
-    models.open_engine = open_engine  # the fixture `pair` puts it back
+    monkeypatch.setattr(models, "open_engine", open_engine)
     command("synth", problems, "--run", tmp_path / "run", *MODELS, "--limit", 1)
     shown = " ".join(command("status", tmp_path / "run").out.split())
     assert "of its turns" in shown and "was forced" in shown

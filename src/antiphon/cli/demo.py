@@ -41,7 +41,11 @@ def demo(
             say(f"{method}: {_SAYS[method]}", style="dim")
         return Following(tally, quiet=json)
 
-    story = perform(to, seed=seed, problems=problems, watching=watching)
+    try:
+        story = perform(to, seed=seed, problems=problems, watching=watching)
+    except KeyboardInterrupt:
+        say("Interrupted. Everything is kept; the same command goes on.")
+        raise
     if json:
         print_json(_as_json(story))
     else:
