@@ -35,19 +35,19 @@ class Segment(NamedTuple):
 
 
 class Packing:
-    """Which tokens of a step are whose, and who sees whom."""
+    """Which tokens of a step are whose, and who sees whom. Masks are made once for all layers."""
 
     def __init__(self, segments: Sequence[Segment], device: torch.device):
         """Segments of a single token come first."""
         self.segments = segments
         self.singles = sum(segment.end - segment.begin == 1 for segment in segments)
         self._device = device
-        self._masks: dict[tuple[int, int, int | None], Tensor] = {}
+        self._masks: dict[tuple[int, ...], Tensor] = {}
 
     def causal(self, tokens: int, visible: int, window: int | None) -> Tensor:
         """Which of the last `visible` tokens of a row each of its last `tokens` sees, `[tokens, visible]`: itself and
         those before it, `window` in all."""
-        key = (tokens, visible, window)
+        key = (tokens, visible, window or 0)
         if key not in self._masks:
             places = torch.arange(visible, device=self._device)
             own = places[visible - tokens :, None]
@@ -57,13 +57,23 @@ class Packing:
             self._masks[key] = mask
         return self._masks[key]
 
-    def within(self, lengths: Sequence[int]) -> Tensor | None:
-        """Which places of rows padded to the longest are real, `[rows, 1, 1, longest]`; None if all are."""
+    def visible(self, window: int | None) -> list[int]:
+        """How many tokens each single token sees."""
+        seen = [segment.at + 1 for segment in self.segments[: self.singles]]
+        return seen if window is None else [min(length, window) for length in seen]
+
+    def within(self, window: int | None) -> Tensor | None:
+        """Which places of the singles' rows, padded to the longest, are real: `[rows, 1, 1, longest]`; None if all."""
+        lengths = self.visible(window)
         longest = max(lengths)
         if min(lengths) == longest:
             return None
-        places = torch.arange(longest, device=self._device)
-        return (places < torch.tensor(lengths, device=self._device)[:, None])[:, None, None]
+        key = (window or 0,)
+        if key not in self._masks:
+            places = torch.arange(longest, device=self._device)
+            real = places < torch.tensor(lengths, device=self._device)[:, None]
+            self._masks[key] = real[:, None, None]
+        return self._masks[key]
 
 
 def attend(
@@ -97,38 +107,41 @@ def attend(
     groups = heads // shared
     how = _How(dim**-0.5 if scaling is None else scaling, softcap, s_aux)
     keys, values = key[0].transpose(0, 1), value[0].transpose(0, 1)
-    rows = [s.row.write(layer, s.at, keys[s.begin : s.end], values[s.begin : s.end]) for s in packing.segments]
+    rows = [
+        row.write(layer, at, at + end - begin, keys[begin:end], values[begin:end])
+        for row, at, begin, end in packing.segments
+    ]
     result = query.new_empty((tokens, heads, value.shape[-1]))
 
-    batched = _worth_batching(rows[: packing.singles], sliding_window)
+    batched = packing.singles if _worth_batching(packing, sliding_window, keys, values) else 0
     if batched:
-        together = [(k[-sliding_window:], v[-sliding_window:]) if sliding_window else (k, v) for k, v in rows[:batched]]
         queries = query[0, :, :batched].transpose(0, 1).reshape(batched, shared, groups, dim)
+        together = rows[:batched]
+        if sliding_window is not None:
+            together = [(k[-sliding_window:], v[-sliding_window:]) for k, v in together]
         padded_keys = pad_sequence([k for k, _ in together], batch_first=True).transpose(1, 2)
         padded_values = pad_sequence([v for _, v in together], batch_first=True).transpose(1, 2)
-        mask = packing.within([len(k) for k, _ in together])
-        result[:batched] = how.attend(queries, padded_keys, padded_values, mask).reshape(batched, heads, -1)
-    for segment, (row_keys, row_values) in zip(packing.segments[batched:], rows[batched:], strict=True):
-        count = segment.end - segment.begin
-        visible = len(row_keys) if sliding_window is None else min(len(row_keys), sliding_window + count - 1)
+        written = how.attend(queries, padded_keys, padded_values, packing.within(sliding_window))
+        result[:batched] = written.reshape(batched, heads, -1)
+    for (_, at, begin, end), pair in zip(packing.segments[batched:], rows[batched:], strict=True):
+        count = end - begin
+        visible = at + count if sliding_window is None else min(at + count, sliding_window + count - 1)
         mask = None if count == 1 else packing.causal(count, visible, sliding_window).repeat(groups, 1)
-        queries = query[0, :, segment.begin : segment.end].reshape(1, shared, groups * count, dim)
-        seen_keys = row_keys[-visible:].transpose(0, 1)[None]
-        seen_values = row_values[-visible:].transpose(0, 1)[None]
+        queries = query[0, :, begin:end].reshape(1, shared, groups * count, dim)
+        seen_keys, seen_values = (tensor[-visible:].transpose(0, 1)[None] for tensor in pair)
         written = how.attend(queries, seen_keys, seen_values, mask)
-        result[segment.begin : segment.end] = written.reshape(heads, count, -1).transpose(0, 1)
+        result[begin:end] = written.reshape(heads, count, -1).transpose(0, 1)
     return result[None], None
 
 
-def _worth_batching(rows: Sequence[tuple[Tensor, Tensor]], window: int | None) -> int:
-    """How many of the rows (all or none) to copy into one padded batch: on a GPU all, since calls cost more than bytes;
-    else all while they are short."""
-    if len(rows) < 2:
-        return 0
-    longest = max(len(keys) if window is None else min(len(keys), window) for keys, _ in rows)
-    keys, values = rows[0]
-    small = longest * (keys[0].nbytes + values[0].nbytes) <= _SMALL_ROW
-    return len(rows) if small or keys.device.type != "cpu" else 0
+def _worth_batching(packing: Packing, window: int | None, keys: Tensor, values: Tensor) -> bool:
+    """Whether to copy the rows of single tokens into one padded batch: on a GPU, since calls cost more than bytes; else
+    while they are short."""
+    if packing.singles < 2:
+        return False
+    if keys.device.type != "cpu":
+        return True
+    return max(packing.visible(window)) * (keys[0].nbytes + values[0].nbytes) <= _SMALL_ROW
 
 
 class _How(NamedTuple):

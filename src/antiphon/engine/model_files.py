@@ -76,6 +76,8 @@ class ModelFiles:
             return cls(name, path, vocabulary, template, _special_in_gguf(metadata), _hash(about))
         if path.exists():
             raise ModelError(f"{reference}: not a model folder and not a .gguf file")
+        if reference in EMBEDDED:
+            raise ModelError(f"{reference}: this installation lacks the embedded models ({path})")
         raise ModelError(
             f"{reference}: there is no such model; give a Hugging Face folder, a .gguf file, or {' or '.join(EMBEDDED)}"
         )

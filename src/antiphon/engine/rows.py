@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 _ROUND = 256  # tokens by which a row grows
+
+
+class _Layer(NamedTuple):
+    capacity: int
+    keys: Tensor
+    values: Tensor
 
 
 class Row:
@@ -25,7 +31,7 @@ class Row:
     def __init__(self) -> None:
         self.length = 0
         self.capacity = 0
-        self._layers: dict[int, tuple[Tensor, Tensor]] = {}
+        self._layers: dict[int, _Layer] = {}
 
     @property
     def layers(self) -> int:
@@ -35,7 +41,7 @@ class Row:
     @property
     def token_bytes(self) -> int:
         """Memory for one token."""
-        return sum(keys[0].nbytes + values[0].nbytes for keys, values in self._layers.values())
+        return sum(held.keys[0].nbytes + held.values[0].nbytes for held in self._layers.values())
 
     def reserve(self, length: int) -> None:
         """Promises room for `length` tokens; `write` makes it."""
@@ -46,17 +52,17 @@ class Row:
         self.length = self.capacity = 0
         self._layers = {}
 
-    def write(self, layer: int, at: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Puts new tokens `[tokens, heads, dim]` at position `at`; gives all up to and with them."""
-        end = at + len(keys)
+    def write(self, layer: int, at: int, end: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Puts new tokens `[end - at, heads, dim]` at position `at`; gives all `end`."""
         held = self._layers.get(layer)
         if held is None:
-            held = self._layers[layer] = (_grown(keys[:0], self.capacity), _grown(values[:0], self.capacity))
-        elif len(held[0]) < end:
-            held = self._layers[layer] = (_grown(held[0], self.capacity), _grown(held[1], self.capacity))
-        held[0][at:end] = keys
-        held[1][at:end] = values
-        return held[0][:end], held[1][:end]
+            held = _Layer(0, keys[:0], values[:0])
+        if held.capacity < end:
+            held = _Layer(self.capacity, _grown(held.keys, self.capacity), _grown(held.values, self.capacity))
+            self._layers[layer] = held
+        held.keys[at:end] = keys
+        held.values[at:end] = values
+        return held.keys[:end], held.values[:end]
 
 
 def _rounded(length: int) -> int:
