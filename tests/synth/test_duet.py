@@ -16,6 +16,7 @@ from antiphon.synth.record import MemoryRecorder
 from antiphon.synth.score import Listener
 from antiphon.trace import Author, IdsFrom, Kind, Span, SpanEnd, Status, unpack_words
 from tests.synth.duets import KEY, PROBLEM, TEXTUAL, Oracle, after, in_turn, perform, score, spans
+from tests.synth.invariants import check
 
 CLOSE, END = Control("</think>"), Control("<|im_end|>")
 ANSWER = ["It", " is", " 4.", END]
@@ -646,3 +647,10 @@ def test_text_is_stored_as_its_author_wrote_it() -> None:
     composed = duet(in_turn(["Okay,", " 4", " x"], ANSWER), in_turn([decomposed, CLOSE]))
     _, recorder = perform(composed)
     assert recorder.spans[2].text == decomposed
+
+
+def test_a_loop_of_words_of_several_tokens_ends_between_words() -> None:
+    composed = duet(in_turn(["Okay,", " 4", " x"]), in_turn([" re", "pe", "ti", "tion", "s", ".\n"] * 900), lookahead=2)
+    ending, recorder = perform(composed)
+    assert ending.status is Status.REPETITION
+    check(recorder, composed, is_style)

@@ -116,7 +116,7 @@ class Batch:
         """A span is whole; what it grew by before is part of it."""
         self._growth.pop((trace, position), None)
         self._spans[trace, position] = span
-        if is_new and author is not Author.NONE:
+        if is_new:
             total = self._sum(trace, author)
             total.spans += 1
             total.forced += forced

@@ -19,7 +19,7 @@ from antiphon.store.batch import Batch
 from antiphon.store.columns import text_in
 from antiphon.store.place import Lock, create, explain, open_for_reading, open_for_writing
 from antiphon.store.thread import WriterThread
-from antiphon.trace import Author, Key, Span, Status, Turn, Usage, Verdict
+from antiphon.trace import Author, Key, Kind, Span, Status, Turn, Usage, Verdict
 
 _ROW = 400  # bytes that a row takes besides its text and ids, about
 
@@ -274,7 +274,7 @@ class Recorder:
                 span=columns.span_in(span),
                 author=span.author,
                 forced=span.forced,
-                is_new=is_new,
+                is_new=is_new and span.kind not in (Kind.ANSWER, Kind.MARKER),
             ),
         )
 

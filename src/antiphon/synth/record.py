@@ -44,7 +44,7 @@ class Recorder(Protocol):
         *,
         cause: str = "",
         closed_by: Author | None = None,
-        usage: Mapping[Author, Usage],
+        usage: Mapping[Author, Usage] | None = None,
     ) -> None: ...
 
 
@@ -94,9 +94,9 @@ class MemoryRecorder:
         *,
         cause: str = "",
         closed_by: Author | None = None,
-        usage: Mapping[Author, Usage],
+        usage: Mapping[Author, Usage] | None = None,
     ) -> None:
-        self.status, self.cause, self.closed_by, self.usage = status, cause, closed_by, usage
+        self.status, self.cause, self.closed_by, self.usage = status, cause, closed_by, usage or {}
 
 
 class SpanWriter:

@@ -217,11 +217,11 @@ class Run:
                 raise
             except AntiphonError as error:
                 status, cause = Status.FAILED, str(error)
-                await recorder.finish(status, cause=cause, usage=saved.usage)
+                await recorder.finish(status, cause=cause)
             except Exception as error:  # a fault of ours, or of a predictor, must not take the others down
                 _log.exception("trace %s failed", key)
                 status, cause = Status.FAILED, f"unexpected {type(error).__name__}: {error}"
-                await recorder.finish(status, cause=cause, usage=saved.usage)
+                await recorder.finish(status, cause=cause)
             self.tally.finished[status] += 1
             if cause:
                 self.tally.causes[cause] += 1

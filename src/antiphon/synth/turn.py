@@ -36,10 +36,16 @@ class Kept(NamedTuple):
     anew: str = ""
 
     def first(self, count: int, position: int) -> Kept:
-        """Only the first `count` pieces, where the whole begins at `position` of the thinking."""
-        pieces = self.pieces[:count]
-        end = position + sum(len(piece.text) for piece in pieces)
-        return Kept(pieces, tuple(word for word in self.words if word.end <= end))
+        """At most the first `count` pieces, no judged word cut; the whole begins at `position` of the thinking."""
+        pieces = list(self.pieces[:count])
+        while pieces:
+            text = "".join(piece.text for piece in pieces)
+            words = tuple(word for word in self.words if word.end <= position + len(text))
+            judged = words[-1].end - position if words else 0
+            if not self.words or not text[judged:].strip():
+                return Kept(tuple(pieces), words)
+            pieces.pop()
+        return Kept()
 
     @property
     def text(self) -> str:
