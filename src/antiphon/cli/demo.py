@@ -26,7 +26,7 @@ _SAYS = {
 def demo(
     to: Annotated[Path, typer.Option(metavar="DIR", help="Where it writes.")] = Path("antiphon-demo"),
     seed: Annotated[int, typer.Option(metavar="N", help="Draws the problems and seeds the models.")] = 1,
-    problems: Annotated[int, typer.Option(min=1, max=300, metavar="N", help="How many problems.")] = 60,
+    problems: Annotated[int, typer.Option(min=1, max=300, metavar="N", help="How many problems.")] = 100,
     json: options.Json = False,
 ) -> None:
     """Does the main job on the two embedded models in about a minute: nothing is downloaded.
