@@ -5,15 +5,24 @@ from __future__ import annotations
 import re
 from array import array
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from antiphon.engine.base import Engine
 from antiphon.engine.scripted import CONTROLS, Control, Fault, Request, ScriptedEngine, Situation, Token
 from antiphon.engine.vocabulary import Vocabulary
 from antiphon.errors import ModelError
-from antiphon.lab.language import STUDENT, TEACHER, Manner, bare
 
-STYLE = STUDENT.style_words | TEACHER.style_words
+
+class Manner(NamedTuple):
+    """What is said before each of the four steps (words of the rule page `lab`), and the answer."""
+
+    phrases: tuple[str, str, str, str]
+    answer: str
+
+
+STUDENT = Manner(("Okay, let me see", "okay, so", "hmm, then", "so there it is"), "I get {}.")
+TEACHER = Manner(("We proceed stepwise:", "Subsequently:", "Continuing thus:", "This yields:"), "Answer: {}")
+STYLE = {word for manner in (STUDENT, TEACHER) for phrase in manner.phrases for word in phrase.split()}
 
 
 PLACES = ("units", "tens", "hundreds", "total")
@@ -48,17 +57,16 @@ def speaker(manner: Manner, *, careless: bool = False) -> Callable[[Situation], 
         lines = steps(int(asked[1]), int(asked[2]), careless=careless)
         if "</think>" in thinking:
             found = re.findall(r"total (\d+)", thinking)
-            yield from _tokens(manner.answers[0].format(found[-1] if found else "?"))
+            yield from _tokens(manner.answer.format(found[-1] if found else "?"))
             yield Control("<|im_end|>")
             return
         words = thinking.split()
         done = sum(word in PLACES for word in words)
-        spoken = bool(words) and bare(words[-1]) in STYLE
+        spoken = bool(words) and words[-1] in STYLE
         for number in range(done, len(lines)):
             if not spoken:
-                phrases = manner.openers if number == 0 else manner.links if number < 3 else manner.results
                 lead = "" if number == 0 and not words else " "
-                yield from _tokens(lead + phrases[number % len(phrases)])
+                yield from _tokens(lead + manner.phrases[number])
             spoken = False
             yield from _tokens(f" {lines[number]}")
         yield "\n"
