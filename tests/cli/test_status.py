@@ -27,7 +27,7 @@ def test_shows_what_a_run_has_come_to(command: Command, finished: Path) -> None:
     assert (shown.code, shown.err) == (0, "")
     assert "3 problems" in shown.out and "3 traces: 3 complete" in shown.out
     assert "student lab:student, teacher lab:teacher" in shown.out
-    assert cells(shown.out, "words per span") == ["2.4", "2.0"]
+    assert cells(shown.out, "words per span") == ["3.0", "2.0"]
     assert cells(shown.out, "share of the words") == ["60%", "40%"]
     assert cells(shown.out, "hand-overs, nothing kept") == ["0", "(0%)", "0", "(0%)"]
     assert "warning" not in shown.out
