@@ -654,3 +654,12 @@ def test_a_loop_of_words_of_several_tokens_ends_between_words() -> None:
     ending, recorder = perform(composed)
     assert ending.status is Status.REPETITION
     check(recorder, composed, is_style)
+
+
+def test_bytes_that_are_not_utf8_at_the_very_beginning_of_a_request_are_a_break() -> None:
+    composed = duet(in_turn([b"\xff", " So"], ["Okay", " 4", " x"], ANSWER), in_turn([" 4", CLOSE]))
+    ending, recorder = perform(composed)
+    assert ending.status is Status.COMPLETE
+    composed = duet(in_turn(*[[b"\xff"]] * 9), in_turn(), breaks=4)
+    ending, recorder = perform(composed)
+    assert (ending.status, recorder.cause) == (Status.FAILED, "student wrote bytes that are not UTF-8")

@@ -168,7 +168,7 @@ class Passage:
             self._cached = (self._cached or 0) + finish.cached
         voice = self._speaker.voice
         if finish.reason == "invalid":
-            self._broken(StreamBroken(f"{voice.engine.name} wrote bytes that are not UTF-8"))
+            raise StreamBroken(f"{voice.engine.name} wrote bytes that are not UTF-8")
         if finish.reason != "stop":
             return None
         return Why.CLOSE if finish.stop_id is not None and finish.stop_id == voice.close_id else Why.END
