@@ -31,7 +31,7 @@ from antiphon.engine.local import LocalEngine  # noqa: E402
 
 GREEDY = Sampling(temperature=0)
 PROMPTS = ["the sum of 12", "wait, ", "so we add the carry\n\n", "x", "def f(x): café " * 3]
-ARCHITECTURES = ("qwen3", "llama", "gemma3", "gpt-oss")
+ARCHITECTURES = ("qwen3", "llama", "gemma3", "gemma2", "gpt-oss")
 
 
 @pytest.fixture(scope="module")
@@ -491,6 +491,52 @@ def test_the_event_loop_lives_while_the_model_runs(engine: Any, monkeypatch: pyt
         assert not reader.done()
         leave.set()
         assert len(await reader) == 1
+
+    asyncio.run(script())
+
+
+def test_a_slow_reader_holds_nobody_up(engine: Any, reference: Any) -> None:
+    model = engine()
+
+    async def script() -> None:
+        slow, quick = await text(model, "wait, "), await text(model, "the sum of 12")
+        read_on = asyncio.Event()
+
+        async def slowly() -> list[int]:
+            ids: list[int] = []
+            async with stream(slow, 8) as chunks:
+                async for chunk in chunks:
+                    ids += [token for piece in chunk.pieces for token in piece.ids]
+                    await read_on.wait()
+            return ids
+
+        reader = asyncio.create_task(slowly())
+        assert await write(quick, 20) == reference().greedy(model.vocabulary.encode("the sum of 12"), 20)
+        assert slow.length <= len(model.vocabulary.encode("wait, ")) + 1
+        read_on.set()
+        assert await reader == reference().greedy(model.vocabulary.encode("wait, "), 8)
+
+    asyncio.run(script())
+
+
+def test_long_prompts_are_read_in_stretches(engine: Any, reference: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("antiphon.engine.batching._READ_AT_ONCE", 3)
+    test_many_sequences_at_once_write_what_each_writes_alone(engine, reference, "gemma3")
+
+
+def test_a_fault_of_our_own_reaches_the_readers(engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = engine()
+
+    def fails(*_: Any) -> bool:
+        raise LookupError("a fault")
+
+    async def script() -> None:
+        sequence = await text(model, "x")
+        with monkeypatch.context() as patch:
+            patch.setattr(model._rows, "hold", fails)
+            with pytest.raises(LookupError, match="a fault"):
+                await write(sequence, 3)
+        assert len(await write(sequence, 3)) == 3
 
     asyncio.run(script())
 

@@ -40,7 +40,8 @@ def tokenizer_json(start: str | None = None) -> str:
 
 
 def config(architecture: str, vocabulary: int) -> Any:
-    """Four small layers of `qwen3`, `llama`, `gemma3` (sliding windows of 8) or `gpt-oss` (sinks)."""
+    """Four small layers of `qwen3`, `llama`, `gemma3` (sliding windows of 8), `gemma2` (bounded scores too) or
+    `gpt-oss` (sinks)."""
     import transformers
 
     shape = {
@@ -64,6 +65,8 @@ def config(architecture: str, vocabulary: int) -> Any:
     if architecture == "gemma3":
         kinds = ["sliding_attention", "full_attention"] * 2
         return transformers.Gemma3TextConfig(**shape, sliding_window=8, layer_types=kinds)
+    if architecture == "gemma2":
+        return transformers.Gemma2Config(**shape, sliding_window=8, attn_logit_softcapping=2.0)
     return transformers.GptOssConfig(
         **shape, sliding_window=8, num_local_experts=2, num_experts_per_tok=1, rope_scaling={"rope_type": "default"}
     )

@@ -139,9 +139,9 @@ class Batch:
     async def chunks(self, stream: Stream) -> AsyncGenerator[Chunk]:
         """Runs a stream until its finish, or until the reader closes this generator."""
         loop = asyncio.get_running_loop()
-        self._streams[stream] = None
         try:
             while True:
+                self._streams[stream] = None
                 stream.reader = loop.create_future()
                 self._wake(loop)
                 chunk = await stream.reader
@@ -153,7 +153,7 @@ class Batch:
             self._changed.set()
 
     def _wake(self, loop: asyncio.AbstractEventLoop) -> None:
-        if self._task is None or self._task.get_loop() is not loop:
+        if self._task is None or self._task.done() or self._task.get_loop() is not loop:
             # Streams of a loop that is gone have no reader any more.
             self._streams = {s: None for s in self._streams if s.reader and s.reader.get_loop() is loop}
             self._changed = asyncio.Event()
@@ -172,8 +172,6 @@ class Batch:
         except Exception as error:
             for stream in self._streams:
                 stream.fail(error)
-        finally:
-            self._task = None
 
     async def _step(self, plan: Sequence[tuple[Stream, Work]]) -> None:
         loop = asyncio.get_running_loop()
