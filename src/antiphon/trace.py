@@ -27,6 +27,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import pairwise
 from typing import NamedTuple
 
 
@@ -245,7 +246,4 @@ class Trace:
     def glued(self) -> int:
         """Seams inside a word: hand-overs where neither side of the thinking has white space."""
         thinking = [s.text for s in self.spans if s.kind not in (Kind.ANSWER, Kind.MARKER) and s.text]
-        return sum(
-            not (before[-1].isspace() or after[0].isspace())
-            for before, after in zip(thinking, thinking[1:], strict=False)
-        )
+        return sum(not (before[-1].isspace() or after[0].isspace()) for before, after in pairwise(thinking))

@@ -70,9 +70,7 @@ def test_as_many_are_complete_as_by_the_student_alone(traces: dict[str, list[Tra
         method: sum(trace.status is Status.COMPLETE for trace in written) / PROBLEMS
         for method, written in traces.items()
     }
-    loops = {
-        method: sum(trace.status is Status.REPETITION for trace in written) for method, written in traces.items()
-    }
+    loops = {method: sum(trace.status is Status.REPETITION for trace in written) for method, written in traces.items()}
     print(f"complete: {complete}, loops: {loops} of {PROBLEMS}")
     assert complete["tessy"] >= complete["student_only"] - 0.10
 

@@ -49,7 +49,8 @@ class Totals:
     """What one author wrote and cost over many traces: sums over their turns and closed spans.
 
     `cached` counts prompt tokens from cache where told (None: nowhere). `refused` are hand-overs with nothing kept: a
-    boundary before the first word. `spans` are those of thinking. `forced` are words that liveness forced. Lengths are in the author's own tokens.
+    boundary before the first word. `spans` are those of thinking. `forced` are words that liveness forced. Lengths are
+    in the author's own tokens.
     """
 
     requests: int
