@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from antiphon.dialect import Part
@@ -335,6 +335,7 @@ steps = st.lists(
 
 
 @pytest.mark.parametrize("architecture", ["qwen3", "gemma3"])
+@settings(settings.get_profile("quick"))  # each example runs a model many times
 @given(scripts=st.lists(steps, min_size=1, max_size=3), memory=st.sampled_from([1, 1 << 30]))
 def test_random_scripts_write_what_a_model_without_memory_writes(
     engine: Any, reference: Any, architecture: str, scripts: list[Any], memory: int
