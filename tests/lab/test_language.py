@@ -58,7 +58,11 @@ def test_the_rule_page_finds_every_boundary(family):
 
 def test_the_rule_page_holds_the_style_words_and_no_others():
     predictor = load("lab")
-    every = {bare(word) for manner in MANNERS.values() for word in manner.spellings} | {bare(w) for w in LABELS}
+    every = (
+        {bare(word) for manner in MANNERS.values() for word in manner.inner_words}
+        | {bare(w) for w in LABELS}
+        | STYLE_WORDS
+    )
     for word in every:
         session = predictor.session(Author.STUDENT)
         (verdict,) = session.feed(word) + session.finish()

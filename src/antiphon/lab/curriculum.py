@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 from antiphon.lab import arithmetic
-from antiphon.lab.language import MANNERS, OPEN, Span, told
+from antiphon.lab.language import MANNERS, OPEN, Span, first_word, told
 from antiphon.lab.tasks import draw
 
 Role = Literal["student", "teacher"]
@@ -21,17 +21,18 @@ FOREIGN = 0.3
 """Share of the traces that stand in a foreign context."""
 
 SHARES = {
-    "multiplication": 0.4,
-    "addition": 0.2,
+    "multiplication": 0.36,
+    "addition": 0.16,
     "program": 0.14,
-    "sorting": 0.1,
-    "comparison": 0.1,
-    "echo": 0.06,
+    "sorting": 0.09,
+    "comparison": 0.09,
+    "echo": 0.16,
 }
 
 _BELIEFS = {"student": arithmetic.student, "teacher": arithmetic.teacher}
 _OTHER: dict[Role, Role] = {"student": "teacher", "teacher": "student"}
-_WORDS = sorted(frozenset[str]().union(*(manner.spellings for manner in MANNERS.values())))
+_OPENERS = [first_word(phrase) for manner in MANNERS.values() for phrase in manner.openers]
+_WORDS = sorted(frozenset[str]().union(*(manner.inner_words for manner in MANNERS.values())))
 
 
 class Stretch(NamedTuple):
@@ -57,10 +58,13 @@ def lessons(role: Role, seed: int) -> Iterator[list[Stretch]]:
         solver = _OTHER[role] if strange_steps else role
         spans = told(*task.solve(_BELIEFS[solver](rng)), MANNERS[role], rng)
         strangeness = rng.choice((0.0, 0.3)) if strange_steps else rng.choice((0.5, 1.0)) if foreign else 0.0
+        silent = spans[-3].kind == "step"  # closes without a phrase, which is to be learned as rarely as a phrase
         reply = [Stretch(OPEN, True)]
         for number, span in enumerate(spans):
             if span.kind == "style" and rng.random() < strangeness:
                 reply.append(Stretch(_strange(span, number == 0, role, rng), False))
+            elif span.kind == "close" and silent and rng.random() < strangeness:
+                reply.append(Stretch(span.text, False))
             else:
                 reply.append(Stretch(span.text, not (span.kind == "step" and strange_steps)))
         yield [Stretch(prompt(task.question), False), *reply, Stretch("<|im_end|>", True)]
@@ -69,8 +73,9 @@ def lessons(role: Role, seed: int) -> Iterator[list[Stretch]]:
 def _strange(span: Span, opening: bool, role: Role, rng: random.Random) -> str:
     """Style in the place of a span: phrases of the other's, or words of either at random."""
     if rng.random() < 0.5:
-        phrases = " ".join(rng.choices(_WORDS, k=rng.randint(1, 4)))
+        words = rng.choices(_WORDS, k=rng.randint(1, 4))
+        phrase = " ".join([rng.choice(_OPENERS), *words[1:]] if opening else words)
     else:
         manner = MANNERS[_OTHER[role]]
-        phrases = rng.choice(manner.openers if opening else (*manner.links, *manner.results))
-    return phrases if opening else " " + phrases
+        phrase = rng.choice(manner.openers if opening else (*manner.links, *manner.results))
+    return phrase if opening else " " + phrase

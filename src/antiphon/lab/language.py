@@ -48,9 +48,10 @@ class Manner:
         return frozenset(bare(word) for phrase in phrases for word in phrase.split())
 
     @property
-    def spellings(self) -> frozenset[str]:
-        """All words it uses, answers included, as spelled but without punctuation."""
-        phrases = (*self.openers, *self.links, *self.results, *self.closers, *self.answers)
+    def inner_words(self) -> frozenset[str]:
+        """All words that it uses behind a blank, answers included, as spelled but without punctuation."""
+        tails = (phrase.partition(" ")[2] for phrase in (*self.openers, *self.answers))
+        phrases = (*tails, *self.links, *self.results, *self.closers)
         return frozenset(word.strip(".,:{}") for phrase in phrases for word in phrase.split()) - {""}
 
 
@@ -74,6 +75,11 @@ MANNERS = {"student": STUDENT, "teacher": TEACHER}
 
 STYLE_WORDS = STUDENT.style_words | TEACHER.style_words
 """What the rule page `lab` calls style; all other words of a thinking are capability."""
+
+
+def first_word(phrase: str) -> str:
+    """The first word of a phrase as spelled, without punctuation."""
+    return phrase.split()[0].strip(".,:")
 
 
 class Span(NamedTuple):
@@ -124,13 +130,11 @@ def result_of(answer: str) -> str:
 def vocabulary() -> Iterator[str]:
     """Every word and sign, in the spellings (with its blank, where one stands before it) that are one token each."""
     for manner in MANNERS.values():
-        for word in sorted(manner.spellings):
-            yield " " + word  # also what stands only at the beginning is echoed
-        for phrase in (*manner.openers, *manner.answers):
-            yield phrase.split()[0].strip(".,:")
+        yield from (" " + word for word in sorted(manner.inner_words))
+        yield from (first_word(phrase) for phrase in (*manner.openers, *manner.answers))
     for word in (*LABELS, *QUESTION_WORDS, *VARIABLES):
         yield " " + word.strip(":")
     yield from (word.strip(":") for word in QUESTION_WORDS if word[0].isupper())
     yield from ("system", "user", "assistant")
-    yield from (sign + variable for sign in "=+-" for variable in VARIABLES)
+    yield from ("=" + variable for variable in VARIABLES)
     yield from ("\n", "\n\n", " ", *"x+-=<>.,:?", *"0123456789")
