@@ -20,29 +20,48 @@ from tests.store.records import VARIANT, keys, planned, span, turn, writing
 (KEY,) = keys()
 
 
-def test_finishing_makes_durable_and_nothing_else_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`synchronous` is FULL (2) for a commit that somebody waits for, NORMAL (1) for the others."""
-    levels: list[tuple[int, bool]] = []
-    write = Batch.write
+def test_a_finish_waits_for_the_disk_and_turns_do_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the disk takes its time with a finished trace, what other traces keep is committed all the same."""
+    other = keys("other")[0]
+    reached, slow = threading.Event(), threading.Event()
+    real = thread.synchronise
 
-    def watched(self: Batch, connection: sqlite3.Connection, changes: Any) -> None:
-        (level,) = connection.execute("PRAGMA synchronous").fetchone()
-        levels.append((level, bool(self._finished)))
-        write(self, connection, changes)
-        committed.set()
+    def synchronise(directory: Path) -> None:
+        reached.set()
+        assert slow.wait(10)
+        real(directory)
 
-    committed = threading.Event()
-    monkeypatch.setattr(Batch, "write", watched)
+    monkeypatch.setattr(thread, "synchronise", synchronise)
 
     async def work(store: Store) -> None:
-        recorder = store.recorder(KEY)
-        recorder.turn(turn())
-        assert committed.wait(5)
-        await recorder.finish(Status.COMPLETE)
-        await store.flush()
+        finish = asyncio.create_task(store.recorder(KEY).finish(Status.COMPLETE))
+        assert await asyncio.to_thread(reached.wait, 10)
+        store.recorder(other).turn(turn())
+        with Reader(tmp_path) as reader:
+            while not reader.turns(other):  # noqa: ASYNC110 - another thread commits, and tells nobody
+                await asyncio.sleep(0)
+            assert reader.trace(KEY).status is Status.COMPLETE  # committed, and not yet reported
+        assert not finish.done()
+        slow.set()
+        await finish
 
-    writing(tmp_path, work, KEY)
-    assert levels[:3] == [(1, False), (2, True), (2, False)]
+    writing(tmp_path, work, KEY, other)
+
+
+def test_a_disk_that_fails_to_synchronise_fails_the_finish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def synchronise(directory: Path) -> None:
+        raise OSError(5, "Input/output error")
+
+    async def work(store: Store) -> None:
+        monkeypatch.setattr(thread, "synchronise", synchronise)
+        recorder = store.recorder(KEY)
+        with pytest.raises(StoreError, match="Input/output error"):
+            await recorder.finish(Status.COMPLETE)
+        with pytest.raises(StoreError):
+            recorder.turn(turn())
+
+    with pytest.raises(StoreError):
+        writing(tmp_path, work, KEY)
 
 
 def test_finishes_share_a_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from antiphon.synth.run import Run
 
 # 140 turns of thinking: 2,000 tokens in spans of 4 and 24 or 25.
 SHAPE = Shape(thinking=1995, style=4, capability=24, answer=60, delay=0.003)
-CHUNK = 2
+CHUNK = 4
 
 
 class Counter:

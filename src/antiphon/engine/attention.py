@@ -123,7 +123,7 @@ def attend(
         padded_values = pad_sequence([v for _, v in together], batch_first=True).transpose(1, 2)
         written = how.attend(queries, padded_keys, padded_values, packing.within(sliding_window))
         result[:batched] = written.reshape(batched, heads, -1)
-    for (_, at, begin, end), pair in zip(packing.segments[batched:], rows[batched:], strict=True):
+    for (_row, at, begin, end), pair in zip(packing.segments[batched:], rows[batched:], strict=True):
         count = end - begin
         visible = at + count if sliding_window is None else min(at + count, sliding_window + count - 1)
         mask = None if count == 1 else packing.causal(count, visible, sliding_window).repeat(groups, 1)

@@ -192,7 +192,8 @@ class Batch:
         """Who takes part in the next step, those that came first before others, as far as memory and the reading quota
         reach. Those that write come first in it."""
         before: set[Row] = set()
-        writing, reading = [], []
+        writing: list[tuple[Stream, Work]] = []
+        reading: list[tuple[Stream, Work]] = []
         quota = _READ_AT_ONCE
         for stream in self._streams:
             count = stream.unread

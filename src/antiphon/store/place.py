@@ -147,6 +147,20 @@ def open_for_writing(directory: Path) -> sqlite3.Connection:
     return connection
 
 
+def synchronise(directory: Path) -> None:
+    """Brings the write-ahead log to the disk: all that was committed before is durable then. What SQLite has folded
+    into the database meanwhile it has synchronised itself, log first (sqlite.org/wal.html).
+
+    Raises:
+        OSError: the disk failed.
+    """
+    log = os.open(directory / f"{DATABASE}-wal", os.O_RDONLY)
+    try:
+        os.fsync(log)
+    finally:
+        os.close(log)
+
+
 def open_for_reading(directory: Path) -> sqlite3.Connection:
     """The database, read-only. One of an older version is brought up to date first.
 

@@ -1,8 +1,9 @@
 """The thread that writes: it alone holds the database's writing connection.
 
 What is handed over is committed together with all else that came meanwhile: at most every `save_every` seconds, at once
-where somebody waits for it. Such a commit is synchronised to the disk (`synchronous = FULL`); the others survive the
-death of the process but not of the machine.
+where somebody waits for it. A commit survives the death of the process. For who waits, the log is then synchronised to
+the disk, as `synchronous = FULL` does, but by a thread of its own: a disk may take seconds, and the turns that finish
+meanwhile must be committed. Orders are few and synchronised on the spot.
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from antiphon.errors import AntiphonError, StoreError
 from antiphon.store.batch import Batch, Changes
-from antiphon.store.place import explain
+from antiphon.store.place import explain, synchronise
 
 _ROOM = 32 << 20
 """Bytes that may wait before `room` makes their makers wait. As much again may be on its way to the disk."""
@@ -64,6 +65,7 @@ class WriterThread:
         self._closing = False
         self._failure: StoreError | None = None
         self._synchronous = "FULL"
+        self._synchroniser = ThreadPoolExecutor(max_workers=1, thread_name_prefix="antiphon-store-disk")
         self._thread = threading.Thread(target=self._work, name="antiphon-store", daemon=True)
         self._thread.start()
 
@@ -138,6 +140,7 @@ class WriterThread:
             self._closing = True
             self._changed.notify()
         self._thread.join()
+        self._synchroniser.shutdown(wait=True)
         with contextlib.suppress(sqlite3.Error):  # a log that cannot be folded in now is at the next opening
             self._connection.execute("PRAGMA busy_timeout = 0")  # a reader in the way keeps the log, and no more
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -176,13 +179,15 @@ class WriterThread:
                 crowded = []
                 if self._size < _ROOM:
                     crowded, self._crowded = self._crowded, []
-            _resolve([*load.waiting, *crowded], None)
+            _resolve(crowded, None)
+            if load.waiting:
+                self._synchroniser.submit(self._synchronise, load)
             if closing:
                 return
 
     def _write(self, load: _Load) -> None:
         if load.size or load.waiting:
-            with self._transaction("FULL" if load.is_urgent else "NORMAL") as changes:
+            with self._transaction("NORMAL") as changes:
                 load.batch.write(self._connection, changes)
         for order in load.orders:
             try:
@@ -194,6 +199,15 @@ class WriterThread:
                 order.answer.set_exception(error)
             else:
                 order.answer.set_result(result)
+
+    def _synchronise(self, load: _Load) -> None:
+        """What was committed is on the disk when this returns; runs in the other thread."""
+        try:
+            synchronise(self._directory)
+        except OSError as error:
+            self._fail(error, load)
+        else:
+            _resolve(load.waiting, None)
 
     @contextlib.contextmanager
     def _transaction(self, synchronous: str) -> Iterator[Changes]:
