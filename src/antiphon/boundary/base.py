@@ -94,9 +94,7 @@ class BoundaryPredictor(ABC):
         This is what a run calls, from many traces at once. A predictor that gains from batches (a tagger, a remote
         one) gathers the steps of concurrent calls here; this default feeds them one by one.
         """
-        return [
-            step.session.feed(step.text) + (step.session.finish() if step.finish else []) for step in steps
-        ]
+        return [step.session.feed(step.text) + (step.session.finish() if step.finish else []) for step in steps]
 
     async def close(self) -> None:
         """Lets go of what it holds (connections, device memory). The default holds nothing."""
