@@ -6,6 +6,7 @@ way "waiting" is said on standard error first.
 
 from __future__ import annotations
 
+import signal
 import sys
 import threading
 
@@ -24,6 +25,8 @@ def waiting(request: Request) -> Fault | None:
 
 
 if __name__ == "__main__":
+    # A shell that starts tests in the background has SIGINT ignored, and processes inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     mood = sys.argv.pop(1)
     install(Pair(faults=waiting))
     main()
