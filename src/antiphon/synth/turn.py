@@ -135,7 +135,8 @@ class Proposal:
         self._any_words = True
 
     def settle(self) -> Kept:
-        """Takes out what no later verdict can touch: all that ends with the last approved word."""
+        """Takes out what no later verdict can touch: whole tokens up to the last approved word, and of each word all or
+        nothing, so that what is kept of an interrupted turn has its words' verdicts with it."""
         taken = []
         while self._pieces and (room := self._approved - self._start) > 0:
             piece = self._pieces[0]
@@ -147,6 +148,9 @@ class Proposal:
                 break
             taken.append(self._pieces.popleft())
             self._start += len(piece.text)
+        while taken and any(word.start < self._start < word.end for word in self._words):
+            self._pieces.appendleft(taken.pop())
+            self._start -= len(self._pieces[0].text)
         self._text = self._text[sum(len(piece.text) for piece in taken) :]
         done = [word for word in self._words if word.end <= self._start]
         del self._words[: len(done)]
