@@ -64,6 +64,31 @@ def test_a_disk_that_fails_to_synchronise_fails_the_finish(tmp_path: Path, monke
         writing(tmp_path, work, KEY)
 
 
+def test_makers_pause_while_something_waits_for_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However little it is: what is not committed is lost by a kill."""
+    held, entered, write = threading.Event(), threading.Event(), Batch.write
+
+    def slow(self: Batch, *rest: Any) -> None:
+        entered.set()
+        assert held.wait(10)
+        write(self, *rest)
+
+    async def work(store: Store) -> None:
+        recorder = store.recorder(KEY)
+        await recorder.ready()  # nothing waits
+        monkeypatch.setattr(thread, "_LATE", 0.0)
+        monkeypatch.setattr(Batch, "write", slow)
+        recorder.turn(turn())
+        assert await asyncio.to_thread(entered.wait, 10)
+        ready = asyncio.create_task(recorder.ready())
+        done, _ = await asyncio.wait([ready], timeout=0.05)
+        assert not done
+        held.set()
+        await ready
+
+    writing(tmp_path, work, KEY)
+
+
 def test_finishes_share_a_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     commits: list[int] = []
     write = Batch.write

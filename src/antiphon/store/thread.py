@@ -25,6 +25,10 @@ from antiphon.store.place import explain, synchronise
 _ROOM = 32 << 20
 """Bytes that may wait before `room` makes their makers wait. As much again may be on its way to the disk."""
 
+_LATE = 0.1
+"""Seconds that something may wait before `room` does the same: a busy event loop leaves this thread little of the
+interpreter's lock, and what is not committed is lost by a kill."""
+
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection, Changes], T]
 
@@ -42,6 +46,7 @@ class _Load:
     def __init__(self) -> None:
         self.batch = Batch()
         self.size = 0  # bytes, about
+        self.since: float | None = None  # when the first row came
         self.orders: list[_Order] = []
         self.waiting: list[asyncio.Future[None]] = []
 
@@ -60,6 +65,7 @@ class WriterThread:
         self._changed = threading.Condition()
         self._load = _Load()
         self._size = 0  # handed over and not yet committed
+        self._since: float | None = None  # when the oldest row that is not yet committed came
         self._crowded: list[asyncio.Future[None]] = []
         self._idle = False
         self._closing = False
@@ -80,6 +86,9 @@ class WriterThread:
             add(self._load.batch)
             self._load.size += size
             self._size += size
+            if self._load.since is None:
+                self._load.since = time.monotonic()
+                self._since = self._since or self._load.since
             if self._idle:
                 self._changed.notify()
 
@@ -100,20 +109,25 @@ class WriterThread:
         await waiter
 
     async def room(self) -> None:
-        """Returns when little enough is waiting to be written: mostly at once.
+        """Returns when little enough is waiting to be written, and nothing for long: mostly at once.
 
         Raises:
             StoreError: it could not be written.
         """
-        if self._size < _ROOM and self._failure is None:
+        if not self._is_crowded and self._failure is None:
             return
         waiter = asyncio.get_running_loop().create_future()
         with self._changed:
             self._check()
-            if self._size < _ROOM:
+            if not self._is_crowded:
                 return
             self._crowded.append(waiter)
         await waiter
+
+    @property
+    def _is_crowded(self) -> bool:
+        since = self._since
+        return self._size >= _ROOM or (since is not None and time.monotonic() - since > _LATE)
 
     def order(self, work: Work[T]) -> T:
         """Has `work` done in a transaction of its own, after all that was handed over; blocks until it is on the disk.
@@ -176,6 +190,7 @@ class WriterThread:
             committed = time.monotonic()
             with self._changed:
                 self._size -= load.size
+                self._since = self._load.since
                 crowded = []
                 if self._size < _ROOM:
                     crowded, self._crowded = self._crowded, []

@@ -286,7 +286,7 @@ class Recorder:
         self._turns += 1
 
     async def ready(self) -> None:
-        """Returns at once, unless so much waits to be written that its makers should pause."""
+        """Returns at once, unless so much waits to be written, or for so long, that its makers should pause."""
         await self._thread.room()
 
     async def finish(
