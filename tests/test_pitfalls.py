@@ -281,18 +281,18 @@ def _process(*arguments: object) -> subprocess.Popen[str]:
 
 def test_17_a_killed_run_goes_on_and_a_second_writer_is_refused(tmp_path: Path) -> None:
     directory, counter = tmp_path / "run", tmp_path / "counter"
-    process = _process(directory, counter, 6, 200)
-    assert process.stdout is not None
-    for line in process.stdout:  # it tells of every trace that is durable
-        if line.startswith("finished"):
-            break
-    reader = antiphon.read(directory)
-    with pytest.raises(StoreBusy, match=str(process.pid)):
-        list(Run([QUESTION], directory, settings(), open_engine=opener({"student": in_turn(), "teacher": in_turn()})))
-    process.send_signal(signal.SIGKILL)
-    rest = process.communicate()[0].splitlines()
-    told = 1 + sum(line.startswith("finished") for line in rest)
-    assert reader.counts().get(Status.COMPLETE, 0) >= told
+    with _process(directory, counter, 6, 200, "pausing") as process:
+        assert process.stdout is not None
+        try:
+            for line in process.stdout:
+                if line.startswith("finished"):
+                    break
+            with pytest.raises(StoreBusy, match=str(process.pid)):
+                theirs = opener({"student": in_turn(), "teacher": in_turn()})
+                list(Run([QUESTION], directory, settings(), open_engine=theirs))
+        finally:
+            process.send_signal(signal.SIGKILL)
+    assert antiphon.read(directory).counts()[Status.COMPLETE] >= 1
     process = _process(directory, counter, 6, 200)
     process.communicate()
     assert process.returncode == 0

@@ -80,9 +80,11 @@ turns = st.builds(
     st.none() | counts,
     st.none() | st.integers(0, 1000),
     st.none() | texts,
+    counts,
+    counts,
 )
 
-usages = st.builds(Usage, st.integers(1, 99), counts, counts, st.none() | counts, st.floats(0, 1e6))
+usages = st.builds(Usage, st.integers(1, 99), counts, counts, st.none() | counts, st.floats(0, 1e6), counts, counts)
 
 
 def problem(id: str = "p") -> Problem:

@@ -156,24 +156,24 @@ def test_totals_count_each_turn_and_span_once(tmp_path: Path) -> None:
         recorder.close_span(0, Span(Author.NONE, Kind.MARKER, "<think>"))
         recorder.close_span(1, span("so "))
         recorder.close_span(1, span("so we "))  # it went on
-        recorder.turn(turn(cached=7))
+        recorder.turn(turn(cached=7, prompt=20, told=9))
         recorder.close_span(2, span("196", Author.TEACHER, forced=True))
-        recorder.turn(turn(Author.TEACHER, kept=0, words=0, received=9, requests=3))
+        recorder.turn(turn(Author.TEACHER, kept=0, words=0, received=9, requests=3, prompt=60))
         recorder.turn(turn(Author.TEACHER, kept=1, words=1, cut=False, received=0, requests=0))
         recorder = store.recorder(key)
         recorder.close_span(2, span("196 ", Author.TEACHER, forced=True))
         recorder.grow(3, span(), "open", span().ids, b"")
         recorder = store.recorder(other)
-        recorder.turn(turn(cached=1, words=0))
+        recorder.turn(turn(cached=1, words=0, prompt=3, told=3))
 
     writing(tmp_path, work, key, other)
     with Reader(tmp_path) as reader:
         assert reader.totals(VARIANT) == {
-            Author.STUDENT: Totals(1, 5, 3, 7, 0.5, turns=1, words=2, refused=0, spans=1, forced=0),
-            Author.TEACHER: Totals(3, 9, 1, None, 1.0, turns=2, words=1, refused=1, spans=1, forced=1),
+            Author.STUDENT: Totals(1, 5, 3, 7, 0.5, 20, 9, turns=1, words=2, refused=0, spans=1, forced=0),
+            Author.TEACHER: Totals(3, 9, 1, None, 1.0, 60, 0, turns=2, words=1, refused=1, spans=1, forced=1),
         }
         assert reader.totals()[Author.STUDENT] == Totals(
-            2, 10, 6, 8, 1.0, turns=2, words=2, refused=1, spans=1, forced=0
+            2, 10, 6, 8, 1.0, 23, 12, turns=2, words=2, refused=1, spans=1, forced=0
         )
 
 

@@ -132,6 +132,8 @@ def test_turns_and_usage(taken: list[Turn], usage: dict[Author, Usage]) -> None:
             assert total.kept == sum(one.kept for one in mine)
             told = [one.cached for one in mine if one.cached is not None]
             assert total.cached == (sum(told) if told else None)
+            assert total.prompt == sum(one.prompt for one in mine)
+            assert total.told == sum(one.told for one in mine)
             assert total.seconds == pytest.approx(sum(one.seconds for one in mine))
         await recorder.finish(Status.COMPLETE, usage=usage)
 

@@ -1,13 +1,17 @@
 """A run of scripted traces in a process of its own, which counts every token that an engine writes, also past its
 death.
 
-python -m tests.synth.endurance DIRECTORY COUNTER TRACES
+python -m tests.synth.endurance DIRECTORY COUNTER TRACES [THINKING [pausing]]
+
+With `pausing` the process stops itself (SIGSTOP) once it has told of its first finished trace.
 """
 
 from __future__ import annotations
 
 import asyncio
 import mmap
+import os
+import signal
 import struct
 import sys
 from dataclasses import replace
@@ -16,6 +20,7 @@ from pathlib import Path
 from bench.pair import Shape, engines, problems, settings
 
 from antiphon.synth.run import Run
+from antiphon.trace import Key
 
 # 140 turns of thinking: 2,000 tokens in spans of 4 and 24 or 25.
 SHAPE = Shape(thinking=1995, style=4, capability=24, answer=60, delay=0.003)
@@ -39,7 +44,12 @@ class Counter:
         self._map[:8] = struct.pack("<Q", self.value + 1)
 
 
-def main(directory: Path, counter: Path, traces: int, thinking: int) -> None:
+def main(directory: Path, counter: Path, traces: int, thinking: int, pausing: bool) -> None:
+    def tell(key: Key) -> None:
+        print("finished", key, flush=True)
+        if pausing:
+            os.kill(os.getpid(), signal.SIGSTOP)
+
     run = Run(
         problems(traces),
         directory,
@@ -47,10 +57,10 @@ def main(directory: Path, counter: Path, traces: int, thinking: int) -> None:
         open_engine=engines(replace(SHAPE, thinking=thinking), CHUNK, Counter(counter).count),
     )
     print("writing", flush=True)
-    asyncio.run(run.work(lambda key: print("finished", key, flush=True)))
+    asyncio.run(run.work(tell))
     print("done", flush=True)
 
 
 if __name__ == "__main__":
-    directory, counter, traces, *thinking = sys.argv[1:]
-    main(Path(directory), Path(counter), int(traces), int(thinking[0]) if thinking else SHAPE.thinking)
+    directory, counter, traces, *more = sys.argv[1:]
+    main(Path(directory), Path(counter), int(traces), int(more[0]) if more else SHAPE.thinking, "pausing" in more)
