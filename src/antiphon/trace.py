@@ -146,7 +146,12 @@ class Span:
 @dataclass(frozen=True, slots=True)
 class Turn:
     """What one author did before the other's turn: requests sent, tokens asked for, received and kept (characters where
-    the server gives no ids), how many of the prompts came from its cache (None: not told), how long it took in seconds.
+    the server gives no ids), how long it took in seconds.
+
+    `prompt` counts the prompts of its requests in the author's tokens, the whole prefix each time (an estimate where
+    the server gives no ids; 0: recorded before this was counted). How much of a prompt came from the server's cache is
+    mostly told at the end of a stream, so never of one that is closed: `cached` is the sum where it was told (None:
+    nowhere), `told` counts the prompts of those requests.
 
     `words` is the number of words kept, `cut` whether a boundary ended it, `span` the index of the span it wrote to
     (None: nothing kept). `rejected` is the text rolled back, only with `keep_rejected`."""
@@ -163,26 +168,55 @@ class Turn:
     cached: int | None = None
     span: int | None = None
     rejected: str | None = None
+    prompt: int = 0
+    told: int = 0
 
     @property
     def thrown_away(self) -> int:
         """Tokens received and rolled back."""
         return self.received - self.kept
 
+    @property
+    def usage(self) -> Usage:
+        """What it cost."""
+        return Usage(
+            self.requests, self.received, self.kept, self.cached, self.seconds, prompt=self.prompt, told=self.told
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What one role cost in one trace: requests, tokens received, kept, from cache (where told), seconds."""
+    """What one role cost in one trace: the sums of its turns' requests, tokens and seconds (see `Turn`)."""
 
     requests: int = 0
     received: int = 0
     kept: int = 0
     cached: int | None = None
     seconds: float = 0.0
+    prompt: int = 0
+    told: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        cached = [usage.cached for usage in (self, other) if usage.cached is not None]
+        return Usage(
+            self.requests + other.requests,
+            self.received + other.received,
+            self.kept + other.kept,
+            sum(cached) if cached else None,
+            self.seconds + other.seconds,
+            self.prompt + other.prompt,
+            self.told + other.told,
+        )
 
     @property
     def thrown_away(self) -> int:
+        """Tokens received and not kept."""
         return self.received - self.kept
+
+    @property
+    def cached_share(self) -> float | None:
+        """The share of the prompts that came from the server's cache, where that was told (None: nowhere)."""
+        return None if self.cached is None or not self.told else self.cached / self.told
 
 
 class Key(NamedTuple):

@@ -30,7 +30,15 @@ def test_shows_what_a_run_has_come_to(command: Command, finished: Path) -> None:
     assert cells(shown.out, "words per span") == ["3.0", "2.0"]
     assert cells(shown.out, "share of the words") == ["60%", "40%"]
     assert cells(shown.out, "hand-overs, nothing kept") == ["0", "(0%)", "0", "(0%)"]
+    assert cells(shown.out, "of them from cache") == ["not", "told", "not", "told"]
     assert "warning" not in shown.out
+
+
+def test_the_cached_share_is_of_the_prompts_that_told_it(command: Command, tmp_path: Path) -> None:
+    record(tmp_path / "run", refused=False)
+    shown = command("status", tmp_path / "run").out
+    assert cells(shown, "prompt tokens") == ["20,000", "20,000"]
+    assert cells(shown, "of them from cache") == ["3,600", "(90%)"] * 2
 
 
 def test_numbers_add_up(command: Command, finished: Path) -> None:
@@ -89,7 +97,8 @@ def record(directory: Path, *, refused: bool) -> None:
         for index in range(20):
             kept = 0 if refused else 8
             for role in (Author.STUDENT, Author.TEACHER):
-                recorder.turn(Turn(role, "s", 100, 10, kept, kept, cut=True, seconds=0.1))
+                told = {"cached": 900, "told": 1000} if index % 5 == 0 else {}
+                recorder.turn(Turn(role, "s", 100, 10, kept, kept, cut=True, seconds=0.1, prompt=1000, **told))
             if refused:
                 recorder.turn(Turn(Author.TEACHER, "s", 0, 0, 1, 1, cut=False, seconds=0.0, requests=0))
             span = Span(Author.TEACHER, Kind.CAPABILITY, " x", end=SpanEnd.SEAM, forced=refused)

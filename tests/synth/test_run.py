@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from contextlib import aclosing
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from bench.pair import Capitals, Shape, engines, problems, settings
 
 import antiphon
+from antiphon.dialect import Part
+from antiphon.engine.base import Chunk, Sequence
 from antiphon.engine.scripted import Control, Fault, Request, ScriptedEngine, Situation, Token
 from antiphon.errors import (
     DialectError,
@@ -252,6 +256,57 @@ def test_a_predictors_fault_fails_the_trace_and_names_itself(tmp_path: Path, pre
     assert [trace.status for trace in traces] == [Status.FAILED]
     assert traces[0].cause.startswith(cause)
     assert issubclass(PredictorError, antiphon.AntiphonError)
+
+
+def test_every_request_counts_its_prompt(tmp_path: Path) -> None:
+    sent: Counter[str] = Counter()
+
+    def break_some(role: str, request: Request) -> Fault | None:
+        sent[role] += request.situation.length
+        return Fault("break", after=2) if request.number % 3 == 0 else None
+
+    list(run(tmp_path, 2, open_engine=faulty(break_some)))
+    with antiphon.read(tmp_path / "run") as reader:
+        assert {role: total.prompt for role, total in reader.totals().items()} == sent
+        turns = [turn for trace in reader.traces() for turn in reader.turns(trace.key)]
+        assert sum(turn.prompt for turn in turns) == sent.total()
+        assert all(total.cached_share is None for total in reader.totals().values()), "this engine tells nothing"
+
+
+def test_the_cached_share_is_of_the_prompts_that_told_it(tmp_path: Path) -> None:
+    told: dict[str, list[int]] = {"teacher": [], "student": []}
+
+    class Telling(ScriptedEngine):
+        """Tells at the end of a stream, as servers do, that all but one token of its prompt came from the cache."""
+
+        async def open(self, parts: Iterable[Part]) -> Sequence:
+            sequence = await super().open(parts)
+            inner = sequence.stream
+
+            async def stream(*how: Any) -> AsyncIterator[Chunk]:
+                prompt = sequence.length
+                async with aclosing(cast(AsyncGenerator[Chunk], inner(*how))) as chunks:
+                    async for chunk in chunks:
+                        if chunk.finish is not None:
+                            told[self.name].append(prompt)
+                            chunk = chunk._replace(finish=chunk.finish._replace(cached=prompt - 1))
+                        yield chunk
+
+            sequence.stream = stream  # type: ignore[method-assign, assignment]
+            return sequence
+
+    def open_engine(reference: str, **how: Any) -> ScriptedEngine:
+        engine = engines(SHAPE, 3)(reference, **how)
+        engine.__class__ = Telling
+        return engine
+
+    list(run(tmp_path, 2, open_engine=open_engine, run_ahead=10))
+    with antiphon.read(tmp_path / "run") as reader:
+        totals = reader.totals()
+    for role, prompts in told.items():
+        total = totals[Author(role)]
+        assert total.told == sum(prompts) < total.prompt, "closed streams tell nothing"
+        assert total.cached_share == pytest.approx((sum(prompts) - len(prompts)) / sum(prompts))
 
 
 def test_another_method_is_another_variant_of_the_same_run(tmp_path: Path) -> None:

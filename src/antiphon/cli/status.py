@@ -54,6 +54,7 @@ def _role(total: Totals) -> dict[str, Any]:
     return {
         **asdict(total),
         "thrown_away": total.thrown_away,
+        "cached_share": total.cached_share,
         "words_per_span": total.words / total.spans if total.spans and total.words else None,
     }
 
@@ -140,7 +141,8 @@ _ROWS: tuple[_Row, ...] = (
     ("thrown away", lambda r: _of(r["thrown_away"], r["received"])),
     ("turns", lambda r: f"{r['turns']:,}"),
     ("seconds", lambda r: f"{r['seconds']:,.1f}"),
-    ("prompt tokens from cache", lambda r: "not told" if r["cached"] is None else f"{r['cached']:,}"),
+    ("prompt tokens", lambda r: f"{r['prompt']:,}" if r["prompt"] else "not counted"),
+    ("of them from cache", lambda r: "not told" if r["cached"] is None else _of(r["cached"], r["told"])),
 )
 _ROWS_IN_TURNS: tuple[_Row, ...] = (
     ("hand-overs, nothing kept", lambda r: _of(r["refused"], r["turns"])),

@@ -24,6 +24,7 @@ _ADD_USAGE = (
     + """ ON CONFLICT (trace, role) DO UPDATE SET
     requests = requests + excluded.requests, received = received + excluded.received, kept = kept + excluded.kept,
     cached = coalesce(cached + excluded.cached, excluded.cached, cached), seconds = seconds + excluded.seconds,
+    prompt = prompt + excluded.prompt, told = told + excluded.told,
     turns = turns + excluded.turns, words = words + excluded.words, refused = refused + excluded.refused,
     spans = spans + excluded.spans, forced = forced + excluded.forced, change = excluded.change"""
 )
@@ -31,7 +32,7 @@ _SET_USAGE = (
     _insert("usage", f"trace, {columns.USAGE}, change")
     + """ ON CONFLICT (trace, role) DO UPDATE SET
     requests = excluded.requests, received = excluded.received, kept = excluded.kept, cached = excluded.cached,
-    seconds = excluded.seconds, change = excluded.change"""
+    seconds = excluded.seconds, prompt = excluded.prompt, told = excluded.told, change = excluded.change"""
 )
 _BEGIN = "UPDATE traces SET started = coalesce(started, ?) WHERE number = ?"
 _FINISH = "UPDATE traces SET status = ?, cause = ?, closed_by = ?, finished = ? WHERE number = ?"
@@ -62,11 +63,24 @@ class Changes:
 class _Sum:
     """What one role's turns and spans of one trace add up to."""
 
-    __slots__ = ("cached", "forced", "kept", "received", "refused", "requests", "seconds", "spans", "turns", "words")
+    __slots__ = (
+        "cached",
+        "forced",
+        "kept",
+        "prompt",
+        "received",
+        "refused",
+        "requests",
+        "seconds",
+        "spans",
+        "told",
+        "turns",
+        "words",
+    )
 
     def __init__(self) -> None:
         self.requests = self.received = self.kept = self.turns = self.words = self.refused = 0
-        self.spans = self.forced = 0
+        self.prompt = self.told = self.spans = self.forced = 0
         self.cached: int | None = None
         self.seconds = 0.0
 
@@ -79,6 +93,8 @@ class _Sum:
             self.kept,
             self.cached,
             self.seconds,
+            self.prompt,
+            self.told,
             self.turns,
             self.words,
             self.refused,
@@ -124,7 +140,7 @@ class Batch:
     def turn(self, trace: int, position: int, turn: Row, *, role: Author) -> None:
         """A turn is over."""
         self._turns.append((trace, position, *turn))
-        _, _, _, received, kept, words, cut, seconds, requests, cached, _, _ = turn
+        _, _, _, received, kept, words, cut, seconds, requests, cached, _, _, prompt, told = turn
         total = self._sum(trace, role)
         total.requests += requests
         total.received += received
@@ -133,6 +149,8 @@ class Batch:
         total.words += words
         total.refused += cut and not words
         total.seconds += seconds
+        total.prompt += prompt
+        total.told += told
         if cached is not None:
             total.cached = (total.cached or 0) + cached
 

@@ -19,8 +19,8 @@ from antiphon.trace import Author, IdsFrom, Kind, Span, SpanEnd, Turn, Usage, pa
 
 PROBLEM = "id, messages, metadata, source, line"
 SPAN = "author, kind, text, ids, ids_from, end, confidence, words, forced, reencoded"
-TURN = "role, server, asked, received, kept, words, cut, seconds, requests, cached, span, rejected"
-USAGE = "role, requests, received, kept, cached, seconds"
+TURN = "role, server, asked, received, kept, words, cut, seconds, requests, cached, span, rejected, prompt, told"
+USAGE = "role, requests, received, kept, cached, seconds, prompt, told"
 
 Row = tuple[Any, ...]
 
@@ -152,12 +152,14 @@ def turn_in(turn: Turn) -> Row:
         turn.cached,
         turn.span,
         None if turn.rejected is None else text_in(turn.rejected),
+        turn.prompt,
+        turn.told,
     )
 
 
 def turn_out(row: Sequence[Any]) -> Turn:
     """A turn from its columns."""
-    role, server, asked, received, kept, words, cut, seconds, requests, cached, span, rejected = row
+    role, server, asked, received, kept, words, cut, seconds, requests, cached, span, rejected, prompt, told = row
     return Turn(
         Author(role),
         text_out(server),
@@ -171,9 +173,20 @@ def turn_out(row: Sequence[Any]) -> Turn:
         cached,
         span,
         None if rejected is None else text_out(rejected),
+        prompt,
+        told,
     )
 
 
 def usage_in(role: Author, usage: Usage) -> Row:
     """The columns `USAGE`."""
-    return role.value, usage.requests, usage.received, usage.kept, usage.cached, usage.seconds
+    return (
+        role.value,
+        usage.requests,
+        usage.received,
+        usage.kept,
+        usage.cached,
+        usage.seconds,
+        usage.prompt,
+        usage.told,
+    )

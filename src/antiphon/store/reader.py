@@ -45,29 +45,18 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Totals:
+class Totals(Usage):
     """What one author wrote and cost over many traces: sums over their turns and closed spans.
 
-    `cached` counts prompt tokens from cache where told (None: nowhere). `refused` are hand-overs with nothing kept: a
-    boundary before the first word. `spans` are those of thinking. `forced` are words that liveness forced. Lengths are
-    in the author's own tokens.
+    `refused` are hand-overs with nothing kept: a boundary before the first word. `spans` are those of thinking.
+    `forced` are words that liveness forced. Lengths are in the author's own tokens.
     """
 
-    requests: int
-    received: int
-    kept: int
-    cached: int | None
-    seconds: float
-    turns: int
-    words: int
-    refused: int
-    spans: int
-    forced: int
-
-    @property
-    def thrown_away(self) -> int:
-        """Tokens received and not kept."""
-        return self.received - self.kept
+    turns: int = 0
+    words: int = 0
+    refused: int = 0
+    spans: int = 0
+    forced: int = 0
 
 
 class Reader:
@@ -237,8 +226,9 @@ class Reader:
             UsageError: there is no such variant.
         """
         rows = self._grouped(
-            """SELECT role, sum(requests), sum(received), sum(kept), sum(cached), sum(seconds), sum(turns), sum(words),
-            sum(refused), sum(spans), sum(forced) FROM usage {join} {where} GROUP BY role""",
+            """SELECT role, sum(requests), sum(received), sum(kept), sum(CASE WHEN told THEN cached END), sum(seconds),
+            sum(prompt), sum(told), sum(turns), sum(words), sum(refused), sum(spans), sum(forced)
+            FROM usage {join} {where} GROUP BY role""",
             variant,
         )
         return {Author(role): Totals(*sums) for role, *sums in rows}

@@ -80,9 +80,15 @@ def _1_tables(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
+def _2_prompts(connection: sqlite3.Connection) -> None:
+    for table in ("turns", "usage", "calls"):
+        for column in ("prompt", "told"):
+            connection.execute(f"ALTER TABLE {table} ADD COLUMN {column} INTEGER NOT NULL DEFAULT 0")
+
+
 Migration = Callable[[sqlite3.Connection], None]
 
-MIGRATIONS: list[Migration] = [_1_tables]
+MIGRATIONS: list[Migration] = [_1_tables, _2_prompts]
 """The step to version n is the n-th; a step that was ever released is never changed."""
 
 

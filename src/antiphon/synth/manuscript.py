@@ -89,15 +89,7 @@ class Manuscript:
 
     def turned(self, turn: Turn) -> None:
         """Counts a turn and records it."""
-        used = self.usage.get(turn.role, Usage())
-        cached = used.cached if turn.cached is None else (used.cached or 0) + turn.cached
-        self.usage[turn.role] = Usage(
-            used.requests + turn.requests,
-            used.received + turn.received,
-            used.kept + turn.kept,
-            cached,
-            used.seconds + turn.seconds,
-        )
+        self.usage[turn.role] = self.usage.get(turn.role, Usage()) + turn.usage
         self._recorder.turn(replace(turn, span=self._writer.index if turn.kept else None))
         self._listener.turned(turn)
 

@@ -91,6 +91,7 @@ class Passage:
         self._began_at = speaker.tokens
         self._settled = speaker.sequence.length  # of the sequence, up to what is kept
         self._requests = self._asked = self._received = self._kept = self._words = 0
+        self._prompt = self._told = 0
         self._cached: int | None = None
 
     async def write(self) -> Left:
@@ -126,10 +127,12 @@ class Passage:
                 return self._allowance.spent
             ask = min(left, (self._score.run_ahead or left) * patience)
             self._requests += 1
+            self._prompt += at
             self._asked += ask
             try:
                 async with speaker.stream(ask, in_thinking=self._in_thinking, seed=next(self._seeds)) as stream:
                     async for chunk in stream:
+                        self._count_cached(chunk.finish, at)
                         why = await self._watch(chunk.pieces) or self._finished(chunk.finish)
                         if why is not None:
                             return why
@@ -161,11 +164,14 @@ class Passage:
             return Why.CLOSE if proposal.closed else Why.CUT
         return None
 
+    def _count_cached(self, finish: Finish | None, prompt: int) -> None:
+        if finish is not None and finish.cached is not None:
+            self._cached = (self._cached or 0) + finish.cached
+            self._told += prompt
+
     def _finished(self, finish: Finish | None) -> Why | None:
         if finish is None:
             return None
-        if finish.cached is not None:
-            self._cached = (self._cached or 0) + finish.cached
         voice = self._speaker.voice
         if finish.reason == "invalid":
             raise StreamBroken(f"{voice.engine.name} wrote bytes that are not UTF-8")
@@ -236,6 +242,8 @@ class Passage:
                 seconds=time.monotonic() - self._began,
                 requests=self._requests,
                 cached=self._cached,
+                prompt=self._prompt,
+                told=self._told,
                 rejected=(rejected or None) if self._score.keep_rejected else None,
             )
         )
