@@ -72,14 +72,22 @@ class IdsFrom(StrEnum):
 
 
 class SpanEnd(StrEnum):
-    """Why a span ended. `SEAM`: the span's last words were forced or its author changed without a cut."""
+    """Why a span ended. `THINK_CLOSE`: its author closed the thinking with a token; `THINK_CLOSE_TEXT`: the close was
+    found by its text, outside a code fence (a family without a token for it, a server that tells no ids). `SEAM`: the
+    span's last words were forced or its author changed without a cut."""
 
     BOUNDARY = "boundary"
     THINK_CLOSE = "think_close"
+    THINK_CLOSE_TEXT = "think_close_text"
     END_OF_TURN = "end_of_turn"
     BUDGET = "budget"
     CONTEXT = "context"
     SEAM = "seam"
+
+    @property
+    def closes_thinking(self) -> bool:
+        """Whether the span's author closed the thinking, however that was found."""
+        return self in (SpanEnd.THINK_CLOSE, SpanEnd.THINK_CLOSE_TEXT)
 
 
 class Status(StrEnum):
@@ -113,6 +121,11 @@ def unpack_words(packed: bytes) -> Iterator[Word]:
     """The words of `pack_words`, confidences as stored."""
     for end, style, confidence in _WORD.iter_unpack(packed):
         yield Word(end, bool(style), confidence / 255)
+
+
+def estimated_tokens(characters: int) -> int:
+    """Tokens that a text takes, about: what lengths come to where a server tells no ids."""
+    return -(-characters // 4)
 
 
 def pack_ids(ids: Iterable[int] = ()) -> array[int]:

@@ -117,7 +117,7 @@ def engine(
 
 
 def compose(world: World, cutting: Cutting, **how: Any) -> tuple[Score, Ear]:
-    dialect = TEXTUAL if world.textual or not world.ids else DIALECT
+    dialect = TEXTUAL if world.textual else DIALECT
     ear = Ear()
     composed = score(
         engine(world, Author.STUDENT, cutting, dialect, **how),

@@ -76,8 +76,10 @@ class Dialect:
     `render` gives the prompt up to the place where the assistant's reply begins, without the thinking's opening.
     `think_open` comes next (`prompt_opens_thinking` says whether the family's own template writes it, as DeepSeek-R1's
     does). `think_close` closes the thinking: `close_token` is the control token by which the model itself closes it, or
-    `close_text` the text where it has no such token (exactly one of the two is set). `answer_open` stands between the
-    close and the answer. `ends` are the control tokens that end a turn.
+    `close_text` the text where it has no such token (exactly one of the two is set). `also_close` are other control
+    tokens by which the model leaves its thinking (gpt-oss changes the channel in the middle of it): they close it as
+    well, and only `think_close` is ever written. `answer_open` stands between the close and the answer. `ends` are the
+    control tokens that end a turn.
 
     `follows_template` says whether prompts claim to equal the model's own chat template (`antiphon.dialect.check`
     tests it), which is given `settings` as its variables (`date` is what `strftime_now` tells). `fingerprint` is a hash
@@ -92,10 +94,16 @@ class Dialect:
     ends: tuple[str, ...]
     close_token: str | None = None
     close_text: str | None = None
+    also_close: tuple[str, ...] = ()
     prompt_opens_thinking: bool = False
     follows_template: bool = True
     settings: Mapping[str, str | bool | int] = field(default_factory=dict)
     fingerprint: str = ""
+
+    @property
+    def closes(self) -> tuple[str, ...]:
+        """All that closes the thinking where the model writes it, by its spelling."""
+        return tuple(close for close in (self.close_token, self.close_text, *self.also_close) if close is not None)
 
     def prompt(self, messages: Sequence[Message]) -> tuple[Part, ...]:
         """The conversation and the thinking's opening: what is there before a token is written.

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from antiphon.dialect import Part, text_of
@@ -41,13 +41,23 @@ class Duet:
 
     Args:
         saved: what an earlier session left; writing goes on from there.
+        before_turn: called before each turn; what it raises ends the writing, and the trace stays pending.
     """
 
-    def __init__(self, score: Score, problem: Problem, key: Key, recorder: Recorder, saved: Saved | None = None):
+    def __init__(
+        self,
+        score: Score,
+        problem: Problem,
+        key: Key,
+        recorder: Recorder,
+        saved: Saved | None = None,
+        before_turn: Callable[[], None] = lambda: None,
+    ):
         saved = saved or Saved((), {}, 0)
         self._score = score
         self._problem = problem
         self._recorder = recorder
+        self._before_turn = before_turn
         self._spans = saved.spans
         self._manuscript = Manuscript(score, recorder, saved.spans, saved.usage)
         self._speakers = self._manuscript.speakers
@@ -201,6 +211,7 @@ class Duet:
         return Ending(Status.COMPLETE)
 
     async def _passage(self, speaker: Speaker, kind: Kind) -> Left:
+        self._before_turn()
         await speaker.catch_up()
         allowance = self._answer_allowance(speaker) if kind is Kind.ANSWER else self._thinking_allowance(speaker)
         left = await Passage(self._score, self._manuscript, speaker, kind, allowance, self._seeds).write()
@@ -269,7 +280,7 @@ class Duet:
         if last is None:
             return False
         alone_or_student = self._score.method.thinking is not None or last.author is Author.STUDENT
-        if last.end is SpanEnd.THINK_CLOSE:
+        if last.end is not None and last.end.closes_thinking:
             closed = alone_or_student or not self._score.only_student_closes
         else:
             closed = last.end is SpanEnd.END_OF_TURN and alone_or_student
@@ -282,7 +293,7 @@ class Duet:
         last = self._last_thought
         if last is None:
             return self._score.method.roles[0]
-        if last.end in (SpanEnd.THINK_CLOSE, SpanEnd.END_OF_TURN):
+        if last.end is SpanEnd.END_OF_TURN or (last.end is not None and last.end.closes_thinking):
             return last.author
         return Author.NONE if last.end in (SpanEnd.BUDGET, SpanEnd.CONTEXT) else last.author.other
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from antiphon.synth.guards import RepetitionGuard
+from antiphon.synth.markers import Fence
 from antiphon.synth.record import Recorder, SpanWriter
 from antiphon.synth.score import Listener, Score
 from antiphon.synth.turn import Kept
@@ -21,6 +22,7 @@ class Manuscript:
         position: characters of thinking so far.
         last: the last kept text of the thinking (for the line break before its close), "" before the first.
         looping: the kept text has become a loop.
+        fence: whether the thinking, or the answer after it, stands inside a code fence.
         answered: the answer holds more than white space.
         breaks: streams that broke so far.
         speakers: the voices in this trace; each hears what the others write.
@@ -30,6 +32,7 @@ class Manuscript:
         self.position = 0
         self.last = ""
         self.looping = False
+        self.fence = Fence()
         self.answered = False
         self.breaks = 0
         self.usage = dict(usage)
@@ -99,8 +102,11 @@ class Manuscript:
 
     def _advance(self, kind: Kind, text: str) -> None:
         if kind is Kind.MARKER:
+            self.fence = Fence()
             self._guard = RepetitionGuard() if self._guard is not None else None
-        elif kind is Kind.ANSWER:
+            return
+        self.fence.push(text)
+        if kind is Kind.ANSWER:
             self.answered = self.answered or bool(text.strip())
         else:
             self.position += len(text)

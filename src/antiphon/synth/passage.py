@@ -85,7 +85,8 @@ class Passage:
             style=kind is Kind.STYLE,
             start=manuscript.position,
             goes_on=self._goes_on,
-            marker=speaker.voice.dialect.close_text if self._in_thinking else None,
+            markers=speaker.voice.markers(in_thinking=self._in_thinking),
+            fence=manuscript.fence,
         )
         self._began = time.monotonic()
         self._began_at = speaker.tokens
@@ -111,7 +112,9 @@ class Passage:
         words = self._words > 0 or self._goes_on
         if words or not self._judged:
             cut = proposal.cut
-            self._manuscript.end_span(_SPAN_END[why], cut.confidence if cut is not None else None)
+            by_text = why is Why.CLOSE and proposal.closed
+            end = SpanEnd.THINK_CLOSE_TEXT if by_text else _SPAN_END[why]
+            self._manuscript.end_span(end, cut.confidence if cut is not None else None)
         if self._requests:
             self._record(cut=why is Why.CUT, rejected=rejected)
         return Left(author, why, words, refused)
@@ -150,7 +153,8 @@ class Passage:
         """Takes what arrived; settles what no later verdict can touch."""
         proposal = self._proposal
         self._received += sum(self._speaker.measure(piece.text, len(piece.ids)) for piece in pieces)
-        text = proposal.receive(pieces)
+        said, control = self._speaker.voice.before_control(pieces)
+        text = proposal.receive(said)
         if text:
             self._score.listener.proposed(self._speaker.voice.role, self._kind, text)
         if self._judged:
@@ -161,8 +165,8 @@ class Passage:
         if self._manuscript.looping:
             return Why.LOOP
         if proposal.decided:
-            return Why.CLOSE if proposal.closed else Why.CUT
-        return None
+            return self._found() or Why.CUT
+        return None if control is None else self._stopped_at(control)
 
     def _count_cached(self, finish: Finish | None, prompt: int) -> None:
         if finish is not None and finish.cached is not None:
@@ -177,7 +181,17 @@ class Passage:
             raise StreamBroken(f"{voice.engine.name} wrote bytes that are not UTF-8")
         if finish.reason != "stop":
             return None
-        return Why.CLOSE if finish.stop_id is not None and finish.stop_id == voice.close_id else Why.END
+        return self._stopped_at(finish.stop_id)
+
+    def _stopped_at(self, control: int | None) -> Why:
+        """What it means that the voice wrote this control token, or ended without naming one."""
+        return Why.CLOSE if self._in_thinking and control in self._speaker.voice.closes else Why.END
+
+    def _found(self) -> Why | None:
+        """What a marker in the text means, if there was one."""
+        if self._proposal.closed:
+            return Why.CLOSE
+        return Why.END if self._proposal.ended else None
 
     async def _judge_last_words(self, why: Why) -> Why:
         """The voice stopped: judges the words still unjudged. A cut found here wins over an end or a close. At a budget
@@ -196,7 +210,7 @@ class Passage:
             proposal.judge(await speaker.judge("", finish=True))
         if proposal.cut is not None and (proposal.decided or why in (Why.CLOSE, Why.END)):
             return Why.CUT
-        return Why.CLOSE if proposal.closed else why
+        return self._found() or why
 
     async def _keep_what_stands(self, why: Why) -> str:
         """Keeps what the turn leaves and rolls the rest back; gives the text rolled back."""

@@ -20,11 +20,14 @@ from antiphon.boundary.base import Verdict
 from antiphon.boundary.words import first_word, unfinished_word
 from antiphon.engine.base import Piece
 from antiphon.errors import PredictorError
+from antiphon.synth.markers import Fence, MarkerReader, Markers
 from antiphon.trace import pack_ids
 
 # White space without a line break. Qwen3 and gpt-oss write " 196" as a blank token and digits; such a blank belongs to
 # the word that was rolled back. Line breaks stay with the author who wrote them.
 _BLANK = re.compile(r"[^\S\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")
+
+_NO_MARKERS = Markers()
 
 
 class Kept(NamedTuple):
@@ -64,20 +67,34 @@ class Proposal:
         style: whether the author's own class is style (the student's) or capability (the teacher's).
         start: position in the thinking where the turn begins.
         goes_on: the turn was interrupted and words of it were kept before.
-        marker: text by which this author closes the thinking, where its family has no token for it.
+        markers: what closes the thinking or ends the turn where it comes as text (outside a code fence).
+        fence: whether the thinking stands inside a code fence where the turn begins.
+
+    Attributes:
+        closed, ended: a marker was found, which is no part of the text.
     """
 
-    def __init__(self, *, style: bool, start: int, goes_on: bool = False, marker: str | None = None):
+    def __init__(
+        self,
+        *,
+        style: bool,
+        start: int,
+        goes_on: bool = False,
+        markers: Markers = _NO_MARKERS,
+        fence: Fence | None = None,
+    ):
         self.style = style
         self.cut: Verdict | None = None
         self.closed = False
+        self.ended = False
         self._start = start  # position of the first unsettled piece
         self._pieces: deque[Piece] = deque()
         self._text = ""  # of the unsettled pieces
         self._words: list[Verdict] = []  # approved, not settled
         self._approved = start  # where the last approved word ends
         self._any_words = goes_on
-        self._marker = marker
+        self._markers = markers
+        self._reader = MarkerReader(markers, fence or Fence())
         self._shown = start  # up to here the predictor was given the text
 
     @property
@@ -89,7 +106,7 @@ class Proposal:
     def decided(self) -> bool:
         """Nothing more needs to be written: the boundary or the close was found. A refused word is read to its end
         first, since liveness may force it."""
-        return self.closed or (self.cut is not None and (not self.refused or self._refused_word()[1]))
+        return self.closed or self.ended or (self.cut is not None and (not self.refused or self._refused_word()[1]))
 
     @property
     def pending(self) -> str:
@@ -97,8 +114,8 @@ class Proposal:
         return self._text
 
     def receive(self, pieces: Iterable[Piece]) -> str:
-        """Adds pieces as they came; gives the text to show to the predictor now (a close marker and what might become
-        one are held back)."""
+        """Adds pieces as they came; gives the text to show to the predictor now (a marker and what might become one are
+        held back)."""
         for piece in pieces:
             self._pieces.append(piece)
             self._text += piece.text
@@ -158,7 +175,7 @@ class Proposal:
 
     def keep(self) -> Kept:
         """Takes out what the turn leaves when its end is known (invariant 2): up to the last token boundary at or
-        before the cut or the close marker, a blank token before a cut dropped; nothing if no word was kept."""
+        before the cut or the marker, a blank token before a cut dropped; nothing if no word was kept."""
         if not self._any_words:
             return Kept()
         if self.cut is not None:
@@ -206,19 +223,17 @@ class Proposal:
         return self._start + end, whole or self.cut.end > self.cut.start
 
     def _show(self, *, final: bool) -> str:
-        if self.closed:
+        if self.closed or self.ended:
             return ""
-        visible = len(self._text)
-        if self._marker is not None:
-            # A marker never straddles settled text: what might begin one is not shown, so not approved.
-            at = self._text.find(self._marker, max(0, self._shown - self._start))
-            if at >= 0:
-                self.closed, visible = True, at
-                self._text = self._text[:at]
-            elif not final:
-                visible -= _marker_begun(self._text, self._marker)
-        shown = self._text[self._shown - self._start : visible]
-        self._shown = self._start + visible
+        # A marker never straddles settled text: what might begin one is not shown, so not approved.
+        unseen = self._text[self._shown - self._start :]
+        certain, marker = self._reader.read(unseen, final=final)
+        if marker is not None:
+            self.closed = marker in self._markers.closing
+            self.ended = not self.closed
+            self._text = self._text[: self._shown - self._start + certain]
+        shown = unseen[:certain]
+        self._shown += certain
         return shown
 
     def _keep_until(self, position: int, *, drop_blanks: bool) -> Kept:
@@ -232,7 +247,7 @@ class Proposal:
         crossing = self._pieces[stop] if stop < len(self._pieces) else None
         anew = ""
         if crossing is not None and (not crossing.ids or self._approved > boundary or not drop_blanks):
-            # The token across the cut holds the end of a kept word (or text before a close marker): keep that text.
+            # The token across the cut holds the end of a kept word (or text before a marker): keep that text.
             anew = self._text[boundary - self._start : position - self._start]
             if drop_blanks:
                 anew = anew[: len(anew) - _trailing_blanks(anew)]
@@ -256,11 +271,3 @@ def _trailing_blanks(text: str) -> int:
     while end and _BLANK.fullmatch(text[end - 1]):
         end -= 1
     return len(text) - end
-
-
-def _marker_begun(text: str, marker: str) -> int:
-    """How many of the last characters may be the beginning of `marker`."""
-    for length in range(min(len(marker) - 1, len(text)), 0, -1):
-        if text.endswith(marker[:length]):
-            return length
-    return 0

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass, field
 from typing import cast
 
 from antiphon.boundary.base import BoundaryPredictor, Session, Step, Verdict
 from antiphon.dialect import Dialect, Message, Part
-from antiphon.engine.base import Chunk, Engine
+from antiphon.engine.base import Chunk, Engine, Piece
 from antiphon.engine.base import Sequence as Prefix
 from antiphon.settings import Sampling
-from antiphon.trace import Author
-
-_CHARACTERS_PER_TOKEN = 4  # where a server tells no ids, lengths are estimated from characters
+from antiphon.synth.markers import Markers
+from antiphon.trace import Author, estimated_tokens
 
 
 @dataclass(frozen=True)
@@ -24,6 +23,9 @@ class Voice:
 
     `dialect` is bound to the engine. `context` is the longest sequence in tokens (None: unknown). `predictor` is None
     in methods that do not write in turns. `has_ids` False: lengths are characters, and estimates in tokens.
+
+    `ends` and `closes` are the ids that end a turn and that close the thinking, `controls` all ids that are no text,
+    these among them: whatever other control token a model samples, its turn ends there.
     """
 
     role: Author
@@ -33,14 +35,22 @@ class Voice:
     context: int | None
     has_ids: bool = True
     predictor: BoundaryPredictor | None = None
-    stops: frozenset[int] = field(init=False)
-    close_id: int | None = field(init=False)
+    ends: frozenset[int] = field(init=False)
+    closes: frozenset[int] = field(init=False)
+    controls: frozenset[int] = field(init=False)
 
     def __post_init__(self) -> None:
-        ends = (self.engine.control_id(token) for token in self.dialect.ends)
-        object.__setattr__(self, "stops", frozenset(end for end in ends if end is not None))
-        token = self.dialect.close_token
-        object.__setattr__(self, "close_id", None if token is None else self.engine.control_id(token))
+        dialect = self.dialect
+        written = (*dialect.think_open, *dialect.think_close, *dialect.answer_open)
+        ends, closes = self._ids_of(dialect.ends), self._ids_of(dialect.closes)
+        controls = self._ids_of((*self.engine.controls, *(part.text for part in written if part.control)))
+        object.__setattr__(self, "ends", ends)
+        object.__setattr__(self, "closes", closes)
+        object.__setattr__(self, "controls", controls | ends | closes)
+
+    def _ids_of(self, tokens: Iterable[str]) -> frozenset[int]:
+        ids = map(self.engine.control_id, tokens)
+        return frozenset(token for token in ids if token is not None)
 
     async def speaker(self, messages: Sequence[Message]) -> Speaker:
         """Opens a trace: the prompt is read, the thinking is open."""
@@ -49,9 +59,23 @@ class Voice:
         session = self.predictor.session(self.role) if self.predictor is not None else None
         return Speaker(self, sequence, session, opening)
 
+    def markers(self, *, in_thinking: bool) -> Markers:
+        """What closes its thinking and ends its turn as text: without ids all of that, else only what has no token."""
+        text = self.dialect.close_text
+        closing = self.dialect.closes if not self.has_ids else () if text is None else (text,)
+        return Markers(closing if in_thinking else (), () if self.has_ids else self.dialect.ends)
+
+    def before_control(self, pieces: tuple[Piece, ...]) -> tuple[tuple[Piece, ...], int | None]:
+        """The pieces before the first control token, and that token. The spelling of one is not the model's text."""
+        for number, piece in enumerate(pieces):
+            for token in piece.ids:
+                if token in self.controls:
+                    return pieces[:number], token
+        return pieces, None
+
     def in_tokens(self, length: int) -> int:
         """A length of its sequences in tokens (an estimate where they are measured in characters)."""
-        return length if self.has_ids else -(-length // _CHARACTERS_PER_TOKEN)
+        return length if self.has_ids else estimated_tokens(length)
 
 
 class Speaker:
@@ -107,9 +131,7 @@ class Speaker:
         self, max_tokens: int, *, in_thinking: bool, seed: int | None = None
     ) -> AbstractAsyncContextManager[AsyncIterator[Chunk]]:
         """Writes on; leaving the context closes the stream, which aborts the request."""
-        stops = self.voice.stops
-        if in_thinking and self.voice.close_id is not None:
-            stops = stops | {self.voice.close_id}
+        stops = self.voice.ends | self.voice.closes if in_thinking else self.voice.ends
         stream = self.sequence.stream(self.voice.sampling, max_tokens, stops, seed)
         return aclosing(cast(AsyncGenerator[Chunk], stream))
 
