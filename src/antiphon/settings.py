@@ -49,14 +49,43 @@ class Sampling(_Section):
     repetition_penalty: float = _shapes(1.0, "1 is none; a penalty changes what a model says", gt=0, le=2)
 
 
+class Connection(_Section):
+    """How to speak to the servers of a role."""
+
+    kind: Literal["auto", "vllm", "sglang", "llama.cpp", "openai"] = Field(
+        "auto", description="the kind of server; auto: found by asking it"
+    )
+    served: str | None = Field(None, description="the model's name there; unset: the only one that it serves")
+    tokenizer: str | None = Field(
+        None, description="a folder or file with the model's tokenizer; unset: looked for, then the server's own route"
+    )
+    ids: Literal["auto", "never"] = Field("auto", description="never: text only, even where the server gives ids")
+    key: str | None = Field(None, description="name of the environment variable that holds the server's key")
+    headers: dict[str, str] = Field({}, description="further headers; ${NAME} stands for an environment variable")
+    proxy: str | None = Field(None, description="an HTTP proxy; unset: what the environment says")
+    verify: bool | str = Field(True, description="check the certificate: true, false, or a file of authorities to trust")
+    timeout: float = Field(300.0, description="seconds without a byte after which a request counts as broken", gt=0)
+    retries: int = Field(5, description="how often a failed request is tried again before its trace fails", ge=0)
+
+
 class Role(_Section):
     """One of the two models."""
 
-    model: str | None = Field(None, description="a local model directory, a GGUF file, lab:teacher or lab:student")
+    model: str | None = Field(
+        None, description="a server's URL (several: with commas), a model directory, a GGUF file, lab:teacher, lab:student"
+    )
+    server: Connection = Field(Connection(), description="how to speak to it, where it is a server")
     dialect: str = _shapes("auto", "a family (docs/dialects.md), 'template', or auto: found from the model")
     sampling: Sampling = Field(Sampling(), description="how tokens are drawn")
     context: int | None = _shapes(None, "tokens the model may hold; unset: what the model says", ge=16)
     device: str = Field("auto", description="for models in process: auto, cpu, cuda, cuda:1 ...")
+    price_in: float | None = Field(None, description="price of a million prompt tokens", ge=0)
+    price_cached: float | None = Field(
+        None, description="and of a million of them that came from the server's cache; unset: the same", ge=0
+    )
+    price_out: float | None = Field(
+        None, description="price of a million written tokens, thrown away or not, in the same currency", ge=0
+    )
 
 
 class Boundary(_Section):
@@ -87,6 +116,18 @@ class Guards(_Section):
     breaks: int = Field(8, description="broken streams taken up again, per trace, before it fails", ge=0)
 
 
+class Limits(_Section):
+    """Where a run stops, at whichever it reaches first. What is written is kept, and a later session goes on."""
+
+    tokens_total: int | None = Field(
+        None, description="most tokens that the models write for this variant, in all sessions together", ge=1
+    )
+    hours: float | None = Field(None, description="most hours that this session takes", gt=0)
+    cost: float | None = Field(
+        None, description="most that this variant costs at the roles' prices, in all sessions together", gt=0
+    )
+
+
 class Settings(_Section):
     """Everything a run needs besides its problems and its directory."""
 
@@ -96,6 +137,7 @@ class Settings(_Section):
     boundary: Boundary = Field(Boundary(), description="boundary predictors")
     budget: Budget = Field(Budget(), description="lengths, in the student's tokens")
     guards: Guards = Field(Guards(), description="what ends a trace early")
+    max: Limits = Field(Limits(), description="where a run stops; what is written is kept, and a later session goes on")
     thinking_closed_by: Literal["either", "student"] = _shapes("either", "who may close the thinking")
     run_ahead: Literal["streamed"] | Annotated[int, Field(ge=1)] = Field(
         "streamed", description="streamed: one stream a turn, closed at the cut; or tokens per request"

@@ -11,7 +11,7 @@ from rich.console import Console
 from antiphon.cli import progress
 from antiphon.cli.progress import Following, Sight, duration
 from antiphon.synth.run import Tally
-from antiphon.trace import Author, Status
+from antiphon.trace import Author, Status, Usage
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def test_rate_authors_and_time_left(clock: list[float]) -> None:
     assert sight.state() == "0/40 traces, 2 were there, 8 in flight"
     clock[0] += 10
     tally.finished[Status.COMPLETE] = 10
-    tally.tokens_kept.update({Author.STUDENT: 3_000, Author.TEACHER: 9_000})
+    tally.usage = {Author.STUDENT: Usage(kept=3_000), Author.TEACHER: Usage(kept=9_000)}
     assert sight.state() == (
         "10/40 traces, 2 were there, 1,200 tokens/s (student 25%, teacher 75%), 8 in flight, 30 s left"
     )

@@ -356,8 +356,8 @@ def test_a_listener_hears_all_traces(tmp_path: Path) -> None:
     (trace,) = one
     assert "".join(text for text in heard if text not in ("proposed", "rolled back")) == trace.response
     assert {"proposed", "rolled back"} <= set(heard)
-    assert one.tally.tokens_kept[Author.TEACHER] == 48
-    assert one.tally.tokens_received[Author.TEACHER] > 48
+    assert one.tally.usage == trace.usage
+    assert one.tally.usage[Author.TEACHER].kept == 48
 
 
 # -- what is refused before anything is written

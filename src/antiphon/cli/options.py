@@ -11,7 +11,7 @@ import typer
 from antiphon.errors import SettingsError, UsageError
 from antiphon.trace import Status
 
-MODELS, LENGTHS, MORE = "Models and boundaries", "Lengths", "More"
+MODELS, LENGTHS, SPENDING, MORE = "Models and boundaries", "Lengths", "Spending", "More"
 NO_VALUE = ""
 """The metavar of flags, which take none."""
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Self
@@ -97,9 +96,12 @@ class Sight:
         said = [f"{tally.done}/{tally.planned} traces"]
         if tally.before:
             said.append(f"{tally.before} were there")
-        kept = sum(tally.tokens_kept.values())
-        if kept and elapsed > 0:
-            said.append(f"{kept / elapsed:,.0f} tokens/s ({authors(tally.tokens_kept)})")
+        kept = {role: usage.kept for role, usage in tally.usage.items()}
+        total = sum(kept.values())
+        if total and elapsed > 0:
+            said.append(f"{total / elapsed:,.0f} tokens/s ({authors(kept)})")
+        if tally.spend is not None:
+            said += tally.spend.amounts().values()
         said.append(f"{tally.in_flight} in flight")
         if 0 < tally.done < tally.planned:
             said.append(f"{duration(elapsed / tally.done * (tally.planned - tally.done))} left")
@@ -149,10 +151,10 @@ class _Lines:
         self._thread.join()
 
 
-def authors(tokens: Counter[Author]) -> str:
+def authors(tokens: Mapping[Author, int]) -> str:
     """Each author's share of some tokens."""
     total = sum(tokens.values())
-    return ", ".join(f"{author} {tokens[author] / total:.0%}" for author in Author if tokens[author]) if total else "-"
+    return ", ".join(f"{author} {count / total:.0%}" for author, count in tokens.items() if count) if total else "-"
 
 
 def duration(seconds: float) -> str:

@@ -38,23 +38,31 @@ def status(directory: options.RunDirectory, json: options.Json = False) -> None:
 def _facts(reader: Reader, variant: Variant) -> dict[str, Any]:
     counts = reader.counts(variant.name)
     totals = reader.totals(variant.name)
+    roles = {role: _role(totals[role], variant.about.get(role, {})) for role in Author if role in totals}
+    costs = [facts["cost"] for facts in roles.values() if facts["cost"] is not None]
     return {
         "name": variant.name,
         "method": variant.shaping.get("method"),
         "models": {role: variant.about[role].get("model") for role in Author if role in variant.about},
         "traces": {status or "pending": counts[status] for status in (*Status, None) if status in counts},
         "causes": reader.causes(variant.name),
-        "roles": {role: _role(totals[role]) for role in Author if role in totals},
+        "roles": roles,
+        "cost": sum(costs) if costs else None,
         "shares": _shares(totals),
         "warnings": _warnings(totals),
     }
 
 
-def _role(total: Totals) -> dict[str, Any]:
+def _role(total: Totals, about: Mapping[str, Any]) -> dict[str, Any]:
+    """What a role did, and what that cost at the prices of the last session, where it had some."""
+    from antiphon.synth.spend import Prices
+
+    prices = about.get("prices")
     return {
         **asdict(total),
         "thrown_away": total.thrown_away,
         "cached_share": total.cached_share,
+        "cost": None if prices is None else Prices(**prices).cost(total, ids=about.get("ids", True)),
         "words_per_span": total.words / total.spans if total.spans and total.words else None,
     }
 
@@ -113,6 +121,8 @@ def _table(facts: Mapping[str, Any]) -> Any:
     from rich.padding import Padding
     from rich.table import Table
 
+    from antiphon.synth.spend import money
+
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
     table.add_column("")
     roles: dict[str, dict[str, Any]] = facts["roles"]
@@ -121,6 +131,9 @@ def _table(facts: Mapping[str, Any]) -> Any:
     in_turns = any(values["words"] for values in roles.values())
     for name, cell in (*_ROWS, *(_ROWS_IN_TURNS if in_turns else ())):
         table.add_row(name, *(cell(values) for values in roles.values()))
+    if facts["cost"] is not None:
+        costs = (values["cost"] for values in roles.values())
+        table.add_row("cost", *("no price" if cost is None else money(cost) for cost in costs))
     for measure, name in (("words", "share of the words"), ("kept", "share of kept tokens")):
         shares = facts["shares"].get(measure)
         if shares:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from antiphon.cli import options
-from antiphon.cli.options import LENGTHS, MORE, NO_VALUE
+from antiphon.cli.options import LENGTHS, MORE, NO_VALUE, SPENDING
 from antiphon.cli.terminal import print_json, say, show, visible, warn
 from antiphon.errors import SettingsError
 from antiphon.trace import Status
@@ -50,6 +50,19 @@ def synth(
     thinking_budget: options.ThinkingBudget = None,
     answer_budget: options.AnswerBudget = None,
     on_budget: options.OnBudget = None,
+    max_tokens_total: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Stop when so many tokens are written.", rich_help_panel=SPENDING),
+    ] = None,
+    max_hours: Annotated[
+        float | None, typer.Option(metavar="H", help="Stop after so many hours.", rich_help_panel=SPENDING)
+    ] = None,
+    max_cost: Annotated[
+        float | None,
+        typer.Option(
+            metavar="C", help="Stop when it has cost so much (prices: docs/settings.md).", rich_help_panel=SPENDING
+        ),
+    ] = None,
     concurrency: Annotated[int | None, typer.Option(min=1, metavar="N", help="Traces in flight.")] = None,
     seed: options.Seed = None,
     variant: Annotated[
@@ -87,7 +100,7 @@ def synth(
 
     Example: antiphon synth problems.jsonl --run runs/one --teacher DIR --student DIR --boundary math
 
-    Run it again and it goes on where it stood. Ctrl-C keeps everything.
+    Run it again and it goes on where it stood. Ctrl-C and the limits on spending keep everything.
     Exit codes: 0 done, 1 some traces failed, 2 wrong use, 3 a service or disk gave out, 130 interrupted.
     """
     if init:
@@ -116,6 +129,9 @@ def synth(
             ),
             "samples": samples,
             "limit": limit,
+            "max.tokens_total": max_tokens_total,
+            "max.hours": max_hours,
+            "max.cost": max_cost,
             "concurrency": concurrency,
             "keep_rejected": keep_rejected or None,
             **options.assigned(assignments),
@@ -223,6 +239,8 @@ def _summary(run: Run, loaded: Loaded, *, interrupted: bool) -> dict[str, Any]:
             if trace.key in wanted
         }
     tally = run.tally
+    spend = tally.spend
+    assert spend is not None, "it has run"
     return {
         "run": str(run.directory),
         "variant": run.variant,
@@ -237,9 +255,18 @@ def _summary(run: Run, loaded: Loaded, *, interrupted: bool) -> dict[str, Any]:
         "traces": {status or "pending": count for status, count in counts.items()},
         "failed": failed,
         "tokens": {
-            role: {"received": tally.tokens_received[role], "kept": tally.tokens_kept[role]}
-            for role in tally.tokens_received
+            role: {
+                "received": usage.received,
+                "kept": usage.kept,
+                "prompt": usage.prompt,
+                "cached": usage.cached,
+                "cached_share": usage.cached_share,
+            }
+            for role, usage in tally.usage.items()
+            if usage.requests
         },
+        "spent": {"tokens": spend.tokens, "hours": spend.hours, "cost": spend.costs},
+        "reached": spend.reached,
     }
 
 
@@ -249,8 +276,16 @@ def _tell(run: Run, summary: dict[str, Any]) -> None:
 
     counts = ", ".join(f"{count} {status}" for status, count in summary["traces"].items())
     show(f"{visible(str(run.directory))}: variant {visible(run.variant)}: {counts or 'nothing yet'}")
-    if run.tally.tokens_kept:
-        show(f"tokens kept in this session: {authors(run.tally.tokens_kept)}")
+    tally = run.tally
+    if any(usage.kept for usage in tally.usage.values()):
+        show(f"tokens kept in this session: {authors({role: usage.kept for role, usage in tally.usage.items()})}")
+    shares = {role: share for role, usage in tally.usage.items() if (share := usage.cached_share) is not None}
+    if shares:
+        show(f"prompt tokens from cache: {', '.join(f'{role} {share:.0%}' for role, share in shares.items())}")
+    spend = tally.spend
+    stopped = None if spend is None else spend.stopped
+    if spend is not None and stopped is None and spend.amounts():
+        show(f"spent: {', '.join(spend.amounts().values())}")
     failed = summary["failed"]
     if failed:
         say(f"{len(failed)} {'trace' if len(failed) == 1 else 'traces'} failed:", style="bold red")
@@ -259,3 +294,5 @@ def _tell(run: Run, summary: dict[str, Any]) -> None:
         say("Write them anew with the same command and --retry failed.")
     if summary["interrupted"]:
         say("Interrupted. Everything is kept; the same command goes on.")
+    elif stopped is not None:
+        say(f"Stopped: {stopped}. Everything is kept.")

@@ -15,6 +15,7 @@ from antiphon.errors import DialectError, SettingsError
 from antiphon.settings import Role, Settings
 from antiphon.synth.methods import Method, method
 from antiphon.synth.score import Listener, Score
+from antiphon.synth.spend import Prices
 from antiphon.synth.voice import Voice
 from antiphon.trace import Author
 
@@ -182,4 +183,7 @@ def _about(settings: Settings, roles: Mapping[Author, Role], voices: Mapping[Aut
     about: dict[str, Any] = {"antiphon": __version__, "run_ahead": settings.run_ahead}
     for author, role in roles.items():
         about[author.value] = {"model": role.model, "context": voices[author].context, "ids": voices[author].has_ids}
+        prices = Prices.of(role)
+        if prices is not None:
+            about[author.value]["prices"] = prices._asdict()
     return about

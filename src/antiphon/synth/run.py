@@ -21,7 +21,8 @@ from antiphon.synth.cast import Cast, EngineOpener, assemble
 from antiphon.synth.duet import Duet
 from antiphon.synth.outage import Outage
 from antiphon.synth.score import Listener
-from antiphon.trace import Author, Key, Kind, Status, Trace, Turn
+from antiphon.synth.spend import LimitReached, Spend, prices
+from antiphon.trace import Author, Key, Kind, Status, Trace, Turn, Usage
 
 _log = logging.getLogger(__name__)
 
@@ -33,8 +34,9 @@ class Tally(Listener):
         planned: traces that this session is to finish.
         before: traces that were finished earlier.
         finished: traces by status, `causes` failures by cause.
-        tokens_kept, tokens_received: by role.
+        usage: what each role has cost.
         in_flight: traces being written now.
+        spend: what the variant has cost in all sessions, and which limit stopped the run; None before writing begins.
     """
 
     def __init__(self) -> None:
@@ -42,14 +44,13 @@ class Tally(Listener):
         self.planned = self.before = self.in_flight = 0
         self.finished: Counter[Status] = Counter()
         self.causes: Counter[str] = Counter()
-        self.tokens_kept: Counter[Author] = Counter()
-        self.tokens_received: Counter[Author] = Counter()
+        self.usage = {Author.STUDENT: Usage(), Author.TEACHER: Usage()}
+        self.spend: Spend | None = None
         self.silent = False
         """Whether an engine does not answer and is being waited for."""
 
     def turned(self, turn: Turn) -> None:
-        self.tokens_kept[turn.role] += turn.kept
-        self.tokens_received[turn.role] += turn.received
+        self.usage[turn.role] += turn.usage
 
     @property
     def done(self) -> int:
@@ -87,11 +88,17 @@ class Run:
     every finished trace: those of earlier sessions first, then each as it ends. Leaving the loop early stops the run
     and keeps everything; a later `Run` on the same directory goes on.
 
+    At a limit (`settings.max`) no further turn is begun; those in flight end, and the run with them. All that is kept
+    stays, unfinished traces are pending, and `tally.spend.stopped` says why.
+
     Args:
         variant: its name in the run directory; the method's unless given.
         retry: statuses whose traces are written anew.
         listener: hears all traces as they are written.
         open_engine: gives the engine for a model's name.
+
+    Raises:
+        SettingsError: a limit on the cost, and no prices.
     """
 
     def __init__(
@@ -107,6 +114,7 @@ class Run:
     ):
         self.directory = Path(directory)
         self.settings = settings
+        prices(settings)  # what is wrong with them is said before anything is loaded
         self.variant = variant or settings.method
         self.tally = Tally()
         self.repaired: str | None = None
@@ -144,6 +152,7 @@ class Run:
             EngineUnavailable: an engine stayed silent too long; its traces are pending.
         """
         self._loop = asyncio.get_running_loop()
+        self.tally.began = time.monotonic()
         cast = await assemble(self.settings, listener=self._listener, open_engine=self._open_engine)
         try:
             with Store.open(self.directory) as store:
@@ -156,20 +165,30 @@ class Run:
                 pending = deque(k for k in store.pending(self.variant, retry=self._retry) if k in wanted)
                 self.tally.planned = len(pending)
                 self.tally.before = len(keys) - len(pending)
+                spend = self.tally.spend = self._spend(cast)
                 for key in wanted.difference(pending):
                     on_finished(key)
                 try:
-                    await self._perform(pending, store, cast, on_finished)
+                    await self._perform(pending, store, cast, spend, on_finished)
                 finally:
                     await store.flush()
         finally:
             await cast.close()
 
-    async def _perform(self, pending: deque[Key], store: Store, cast: Cast, on_finished: Callable[[Key], None]) -> None:
+    def _spend(self, cast: Cast) -> Spend:
+        with Reader(self.directory) as reader:
+            earlier = reader.totals(self.variant)
+        textual = [role for role, voice in cast.score.voices.items() if not voice.has_ids]
+        began, session = self.tally.began, self.tally.usage
+        return Spend(self.settings, began=began, session=session, earlier=earlier, textual=textual)
+
+    async def _perform(
+        self, pending: deque[Key], store: Store, cast: Cast, spend: Spend, on_finished: Callable[[Key], None]
+    ) -> None:
         outage = Outage(cast.engines, self.settings.outage)
         workers = min(self.settings.concurrency, len(pending))
         self._tasks = [
-            asyncio.create_task(self._worker(pending, store, cast, outage, on_finished)) for _ in range(workers)
+            asyncio.create_task(self._worker(pending, store, cast, outage, spend, on_finished)) for _ in range(workers)
         ]
         if self._stopped:
             self._cancel()
@@ -187,33 +206,45 @@ class Run:
             task.cancel()
 
     async def _worker(
-        self, pending: deque[Key], store: Store, cast: Cast, outage: Outage, on_finished: Callable[[Key], None]
+        self,
+        pending: deque[Key],
+        store: Store,
+        cast: Cast,
+        outage: Outage,
+        spend: Spend,
+        on_finished: Callable[[Key], None],
     ) -> None:
-        while pending:
-            await outage.clear()
-            key = pending.popleft()
-            self.tally.in_flight += 1
-            try:
-                await self._write(key, store, cast, outage)
-            finally:
-                self.tally.in_flight -= 1
-            on_finished(key)
+        with contextlib.suppress(LimitReached):
+            while pending:
+                await outage.clear()
+                spend.check()
+                key = pending.popleft()
+                self.tally.in_flight += 1
+                try:
+                    await self._write(key, store, cast, outage, spend)
+                finally:
+                    self.tally.in_flight -= 1
+                on_finished(key)
 
-    async def _write(self, key: Key, store: Store, cast: Cast, outage: Outage) -> None:
-        """One trace to its end, through outages."""
+    async def _write(self, key: Key, store: Store, cast: Cast, outage: Outage, spend: Spend) -> None:
+        """One trace to its end, through outages.
+
+        Raises:
+            LimitReached: it stays as it is, pending.
+        """
         while True:
             saved = store.saved(key)
             recorder = store.recorder(key)
             try:
-                ending = await Duet(cast.score, self._problems[key.problem], key, recorder, saved).write()
-                status, cause = ending
+                duet = Duet(cast.score, self._problems[key.problem], key, recorder, saved, spend.check)
+                status, cause = await duet.write()
             except EngineUnavailable as error:
                 await store.flush()
                 self.tally.silent = True
                 await outage.reported(error)
                 self.tally.silent = False
                 continue
-            except StoreError:
+            except (StoreError, LimitReached):
                 raise
             except AntiphonError as error:
                 status, cause = Status.FAILED, str(error)
