@@ -46,8 +46,29 @@ KEEPS_THINKING = (
 )
 """Keeps the thinking of earlier replies, and opens the next in the prompt."""
 
+QWEN3_THINKING = (
+    "{% for message in messages %}{% set said = message.content %}"
+    "{% if message.role == 'assistant' and '</think>' in said %}"
+    "{% set said = said.split('</think>')[-1].lstrip('\n') %}{% endif %}"
+    "{{ '<|im_start|>' + message.role + '\n' + said + '<|im_end|>\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n<think>\n' }}{% endif %}"
+)
+"""What Qwen3-Thinking-2507 does without tools: the prompt opens the thinking, of earlier replies none is left."""
+
+QWQ = QWEN3_THINKING.replace(" and '</think>' in said", "")
+"""QwQ strips the line breaks before every earlier reply, had it thinking or not."""
+
+PHI_4_REASONING = (
+    "<|im_start|>system<|im_sep|>Think first.<|im_end|>{% for message in messages %}{% if message.role == 'user' %}"
+    "{{ '<|im_start|>user<|im_sep|>' + message.content + '<|im_end|>' }}{% elif message.role == 'assistant' %}"
+    "{{ '<|im_start|>assistant<|im_sep|>' }}{% generation %}{{ message.content + '<|im_end|>' }}{% endgeneration %}"
+    "{% endif %}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant<|im_sep|>' }}{% endif %}"
+)
+"""Phi-4-reasoning's: an instruction of its own (here a short one), and no system message of anybody else's."""
+
 CHATML_CONTROLS = frozenset({"<|im_start|>", "<|im_end|>", "<|endoftext|>"})
 THINK_CONTROLS = CHATML_CONTROLS | {"<think>", "</think>"}
+PHI_CONTROLS = CHATML_CONTROLS | {"<|im_sep|>"}
 
 
 def talk(*turns: tuple[str, str]) -> list[Message]:
@@ -57,6 +78,11 @@ def talk(*turns: tuple[str, str]) -> list[Message]:
 
 def user(content: str) -> list[Message]:
     return talk(("user", content))
+
+
+def text_only(name: str, template: str | None = None, **special_tokens: str) -> Dialect:
+    """A dialect for a server of which nobody knows what control tokens its model has."""
+    return load(name, template=template, has_control=None, controls=None, special_tokens=special_tokens)
 
 
 def loaded(name: str, template: str | None, controls: Iterable[str], **special_tokens: str) -> Dialect:

@@ -44,7 +44,17 @@ def page_at(folder: Path, text: str, name: str = "small.toml") -> str:
 
 
 def test_shipped_families_are_read() -> None:
-    assert shipped_families() == ["chatml", "deepseek-r1", "gpt-oss", "plain", "qwen3", "template"]
+    assert shipped_families() == [
+        "chatml",
+        "deepseek-r1",
+        "gpt-oss",
+        "phi-4-reasoning",
+        "plain",
+        "qwen3",
+        "qwen3-thinking",
+        "qwq",
+        "template",
+    ]
     for name in shipped_families():
         assert read_page(name).thinking.open
 
@@ -75,6 +85,14 @@ def test_a_page_extends_another(tmp_path: Path) -> None:
     assert text_of(family(page, "brave").render(user("?"))) == "Be brave.<q>?<a>"
     assert page.prompt == base.prompt
     assert page.fingerprint() != base.fingerprint()
+
+
+def test_line_breaks_before_an_earlier_reply_go_with_its_thinking_or_always(tmp_path: Path) -> None:
+    page_at(tmp_path, PAGE)
+    always = page_at(tmp_path, 'extends = "small.toml"\n[history]\nstrip_always = true\n', "always.toml")
+    messages = talk(("user", "1"), ("assistant", "  2"), ("user", "3"), ("assistant", "[/t]  4"), ("user", "5"))
+    texts = [text_of(family(read_page(name), "x").render(messages)) for name in (str(tmp_path / "small.toml"), always)]
+    assert texts == ["Be calm.<q>1<a>  2<q>3<a>4<q>5<a>", "Be calm.<q>1<a>2<q>3<a>4<q>5<a>"]
 
 
 def test_the_fingerprint_covers_what_the_page_says_and_nothing_else(tmp_path: Path) -> None:
@@ -140,6 +158,7 @@ def test_conversations_without_a_question_are_refused(messages: list[Message], s
         ('reply = "<a>"', 'repyl = "<a>"\nreply = "<a>"', 13, "prompt.repyl: there is no such key"),
         ('open = "[t]"', 'open = " "', 20, "thinking.open: a marker cannot be blank"),
         ('close = "[/t]"', "close = true", 21, "thinking.close: Input should be a valid string"),
+        ('close = "[/t]"', 'close = "[/t]"\nalso_close = [" "]', 22, "thinking.also_close: a control token cannot be"),
         ("[history]", "[histroy]", 15, "histroy: there is no such key"),
         ("# a small family", 'extends = "nowhere"', 1, None),
         ("# a small family", "extends = 3", 1, "extends is the name or the path of one page"),

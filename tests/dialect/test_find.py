@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from antiphon.dialect import differences, load
+from antiphon.dialect import differences, load, shipped_families, text_of
+from antiphon.dialect.check import THINKING_BEFORE
+from antiphon.dialect.family import read_page
 from antiphon.errors import DialectError
 from tests.dialect.models import (
     CHATML,
@@ -14,9 +16,15 @@ from tests.dialect.models import (
     CHATML_WITH_SYSTEM,
     FAMILY_OF,
     KEEPS_THINKING,
+    PHI_4_REASONING,
+    PHI_CONTROLS,
+    QWEN3_THINKING,
+    QWQ,
     THINK_CONTROLS,
     loaded,
     model,
+    talk,
+    text_only,
     user,
 )
 
@@ -55,12 +63,82 @@ def test_an_edited_copy_of_a_template_is_followed_as_it_is(shared: Path, folder:
         (None, THINK_CONTROLS, "qwen3"),
         (CHATML_WITH_SYSTEM, CHATML_CONTROLS, "template"),
         (KEEPS_THINKING, THINK_CONTROLS, "template"),
+        (QWEN3_THINKING, THINK_CONTROLS, "qwen3-thinking"),
+        (QWEN3_THINKING, CHATML_CONTROLS, "template"),
+        (QWQ, THINK_CONTROLS, "qwq"),
+        (PHI_4_REASONING, PHI_CONTROLS, "template"),
+        (None, PHI_CONTROLS, "phi-4-reasoning"),
         (CHATML, frozenset(), "template"),
         (None, {"<eos>", "<bos>"}, "plain"),
     ],
 )
 def test_auto(template: str | None, controls: frozenset[str], name: str) -> None:
     assert loaded("auto", template, controls).name == name
+
+
+@pytest.mark.parametrize("name", ["qwen3", "qwen3-thinking", "qwq"])
+def test_kin_are_told_apart_by_their_templates(shared: Path, name: str) -> None:
+    real = model(shared, "qwen3")
+    templates = {"qwen3": real.template, "qwen3-thinking": QWEN3_THINKING, "qwq": QWQ}
+    controls = real.vocabulary.controls
+    assert loaded("auto", templates[name], controls).name == name
+    for other, template in templates.items():
+        assert (differences(loaded(name, template, controls), template) == []) == (other == name)
+
+
+def test_kin_without_a_template_write_the_same(shared: Path) -> None:
+    """So it does not matter that their control tokens are the same, and the first of them is taken."""
+    controls = model(shared, "qwen3").vocabulary.controls
+    for messages in (user("2+2?"), THINKING_BEFORE):
+        prompts = {loaded(name, None, controls).prompt(messages) for name in ("qwen3", "qwen3-thinking", "qwq")}
+        assert prompts == {loaded("auto", None, controls).prompt(messages)}
+
+
+def test_phis_own_instruction_is_its_templates() -> None:
+    followed = loaded("auto", PHI_4_REASONING, PHI_CONTROLS)
+    assert text_of(followed.prompt(user("2+2?"))) == (
+        "<|im_start|>system<|im_sep|>Think first.<|im_end|><|im_start|>user<|im_sep|>2+2?<|im_end|>"
+        "<|im_start|>assistant<|im_sep|><think>\n"
+    )
+    assert followed.ends == ("<|im_end|>",)
+    with pytest.raises(DialectError, match=r"leaves out message 1 \(system\)"):
+        followed.render(talk(("system", "Be kind."), ("user", "2+2?")))
+    page = loaded("phi-4-reasoning", PHI_4_REASONING, PHI_CONTROLS)
+    said = text_of(page.prompt(talk(("system", "Be kind."), ("user", "2+2?"))))
+    assert said.endswith(
+        "<|im_end|><|im_start|>system<|im_sep|>Be kind.<|im_end|><|im_start|>user<|im_sep|>2+2?<|im_end|>"
+        "<|im_start|>assistant<|im_sep|><think>\n"
+    )
+    assert "between <think> and </think>" in said
+    assert not page.follows_template
+
+
+@pytest.mark.parametrize("name", [name for name in shipped_families() if name != "template"])
+def test_every_family_can_be_named_for_a_server_of_text_only(name: str) -> None:
+    dialect, page = text_only(name), read_page(name)
+    every = {*page.controls, *page.ends, "<think>", "</think>"}
+    known = loaded(name, None, every)
+    messages = talk(("system", "a"), ("user", "b <|im_end|>"), ("assistant", "c"), ("user", "d"))
+    assert text_of(dialect.prompt(messages)) == text_of(known.prompt(messages))
+    assert dialect.closes == known.closes
+    assert dialect.ends == (known.ends if name != "plain" else ())
+
+
+def test_a_server_of_text_only_that_tells_its_template(shared: Path) -> None:
+    for folder, name in FAMILY_OF.items():
+        real = model(shared, folder)
+        assert text_only("auto", real.template, **real.special_tokens).name == name
+        followed = text_only("template", real.template, **real.special_tokens)
+        assert differences(followed, real.template, real.special_tokens) == []
+    assert text_only("auto", QWQ).name == "qwq"
+    followed = text_only("auto", CHATML_WITH_SYSTEM, eos_token="<|endoftext|>")
+    assert (followed.name, followed.ends) == ("template", ("<|im_end|>", "<|endoftext|>"))
+    assert followed.closes == ("</think>",)
+
+
+def test_a_server_of_text_only_that_tells_nothing_gets_the_plain_wording() -> None:
+    assert text_only("auto").name == "plain"
+    assert text_only("auto", eos_token="</s>").ends == ("</s>",)
 
 
 def test_controls_that_cannot_be_listed_are_looked_up() -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from pathlib import Path
+
 import pytest
 
 from antiphon.dialect import Part, shipped_families, text_of
 from antiphon.dialect.family import family, read_page
-from tests.dialect.models import CHATML, CHATML_CONTROLS, THINK_CONTROLS, loaded, user
+from tests.dialect.models import CHATML, CHATML_CONTROLS, THINK_CONTROLS, loaded, text_only, user
 
 FAMILIES = [name for name in shipped_families() if read_page(name).prompt is not None]
 
@@ -66,3 +69,20 @@ def test_harmony_thinks_in_a_channel() -> None:
     assert dialect.think_open == (Part("<|channel|>", True), Part("analysis"), Part("<|message|>", True))
     assert dialect.close_token == "<|end|>"
     assert {"<|return|>", "<|call|>"} <= set(dialect.ends)
+    assert dialect.closes == ("<|end|>", "<|channel|>", "<|start|>")
+
+
+def test_a_token_that_also_closes_is_one_of_the_model() -> None:
+    def also_close(controls: Iterable[str]) -> tuple[str, ...]:
+        return loaded("gpt-oss", None, controls).also_close
+
+    own = ["<|start|>", "<|channel|>", "<|message|>", "<|end|>"]
+    assert also_close(own) == ("<|channel|>", "<|start|>")
+    assert text_only("gpt-oss").also_close == ("<|channel|>", "<|start|>")
+
+
+def test_a_page_may_name_a_closing_token_that_the_model_lacks(tmp_path: Path) -> None:
+    page = tmp_path / "mine.toml"
+    page.write_text('extends = "chatml"\n[thinking]\nalso_close = ["<|tool|>"]\n')
+    assert loaded(str(page), None, CHATML_CONTROLS).closes == ("</think>",)
+    assert loaded(str(page), None, {*CHATML_CONTROLS, "<|tool|>"}).closes == ("</think>", "<|tool|>")

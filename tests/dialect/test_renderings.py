@@ -2,23 +2,40 @@
 
 from __future__ import annotations
 
-import unicodedata
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from tokenizers import Tokenizer
 
 from antiphon.dialect import Dialect, Part, text_of
 from tests.dialect.models import FAMILY_OF, Model, model, plain_messages, renderings
 
+THINK_TAGS = (
+    *(3838, 653, 366, 26865, 29, 323, 690, 26865, 29, 3076, 5267, 13708, 766, 397, 87, 198, 522, 26865, 1339, 3036),
+    *(264, 46666, 690, 26865, 29),
+)
+CONTROL_TOKENS = (
+    *(8994, 82639, 318, 6213, 91, 397, 27, 91, 318, 4906, 91, 29, 8948, 198, 3391, 82639, 408, 91, 1784, 91, 2468, 91),
+    *(29, 77091, 27, 91, 10119, 91, 29, 11822, 27, 91, 1994, 91, 29, 1221, 366, 130957, 408, 10417, 223, 1055, 10417),
+    *(223, 51889, 130957, 1784, 130957, 1474, 130957, 29, 6023, 27, 130957, 71703, 130957, 29, 323, 82639, 8691, 723),
+    *(427, 91, 14276),
+)
 ORDINARY_TEXT = {
-    ("qwen3", "think_tags"),
-    ("qwen3", "control_tokens"),
-    ("r1-distill-qwen", "think_tags"),
-    ("r1-distill-qwen", "control_tokens"),
-    ("gpt-oss", "control_tokens"),
+    ("qwen3", "think_tags"): THINK_TAGS,
+    ("qwen3", "control_tokens"): CONTROL_TOKENS,
+    ("r1-distill-qwen", "think_tags"): THINK_TAGS,
+    ("r1-distill-qwen", "control_tokens"): CONTROL_TOKENS,
+    ("gpt-oss", "control_tokens"): (
+        *(13302, 464, 91, 321, 13707, 91, 523, 27, 91, 321, 10949, 91, 29, 17360, 198, 6273, 464, 91, 419, 91, 3784),
+        *(91, 5236, 91, 29, 173781, 27, 91, 21453, 91, 29, 17196, 27, 91, 3938, 91, 29, 1815, 464, 40105, 419, 6762),
+        *(223, 1440, 6762, 223, 127943, 40105, 3784, 40105, 1844, 40105, 29, 3686, 27, 40105, 91655, 40105, 29, 326),
+        *(464, 91, 419, 1440, 919, 91, 34397),
+    ),
 }
-"""The renderings whose contents spell control tokens of the model: ours are letters there, the tokenizers' are not."""
+"""The renderings whose contents spell control tokens of the model: ours are letters there, the tokenizers' are not. The
+ids of the content, as the tokenizer encodes it if it is told of no added tokens."""
 
 
 @pytest.fixture(params=sorted(FAMILY_OF))
@@ -62,18 +79,23 @@ def test_prompts_equal_the_renderings(real: Model, shared: Path, tmp_path: Path)
     assert compared == 2 * {"qwen3": 11, "r1-distill-qwen": 11, "gpt-oss": 14}[real.folder]
 
 
-def test_control_tokens_in_a_content_are_letters(real: Model, shared: Path) -> None:
+@pytest.mark.parametrize(("folder", "name"), ORDINARY_TEXT)
+def test_control_tokens_in_a_content_are_letters(shared: Path, folder: str, name: str, tmp_path: Path) -> None:
+    """The ids are those of the plain question, with this content in its place."""
+    real = model(shared, folder)
     conversations = renderings(shared)["conversations"]
-    dialect = real.dialect("auto")
-    controls = set(real.vocabulary.controls.values())
-
-    def ours(name: str) -> list[int]:
-        return real.encode_parts(written(dialect, conversations[name]))
-
-    for name in sorted(name for folder, name in ORDINARY_TEXT if folder == real.folder):
-        assert [i for i in ours(name) if i in controls] == [i for i in ours("plain") if i in controls]
-        text = text_of(written(dialect, conversations[name]))
-        assert real.vocabulary.decode(ours(name)) == unicodedata.normalize("NFC", text)
+    specification = json.loads((shared / "tokenizers" / folder / "tokenizer.json").read_text("utf-8"))
+    bare = Tokenizer.from_str(json.dumps({**specification, "added_tokens": [], "post_processor": None}))
+    content, plain = (bare.encode(conversations[of][0]["content"]).ids for of in (name, "plain"))
+    assert tuple(content) == ORDINARY_TEXT[folder, name]
+    (entry,) = [e for e in real.renderings["prompts"] if e["conversation"] == name]
+    (usual,) = [
+        e for e in real.renderings["prompts"] if (e["conversation"], e["settings"]) == ("plain", entry["settings"])
+    ]
+    at = max(n for n in range(len(usual["ids"])) if usual["ids"][n : n + len(plain)] == plain)
+    expected = [*usual["ids"][:at], *content, *usual["ids"][at + len(plain) :]]
+    for dialect in dialects(real, entry["settings"], tmp_path):
+        assert real.encode_parts(written(dialect, conversations[name])) == expected
 
 
 def test_earlier_turns_are_written_without_their_thinking(real: Model, tmp_path: Path) -> None:
@@ -104,7 +126,9 @@ def test_an_empty_thinking_is_what_the_template_writes_where_thinking_is_off(sha
     (entry,) = [e for e in real.renderings["prompts"] if e["settings"].get("enable_thinking") is False]
     dialect = real.dialect("qwen3")
     messages = plain_messages(renderings(shared)["conversations"][entry["conversation"]])
-    assert text_of((*dialect.prompt(messages), *dialect.closing(""))) == entry["text"]
+    parts = (*dialect.prompt(messages), *dialect.closing(""))
+    assert text_of(parts) == entry["text"]
+    assert real.encode_parts(parts) == entry["ids"]
 
 
 def test_the_start_token_stands_once(shared: Path) -> None:

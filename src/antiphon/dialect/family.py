@@ -46,6 +46,7 @@ class History(_Table):
 
     forget: str = ""
     strip: str = ""
+    strip_always: bool = False
 
 
 class Thinking(_Table):
@@ -54,6 +55,7 @@ class Thinking(_Table):
     open: str
     in_prompt: bool = False
     close: str
+    also_close: list[str] = Field(default_factory=list)
     answer: str = ""
 
 
@@ -188,9 +190,10 @@ class _Draft:
 
     def _check(self, page: Page) -> None:
         """What types cannot say."""
-        for key in ("controls", "ends"):
-            if not all(token.strip() for token in getattr(page, key)):
-                raise self._error(f"{key}: a control token cannot be blank", (key,))
+        lists = {"controls": page.controls, "ends": page.ends, "thinking.also_close": page.thinking.also_close}
+        for name, tokens in lists.items():
+            if not all(token.strip() for token in tokens):
+                raise self._error(f"{name}: a control token cannot be blank", tuple(name.split(".")))
         if _CONTENT in page.settings:
             raise self._error("settings.content: this name is taken", ("settings", _CONTENT))
         if (day := page.settings.get("date")) is not None:
@@ -246,6 +249,7 @@ def dialect_of(
         ends=tuple(page.ends),
         close_token=token,
         close_text=thinking.close.strip() if token is None else None,
+        also_close=tuple(thinking.also_close),
         prompt_opens_thinking=thinking.in_prompt,
         follows_template=page.follows_template,
         settings=page.settings,
@@ -294,6 +298,8 @@ def _renderer(page: Page, prompt: Prompt) -> Callable[[Sequence[Message]], tuple
 
 def _remembered(reply: str, history: History) -> str:
     """What the family's template keeps of an earlier reply."""
-    if not history.forget or history.forget not in reply:
+    if history.forget and history.forget in reply:
+        reply = reply.rpartition(history.forget)[2]
+    elif not history.strip_always:
         return reply
-    return reply.rpartition(history.forget)[2].lstrip(history.strip)
+    return reply.lstrip(history.strip)

@@ -120,7 +120,7 @@ async def _voice(author: Author, engine: Engine, role: Role, predictor: Boundary
     dialect = antiphon.dialect.load(
         role.dialect,
         template=template,
-        has_control=lambda token: engine.control_id(token) is not None,
+        has_control=(lambda token: engine.control_id(token) is not None) if can.ids else None,
         controls=engine.controls,
         special_tokens=special,
         model_name=engine.name,
