@@ -63,7 +63,7 @@ class Connection(_Section):
     key: str | None = Field(None, description="name of the environment variable that holds the server's key")
     headers: dict[str, str] = Field({}, description="further headers; ${NAME} stands for an environment variable")
     proxy: str | None = Field(None, description="an HTTP proxy; unset: what the environment says")
-    verify: bool | str = Field(True, description="check the certificate: true, false, or a file of authorities to trust")
+    verify: bool | str = Field(True, description="check certificates: true, false, or a file of authorities to trust")
     timeout: float = Field(300.0, description="seconds without a byte after which a request counts as broken", gt=0)
     retries: int = Field(5, description="how often a failed request is tried again before its trace fails", ge=0)
 
@@ -72,7 +72,7 @@ class Role(_Section):
     """One of the two models."""
 
     model: str | None = Field(
-        None, description="a server's URL (several: with commas), a model directory, a GGUF file, lab:teacher, lab:student"
+        None, description="URLs of servers, with commas; or a model directory, a GGUF file, lab:teacher, lab:student"
     )
     server: Connection = Field(Connection(), description="how to speak to it, where it is a server")
     dialect: str = _shapes("auto", "a family (docs/dialects.md), 'template', or auto: found from the model")
