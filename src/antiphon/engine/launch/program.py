@@ -189,7 +189,8 @@ class LlamaServer(Program):
         if place.cores:
             threads = str(len(place.cores))
             command += ["-t", threads, "-tb", threads]
-        return command + [flag for flag in ("--no-webui",) if flag in _says(self._start[0], "--help")]
+        known = _says(self._start[0], "--help")
+        return command + [flag for flag in ("--no-ui", "--no-webui") if flag in known][:1]
 
 
 class Vllm(Program):
