@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from collections.abc import Sequence as List
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from antiphon.dialect import Part
 from antiphon.settings import Sampling
@@ -31,24 +31,25 @@ class Piece(NamedTuple):
 
 class Finish(NamedTuple):
     """Why a stream ended: `stop` at `stop_id` (None: the server's own end, unnamed), `length` after max_tokens, or
-    `invalid`: the model wrote bytes that are not UTF-8, which were not kept. `cached`: prompt tokens from cache."""
+    `invalid`: the model wrote bytes that are not UTF-8, which were not kept."""
 
     reason: Literal["stop", "length", "invalid"]
     stop_id: int | None = None
-    cached: int | None = None
 
 
 class Chunk(NamedTuple):
-    """What arrived together. The last chunk of a stream, and only it, has a `finish`. Empty chunks are legal."""
+    """What arrived together. The last chunk of a stream, and only it, has a `finish`. Empty chunks are legal. One chunk
+    of a stream may tell in `cached` how many tokens of the prompt came from the engine's cache."""
 
     pieces: tuple[Piece, ...]
     finish: Finish | None = None
+    cached: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
     """What an engine can do. `context` is the longest sequence in tokens (None: unknown), `scoring` whether `score`
-    works, `slots` how many sequences it serves well at once (None: unknown)."""
+    works, `slots` how many prefixes it keeps at once (None: as many as memory holds)."""
 
     ids: bool
     context: int | None
@@ -120,6 +121,17 @@ class Engine(ABC):
 
     special_tokens: Mapping[str, str] = MappingProxyType({})
     """The tokenizer's special tokens by the names that templates use (`bos_token` ...), where they are known."""
+
+    remarks: List[str] = ()
+    """What a user should know before spending, one line each."""
+
+    @property
+    def about(self) -> Mapping[str, Any]:
+        """What is recorded of it beside the fingerprint: kind and version of a server, its addresses ..."""
+        return {}
+
+    async def learn(self, spellings: Collection[str]) -> None:
+        """Hears which control tokens will be asked for, where it must find them out one by one."""
 
     @property
     @abstractmethod

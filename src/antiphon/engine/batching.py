@@ -56,7 +56,7 @@ class Stream:
         self._stop_ids = stop_ids
         self._assembler = assembler
         self._chance = chance
-        self._cached = min(row.length, len(ids) - 1)
+        self._cached: int | None = min(row.length, len(ids) - 1)  # until it is told
 
     @property
     def waits(self) -> bool:
@@ -93,17 +93,18 @@ class Stream:
         finish = None
         pieces: list[Piece] = []
         if token in self._stop_ids:
-            finish = Finish("stop", token, self._cached)
+            finish = Finish("stop", token)
         else:
             pieces = self._assembler.push((token,))
             self._left -= 1
             self._held = [] if pieces else [*self._held, token]
             if self._assembler.invalid:
-                finish = Finish("invalid", None, self._cached)
+                finish = Finish("invalid")
             elif self._left == 0:
-                finish = Finish("length", None, self._cached)
+                finish = Finish("length")
         if pieces or finish is not None:
-            self._hand_over(Chunk(tuple(pieces), finish))
+            cached, self._cached = self._cached, None
+            self._hand_over(Chunk(tuple(pieces), finish, cached))
 
     def fail(self, error: BaseException) -> None:
         """Ends the stream for its reader with an error."""

@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 ROW_MEMORY = 4 << 30
 """Bytes that the keys and values of one engine may take. Beyond it sequences that rest are forgotten and read again."""
 
-_SLOTS = 16  # more sequences at once still gain, but each becomes slow
-
 
 class LocalEngine(Engine):
     """One model in this process. See `load`."""
@@ -87,7 +85,7 @@ class LocalEngine(Engine):
         return self._forward.forwarded
 
     async def capabilities(self) -> Capabilities:
-        return Capabilities(ids=True, context=self._context, scoring=True, slots=_SLOTS)
+        return Capabilities(ids=True, context=self._context, scoring=True)
 
     async def probe(self) -> None:
         if self._closed:

@@ -83,6 +83,31 @@ class ModelFiles:
         )
 
 
+@dataclass(frozen=True)
+class Tokenizer:
+    """What of a model is needed to speak to a server that runs it. `path` is where it was found."""
+
+    path: Path
+    vocabulary: TokenizerVocabulary
+    chat_template: str | None
+    special_tokens: Mapping[str, str]
+
+
+def read_tokenizer(path: Path) -> Tokenizer:
+    """The tokenizer and the chat template of a folder (without weights, too), a `tokenizer.json` or a GGUF file.
+
+    Raises:
+        ModelError: there is none, or one that cannot be used.
+    """
+    if path.is_dir():
+        settings = _read_json(path / "tokenizer_config.json") or {}
+        return Tokenizer(path, read_vocabulary(path), _chat_template(path, settings), _special_tokens(settings))
+    if path.suffix == ".gguf":
+        files = ModelFiles.read(str(path))
+        return Tokenizer(path, files.vocabulary, files.chat_template, files.special_tokens)
+    return Tokenizer(path, TokenizerVocabulary.from_file(path), None, {})
+
+
 def _read_folder(folder: Path, name: str) -> ModelFiles:
     config = _read_json(folder / "config.json")
     if config is None:

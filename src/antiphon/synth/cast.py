@@ -64,18 +64,13 @@ async def assemble(
     """
     chosen = method(settings.method)
     roles = {role: _role(settings, role, chosen) for role in _roles_to_load(settings, chosen)}
-    engines: dict[tuple[str | None, str, int | None], Engine] = {}
-    predictors: dict[str, BoundaryPredictor] = {}
-    voices: dict[Author, Voice] = {}
-    for author, role in roles.items():
-        place = (role.model, role.device, role.context)
-        if place not in engines:
-            engines[place] = open_engine(role.model, device=role.device, context=role.context)
-        predictor = None
-        if chosen.thinking is None:
-            page = getattr(settings.boundary, author.value)
-            predictor = predictors.setdefault(page, predictors.get(page) or antiphon.boundary.load(page))
-        voices[author] = await _voice(author, engines[place], role, predictor)
+    engines: dict[str, Engine] = {}
+    try:
+        voices = await _voices(settings, roles, engines, open_engine, judged=chosen.thinking is None)
+    except BaseException:
+        for engine in engines.values():
+            await engine.close()
+        raise
     script = voices.get(Author.STUDENT) or voices[Author.TEACHER]
     thinking, answer = _budgets(settings, voices[chosen.answer], script)
     score = Score(
@@ -94,6 +89,29 @@ async def assemble(
         listener=listener or Listener(),
     )
     return Cast(score, _shaping(settings, score), _about(settings, roles, voices))
+
+
+async def _voices(
+    settings: Settings,
+    roles: Mapping[Author, Role],
+    engines: dict[str, Engine],
+    open_engine: EngineOpener,
+    *,
+    judged: bool,
+) -> dict[Author, Voice]:
+    """The voices of the roles; `engines` gets what is opened, each once."""
+    predictors: dict[str, BoundaryPredictor] = {}
+    voices: dict[Author, Voice] = {}
+    for author, role in roles.items():
+        place = repr((role.model, role.device, role.context, role.server))
+        if place not in engines:
+            engines[place] = open_engine(role.model, device=role.device, context=role.context, server=role.server)
+        predictor = None
+        if judged:
+            page = getattr(settings.boundary, author.value)
+            predictor = predictors.setdefault(page, predictors.get(page) or antiphon.boundary.load(page))
+        voices[author] = await _voice(author, engines[place], role, predictor)
+    return voices
 
 
 def _roles_to_load(settings: Settings, chosen: Method) -> tuple[Author, ...]:
@@ -116,6 +134,7 @@ def _role(settings: Settings, author: Author, chosen: Method) -> Role:
 
 async def _voice(author: Author, engine: Engine, role: Role, predictor: BoundaryPredictor | None) -> Voice:
     can = await engine.capabilities()
+    await engine.learn(antiphon.dialect.spellings(role.dialect, engine.chat_template))
     template, special = engine.chat_template, engine.special_tokens
     dialect = antiphon.dialect.load(
         role.dialect,

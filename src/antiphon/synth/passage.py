@@ -101,7 +101,12 @@ class Passage:
         Raises:
             RequestRefused, EngineUnavailable: from the engine; what was settled stays kept.
         """
-        why = await self._judge_last_words(await self._propose())
+        try:
+            why = await self._judge_last_words(await self._propose())
+        except BaseException:  # an outage or a stop, too: what was received has to be paid for
+            if self._requests:
+                self._record(cut=False, rejected="")
+            raise
         proposal, author = self._proposal, self._speaker.voice.role
         refused = proposal.keep_refused_word() if why is Why.CUT and proposal.refused else None
         rejected = await self._keep_what_stands(why)
@@ -135,7 +140,7 @@ class Passage:
             try:
                 async with speaker.stream(ask, in_thinking=self._in_thinking, seed=next(self._seeds)) as stream:
                     async for chunk in stream:
-                        self._count_cached(chunk.finish, at)
+                        self._count_cached(chunk.cached, at)
                         why = await self._watch(chunk.pieces) or self._finished(chunk.finish)
                         if why is not None:
                             return why
@@ -168,9 +173,9 @@ class Passage:
             return self._found() or Why.CUT
         return None if control is None else self._stopped_at(control)
 
-    def _count_cached(self, finish: Finish | None, prompt: int) -> None:
-        if finish is not None and finish.cached is not None:
-            self._cached = (self._cached or 0) + finish.cached
+    def _count_cached(self, cached: int | None, prompt: int) -> None:
+        if cached is not None:
+            self._cached = (self._cached or 0) + cached
             self._told += prompt
 
     def _finished(self, finish: Finish | None) -> Why | None:

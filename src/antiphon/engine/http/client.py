@@ -1,0 +1,288 @@
+"""HTTP to one server: requests, streams of server-sent events, and what their failures mean."""
+
+from __future__ import annotations
+
+import json
+import re
+import resource
+import socket
+import ssl
+import struct
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import suppress
+from email.utils import parsedate_to_datetime
+from functools import cache
+from time import time
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+import orjson
+
+from antiphon.engine.http.faults import Denied, Down, Fault, Refused, Transient
+from antiphon.errors import SettingsError
+
+_BUSY = frozenset({408, 425, 429, 500, 502, 503, 504, 529})
+_SHOWN = 200  # characters of a server's own words in an error
+_RESET = struct.pack("ii", 1, 0)  # linger on, for no time: close() sends RST, which leaves no TIME_WAIT behind
+
+
+class Client:
+    """Connections to one server, as many at once as there are requests.
+
+    Args:
+        base: the server's address, without a path of an API (`http://host:8000`).
+        headers: sent with every request; they may hold a key and are never shown.
+        timeout: seconds without a byte after which a request counts as broken.
+        proxy: an HTTP proxy's address; unset: what the environment says (`HTTPS_PROXY`, `NO_PROXY`).
+        verify: whether the certificate must be valid, or the path of the authorities to trust.
+    """
+
+    def __init__(
+        self,
+        base: str,
+        *,
+        headers: Mapping[str, str],
+        timeout: float,
+        proxy: str | None = None,
+        verify: bool | str = True,
+    ):
+        self.base = base.rstrip("/")
+        self.shown = without_secrets(self.base)
+        """The address for people and the record."""
+        self._headers = dict(headers)
+        self._timeout = timeout
+        self._proxy = proxy
+        self._verify = verify
+        self._session: aiohttp.ClientSession | None = None
+
+    async def get(self, path: str) -> Any:
+        """The JSON at a path.
+
+        Raises:
+            Fault: there is none.
+        """
+        return await self._reply("GET", path, None)
+
+    async def text(self, path: str) -> str:
+        """The body at a path, as text.
+
+        Raises:
+            Fault: there is none.
+        """
+        async with _Attempt(self, "GET", path, None) as response:
+            return await response.text("utf-8", "replace")
+
+    async def post(self, path: str, body: Mapping[str, Any]) -> Any:
+        """The JSON that answers a body.
+
+        Raises:
+            Fault: there is none.
+        """
+        return await self._reply("POST", path, body)
+
+    async def _reply(self, method: str, path: str, body: Mapping[str, Any] | None) -> Any:
+        async with _Attempt(self, method, path, body) as response:
+            return parsed(await response.read())
+
+    async def events(self, path: str, body: Mapping[str, Any]) -> AsyncGenerator[Any]:
+        """Posts a body and gives the JSON of each event of the stream that answers; a plain reply counts as one event.
+        Closing it before its end resets the connection, by which the server knows that nobody listens.
+
+        Raises:
+            Fault: the stream did not begin, or broke.
+        """
+        async with _Attempt(self, "POST", path, body) as response:
+            if response.content_type != "text/event-stream":
+                yield parsed(await response.read())
+                return
+            rest = b""
+            async for block in response.content.iter_any():
+                *lines, rest = (rest + block).split(b"\n")
+                for line in lines:
+                    if line.startswith(b"data:"):
+                        data = line[5:].strip()
+                        if data != b"[DONE]":
+                            yield parsed(data)
+                    elif line.startswith(b"error:"):  # llama.cpp
+                        raise Transient(_told(line[6:]))
+
+    async def close(self) -> None:
+        """Closes all connections."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    def _opened(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            raise_file_limit()
+            self._session = aiohttp.ClientSession(
+                # Neither a cap on connections (aiohttp's own is 100) nor on the length of an answer.
+                connector=aiohttp.TCPConnector(limit=0, ssl=_tls(self._verify)),
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=min(30, self._timeout), sock_read=self._timeout),
+                headers=self._headers,
+                trust_env=self._proxy is None,
+                auto_decompress=True,
+                read_bufsize=1 << 16,
+            )
+        return self._session
+
+
+class _Attempt:
+    """One request, as a context: entered with a reply of status 200, left with the connection free or reset."""
+
+    def __init__(self, client: Client, method: str, path: str, body: Mapping[str, Any] | None):
+        self._client = client
+        self._method = method
+        self._path = path
+        self._body = None if body is None else orjson.dumps(body)
+        self._response: aiohttp.ClientResponse | None = None
+
+    async def __aenter__(self) -> aiohttp.ClientResponse:
+        client = self._client
+        headers = None if self._body is None else {"Content-Type": "application/json"}
+        try:
+            response = await client._opened().request(
+                self._method,
+                client.base + self._path,
+                data=self._body,
+                headers=headers,
+                proxy=client._proxy,
+                allow_redirects=False,
+            )
+            self._response = response
+            if response.status != 200:
+                raise _refusal(response, await response.read())
+            return response
+        except Exception as error:
+            self._reset()
+            raise self._fault(error) from None
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        response = self._response
+        assert response is not None
+        if error is None and response.content.at_eof():
+            response.release()
+        else:
+            self._reset()
+        if isinstance(error, Exception):
+            raise self._fault(error) from None
+
+    def _reset(self) -> None:
+        response = self._response
+        if response is None or response.connection is None:
+            return
+        transport = response.connection.transport
+        if transport is not None:
+            with suppress(OSError, AttributeError):
+                transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            transport.abort()
+        response.close()
+
+    def _fault(self, error: Exception) -> Exception:
+        """What an exception of the library means."""
+        client = self._client
+        match error:
+            case Fault():
+                return error
+            case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientConnectorSSLError():
+                return Refused(
+                    f"its certificate is not trusted ({_reason(error)}); name the authority to trust"
+                    " (server.verify = PATH), or set server.verify = false",
+                    495,
+                )
+            case aiohttp.ClientConnectorError() | aiohttp.ClientProxyConnectionError():
+                return Down(f"nothing answers there ({_reason(error)})")
+            case aiohttp.InvalidURL():
+                return Refused("this is no address of a server", 400)
+            case TimeoutError():
+                return Transient(f"it sent nothing for {client._timeout:g} s")
+            case aiohttp.ClientError() | ConnectionError():
+                return Transient(f"the connection broke ({_reason(error)})")
+            case _:
+                return error
+
+
+def parsed(data: bytes) -> Any:
+    """JSON, lone surrogates allowed (models write them).
+
+    Raises:
+        Transient: it is none.
+    """
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError:
+        try:
+            return json.loads(data)
+        except ValueError:
+            raise Transient(f"its reply is not JSON: {_excerpt(data)}") from None
+
+
+def without_secrets(url: str) -> str:
+    """An address without the name and password that it may hold."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
+@cache
+def raise_file_limit() -> None:
+    """Lets this process have as many connections as the system allows; many systems begin at 1,024."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def _refusal(response: aiohttp.ClientResponse, body: bytes) -> Fault:
+    status = response.status
+    words = f"HTTP {status}: {_told(body)}"
+    if status in (401, 403):
+        return Denied(words)
+    if status in _BUSY:
+        return Transient(words, _retry_after(response.headers.get("Retry-After")))
+    return Refused(words, status)
+
+
+def _told(body: bytes) -> str:
+    """A server's own words on what is wrong."""
+    try:
+        told = json.loads(body)
+        error = told.get("error", told) if isinstance(told, dict) else told
+        message = error.get("message", error.get("detail", error)) if isinstance(error, dict) else error
+        return str(message)[:_SHOWN]
+    except ValueError:
+        return _excerpt(body)
+
+
+def _excerpt(body: bytes) -> str:
+    text = body.decode("utf-8", "replace")
+    title = re.search(r"<title>\s*(.*?)\s*</title>", text, re.IGNORECASE | re.DOTALL)
+    if title is not None or text.lstrip().startswith("<"):
+        return f"a web page ({title[1] if title else 'without a title'})"
+    return repr(text[:_SHOWN]) if text else "nothing"
+
+
+def _retry_after(value: str | None) -> float | None:
+    """Seconds, from a number or a date."""
+    if value is None:
+        return None
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        try:
+            return max(0.0, parsedate_to_datetime(value).timestamp() - time())
+        except ValueError:
+            return None
+
+
+def _reason(error: BaseException) -> str:
+    inner = getattr(error, "os_error", None) or getattr(error, "certificate_error", None) or error
+    return getattr(inner, "strerror", None) or str(inner) or type(inner).__name__
+
+
+def _tls(verify: bool | str) -> ssl.SSLContext | bool:
+    if isinstance(verify, bool):
+        return verify
+    try:
+        return ssl.create_default_context(cafile=verify)
+    except (OSError, ssl.SSLError) as error:
+        raise SettingsError(f"server.verify: {verify}: no certificates can be read there ({error})") from None

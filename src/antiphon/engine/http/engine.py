@@ -1,0 +1,319 @@
+"""A model behind one or more completion servers."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from array import array
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any, Protocol
+
+from antiphon.dialect import Part
+from antiphon.engine.base import Capabilities, Engine
+from antiphon.engine.http.client import Client
+from antiphon.engine.http.faults import Fault, Refused, Transient
+from antiphon.engine.http.find import Found, base_of, explained, find
+from antiphon.engine.http.openai import OpenAI
+from antiphon.engine.http.sequence import HttpSequence, IdSequence, TextSequence
+from antiphon.engine.http.servers import Server, Servers
+from antiphon.engine.http.tokens import FileTokens, ServerTokens, Tokens, cached_model
+from antiphon.engine.http.wire import Ask, Wire
+from antiphon.engine.model_files import Tokenizer, read_tokenizer
+from antiphon.errors import DialectError, EngineUnavailable, ModelError, RequestRefused, SettingsError
+from antiphon.settings import Connection, Sampling
+from antiphon.trace import pack_ids
+
+_GREEDY = Sampling(temperature=0, top_p=1, top_k=0)
+
+
+class Started(Protocol):
+    """A server of ours."""
+
+    async def start(self) -> str:
+        """Its address, once it is ready."""
+
+    async def stop(self) -> None:
+        """Ends it."""
+
+
+class HttpEngine(Engine):
+    """One model at one or more servers. Nothing is asked before `capabilities`, which all else needs.
+
+    Args:
+        addresses: where the servers are; all serve the same model.
+        options: how to speak to them.
+        context: the longest sequence in tokens; None: what the server says.
+        launched: a server that is started first and ended with the engine, instead of addresses.
+    """
+
+    def __init__(
+        self,
+        addresses: Sequence[str],
+        options: Connection | None = None,
+        *,
+        context: int | None = None,
+        launched: Started | None = None,
+    ):
+        self._options = options or Connection()
+        self._bases = [base_of(address) for address in addresses]
+        self._context = context
+        self._launched = launched
+        self.name = ", ".join(self._bases)
+        self.remarks: list[str] = []
+        self._found: Found | None = None
+        self._tokens: Tokens | None = None
+        self._servers: Servers
+        self._capabilities: Capabilities | None = None
+        self._connecting = asyncio.Lock()
+
+    @property
+    def identity(self) -> Mapping[str, str]:
+        tokens = self._tokens
+        return {
+            "model": self.name,
+            "tokenizer": "" if tokens is None else tokens.digest,
+            "template": "" if self.chat_template is None else hashed(self.chat_template),
+        }
+
+    @property
+    def about(self) -> Mapping[str, Any]:
+        found, tokens = self._known, self._tokens
+        return {
+            "servers": [client.shown for client in self._servers.connections],
+            "kind": found.wire.kind,
+            "version": found.facts.version,
+            "tokenizer": None if tokens is None else tokens.source,
+            "slots": self._capabilities.slots if self._capabilities else None,
+        }
+
+    @property
+    def wire(self) -> Wire:
+        """The kind of server."""
+        return self._known.wire
+
+    @property
+    def clients(self) -> list[Client]:
+        """A connection to each server, for those who look closer (doctor)."""
+        return self._servers.connections
+
+    @property
+    def tokens(self) -> Tokens | None:
+        """What the model's ids mean, None where the servers take text only."""
+        return self._tokens
+
+    @property
+    def _known(self) -> Found:
+        assert self._found is not None, "capabilities() comes first"
+        return self._found
+
+    async def capabilities(self) -> Capabilities:
+        async with self._connecting:
+            if self._capabilities is None:
+                self._capabilities = await self._connect()
+        return self._capabilities
+
+    async def _connect(self) -> Capabilities:
+        options = self._options
+        if self._launched is not None:
+            self._bases = [base_of(await self._launched.start())]
+        clients = [self._client(base) for base in self._bases]
+        try:
+            found = await asyncio.gather(*(find(client, options) for client in clients))
+            self._agree(clients, found)
+            self._found = found[0]
+            self.name = Path(found[0].wire.model).name
+            slots = [each.facts.slots for each in found]
+            servers = [Server(client, count) for client, count in zip(clients, slots, strict=True)]
+            self._servers = Servers(self.name, servers, self._check, retries=options.retries)
+            self._tokens = await self._find_tokens(clients[0])
+            await self._try(servers[0])
+        except Fault as fault:
+            await _close(clients)
+            raise explained(clients[0], fault, options) from None
+        except BaseException:
+            await _close(clients)
+            raise
+        contexts = [each.facts.context for each in found if each.facts.context is not None]
+        context = min([*contexts, *([self._context] if self._context else [])], default=None)
+        counted = [count for count in slots if count is not None]
+        return Capabilities(
+            ids=self._tokens is not None,
+            context=context,
+            scoring=self._tokens is not None and self.wire.scores,
+            slots=sum(counted) if len(counted) == len(slots) else None,
+        )
+
+    def _client(self, base: str) -> Client:
+        options = self._options
+        headers = {name: _with_variables(value) for name, value in options.headers.items()}
+        if options.key is not None:
+            headers["Authorization"] = f"Bearer {_variable(options.key)}"
+        return Client(base, headers=headers, timeout=options.timeout, proxy=options.proxy, verify=options.verify)
+
+    def _agree(self, clients: Sequence[Client], found: Sequence[Found]) -> None:
+        for client, other in zip(clients[1:], found[1:], strict=True):
+            if Path(other.wire.model).name != Path(found[0].wire.model).name:
+                raise ModelError(
+                    f"{client.shown} serves {other.wire.model}, {clients[0].shown} {found[0].wire.model}; "
+                    "the servers of one role must serve the same model"
+                )
+            if type(other.wire) is not type(found[0].wire):
+                raise ModelError(f"{client.shown} and {clients[0].shown} are not of the same kind")
+
+    async def _find_tokens(self, client: Client) -> Tokens | None:
+        """Ids by the first of: the files that the user names, the model's own on this machine, Hugging Face's local
+        cache, the server's routes. None: text only."""
+        wire, facts = self._known
+        if isinstance(wire, OpenAI) and type(wire) is OpenAI:
+            tokenizer = self._read_files(facts.files)
+            self._take_template(tokenizer)
+            return None
+        tokenizer = self._read_files(facts.files)
+        self._take_template(tokenizer)
+        if self.chat_template is None:
+            self.chat_template = facts.template
+        if tokenizer is not None:
+            self.controls = tuple(tokenizer.vocabulary.controls)
+            return FileTokens(tokenizer.vocabulary, str(tokenizer.path))
+        tokens = ServerTokens(client, wire)
+        try:
+            await tokens.learn(("<|im_end|>",))
+        except (Fault, RequestRefused, NotImplementedError, LookupError):
+            self.remarks.append(
+                f"{client.shown}: text only, since its tokenizer is not on this machine and it has no route for it; "
+                "name the tokenizer's folder (server.tokenizer)"
+            )
+            self._found = Found(OpenAI(wire.model), facts)
+            return None
+        self.controls = tuple(tokens.controls)
+        return tokens
+
+    def _read_files(self, places: Iterable[Path]) -> Tokenizer | None:
+        if self._options.tokenizer is not None:
+            return read_tokenizer(Path(self._options.tokenizer).expanduser())
+        cached = cached_model(self._known.wire.model)
+        for place in (*places, *([cached] if cached else [])):
+            try:
+                if place.exists():
+                    return read_tokenizer(place)
+            except (ModelError, OSError):
+                continue
+        return None
+
+    def _take_template(self, tokenizer: Tokenizer | None) -> None:
+        if tokenizer is not None:
+            self.chat_template = tokenizer.chat_template
+            self.special_tokens = tokenizer.special_tokens
+
+    async def _try(self, server: Server) -> None:
+        """One token: does the server give ids, and take every sampling value?"""
+        await self._one_token(server)
+
+    async def _one_token(self, server: Server) -> None:
+        """Raises a Fault, or ModelError where a server that should give ids gives none."""
+        tokens, wire = self._tokens, self.wire
+        prompt: array[int] | str = "1 2 3" if tokens is None else await tokens.encode("1 2 3")
+        given = False
+        async with aclosing(server.client.events(wire.path, wire.body(Ask(prompt, _GREEDY, 1)))) as events:
+            async for data in events:
+                try:
+                    event = wire.read(data, 0)
+                except (LookupError, TypeError, ValueError, AttributeError):
+                    raise Transient(f"its reply has not the form of a completion: {str(data)[:200]}") from None
+                if event.broken is not None:
+                    raise Transient(f"it gave up: {event.broken}")
+                given = given or bool(event.ids)
+        if tokens is not None and not given:
+            raise Refused(
+                "it gives no token ids (vLLM does from 0.10.2 on); for text only set server.ids = 'never'", 501
+            )
+
+    async def _check(self, server: Server) -> None:
+        """Whether a server serves now; after an outage, whether it still serves the model.
+
+        Raises:
+            Fault: no.
+        """
+        if server.doubtful:
+            try:
+                now = await find(server.client, self._options)
+            except (ModelError, EngineUnavailable) as error:
+                raise Transient(str(error).removeprefix(f"{server.client.shown}: ")) from None
+            if Path(now.wire.model).name != self.name:
+                raise Transient(f"it serves {now.wire.model} now, and this run began with {self.name}")
+        await self._one_token(server)
+
+    async def probe(self) -> None:
+        await self._servers.probe()
+
+    async def open(self, parts: Iterable[Part]) -> HttpSequence:
+        await self.capabilities()
+        parts = tuple(parts)
+        context = self._capabilities.context if self._capabilities else None
+        if self._tokens is None:
+            text = TextSequence(self.wire, self._servers, context)
+            await text.append(parts)
+            return text
+        sequence = IdSequence(self.wire, self._servers, context, self._tokens)
+        start = self._tokens.start_id
+        ids = await self._tokens.encode_parts(parts)
+        if start is not None and (not ids or ids[0] != start):
+            ids = pack_ids([start, *ids])
+        await sequence.append_ids(ids)
+        return sequence
+
+    async def learn(self, spellings: Collection[str]) -> None:
+        if self._tokens is not None:
+            await self._tokens.learn(spellings)
+            self.controls = tuple(self._tokens.controls)
+
+    async def encode(self, text: str) -> array[int]:
+        return pack_ids() if self._tokens is None else await self._tokens.encode(text)
+
+    async def decode(self, ids: Iterable[int]) -> str:
+        if self._tokens is None:
+            raise DialectError(f"{self.name} takes and gives text only")
+        return await self._tokens.decode(ids)
+
+    def control_id(self, token: str) -> int | None:
+        return None if self._tokens is None else self._tokens.controls.get(token)
+
+    async def score(self, ids: Sequence[int]) -> list[float]:
+        server = self._servers.choose()
+        try:
+            return await self.wire.score(server.client, ids)
+        except Fault as fault:
+            raise RequestRefused(f"{server.client.shown}: {fault}") from None
+
+    async def close(self) -> None:
+        if self._found is not None:
+            await self._servers.close()
+        if self._launched is not None:
+            await self._launched.stop()
+
+
+def hashed(text: str) -> str:
+    """SHA-256, as identities hold it."""
+    import hashlib
+
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+async def _close(clients: Iterable[Client]) -> None:
+    for client in clients:
+        await client.close()
+
+
+def _variable(name: str) -> str:
+    value = os.environ.get(name)
+    if not value:
+        raise SettingsError(f"server.key: the environment has no variable {name}; it should hold the server's key")
+    return value
+
+
+def _with_variables(value: str) -> str:
+    """A header's value, `${NAME}` in it taken from the environment, so that no secret stands in a file."""
+    return re.sub(r"\$\{(\w+)\}", lambda name: _variable(name[1]), value)

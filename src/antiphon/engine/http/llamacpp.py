@@ -1,0 +1,77 @@
+"""llama.cpp's `llama-server`: the native route (documented in its README)."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Mapping
+from collections.abc import Sequence as List
+from pathlib import Path
+from typing import Any
+
+from antiphon.engine.http.client import Client
+from antiphon.engine.http.wire import Ask, Event, Facts, Wire
+
+
+class LlamaCpp(Wire):
+    """`POST /completion`. It knows no stop ids but its model's own ends, and keeps one prefix per slot."""
+
+    kind = "llama.cpp"
+    path = "/completion"
+    stops_itself = False
+
+    @classmethod
+    async def recognises(cls, client: Client, listed: Mapping[str, Any]) -> bool:
+        return listed.get("owned_by") == "llamacpp"
+
+    async def facts(self, client: Client, listed: Mapping[str, Any]) -> Facts:
+        props = await client.get("/props")
+        return Facts(
+            self.model,
+            props.get("build_info"),
+            props["default_generation_settings"]["n_ctx"],
+            props.get("total_slots"),
+            props.get("chat_template") or None,
+            (Path(props["model_path"]),) if props.get("model_path") else (),
+        )
+
+    def body(self, ask: Ask) -> dict[str, Any]:
+        sampling = ask.sampling
+        return {
+            "prompt": ask.prompt.tolist() if isinstance(ask.prompt, array) else ask.prompt,
+            "n_predict": ask.max_tokens,
+            "stream": True,
+            "cache_prompt": True,
+            "id_slot": -1 if ask.slot is None else ask.slot,
+            "return_tokens": True,
+            "return_progress": True,  # what came from the cache is told before the first token
+            "seed": -1 if ask.seed is None else ask.seed,
+            # The order in which all engines apply them: temperature first, as transformers and vLLM do.
+            "samplers": ["penalties", "temperature", "top_k", "top_p", "min_p"],
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            "top_k": sampling.top_k,
+            "min_p": sampling.min_p,
+            "repeat_penalty": sampling.repetition_penalty,
+            "repeat_last_n": 1 << 16,
+            "presence_penalty": 0.0,
+            "frequency_penalty": 0.0,
+            "response_fields": ["content", "tokens", "stop", "stop_type"],  # else the last event repeats the prompt
+        }
+
+    def read(self, data: Any, received: int) -> Event:
+        if "error" in data:
+            error = data["error"]
+            return Event(broken=str(error.get("message", error) if isinstance(error, dict) else error))
+        if (progress := data.get("prompt_progress")) is not None:  # it comes with a token that is none
+            return Event(cached=progress["cache"] if progress["processed"] <= progress["cache"] else None)
+        finish = None
+        if data["stop"]:
+            finish = "length" if data["stop_type"] == "limit" else "stop"
+        return Event(data.get("tokens") or (), data["content"], finish)  # type: ignore[arg-type]
+
+    async def tokenize(self, client: Client, text: str, *, controls: bool) -> list[int]:
+        body = {"content": text, "add_special": False, "parse_special": controls}
+        return list((await client.post("/tokenize", body))["tokens"])
+
+    async def detokenize(self, client: Client, ids: List[int]) -> str:
+        return str((await client.post("/detokenize", {"tokens": list(ids)}))["content"])

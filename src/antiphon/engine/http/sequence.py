@@ -1,0 +1,265 @@
+"""One prefix behind a server: it lies here, and the server's cache holds it as well as it can."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from array import array
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable
+from contextlib import AsyncExitStack, aclosing
+from typing import TYPE_CHECKING, Any
+
+from antiphon.dialect import Part, text_of
+from antiphon.engine.base import Chunk, Finish, Piece, Sequence
+from antiphon.engine.http.faults import Fault, Transient
+from antiphon.engine.http.tokens import Assembles, Tokens
+from antiphon.engine.http.wire import Ask, Event, Wire
+from antiphon.errors import RequestRefused, StreamBroken
+from antiphon.settings import Sampling
+from antiphon.trace import pack_ids
+
+if TYPE_CHECKING:
+    from antiphon.engine.http.servers import Server, Servers
+
+
+class HttpSequence(Sequence):
+    """What sequences of ids and of text share: requests, and what becomes of their failures."""
+
+    def __init__(self, wire: Wire, servers: Servers, context: int | None):
+        self._wire = wire
+        self._servers = servers
+        self._context = context
+        self._at = servers.choose()
+        self._at.sequences += 1
+        self._slot: int | None = None
+        self._closed = False
+
+    @property
+    def server(self) -> str:  # type: ignore[override]
+        return self._at.client.shown
+
+    async def stream(
+        self, sampling: Sampling, max_tokens: int, stop_ids: Collection[int], seed: int | None = None
+    ) -> AsyncIterator[Chunk]:
+        if max_tokens < 1:
+            raise ValueError(f"max_tokens is {max_tokens}; at least one token must be asked for")
+        attempt, first, served = 0, self._at, self._at.served
+        while True:
+            progress = False
+            try:
+                async with aclosing(self._request(sampling, max_tokens, stop_ids, seed)) as chunks:
+                    async for chunk in chunks:
+                        progress = progress or bool(chunk.pieces) or chunk.finish is not None
+                        yield chunk
+                return
+            except Fault as fault:
+                if progress:
+                    raise StreamBroken(f"{self.server}: {fault}") from None
+                attempt += 1
+                self._move(await self._servers.again(self._at, fault, attempt, served))
+                if self._at is not first:
+                    attempt, first, served = 0, self._at, self._at.served
+
+    async def _request(
+        self, sampling: Sampling, max_tokens: int, stop_ids: Collection[int], seed: int | None
+    ) -> AsyncGenerator[Chunk]:
+        """One try. What it has yielded is part of the sequence."""
+        server, wire = self._at, self._wire
+        async with AsyncExitStack() as stack:
+            if server.slots is not None:
+                self._slot = await stack.enter_async_context(server.slots.one(self._slot))
+            ask = Ask(self._prompt(max_tokens), sampling, max_tokens, stop_ids, seed, self._slot)
+            events = await stack.enter_async_context(aclosing(server.client.events(wire.path, wire.body(ask))))
+            reading = self._reading(stop_ids)
+            cached = finish = None
+            told = False
+            async for data in events:
+                event = _read(wire, data, reading.received)
+                if event.cached is not None and not told:
+                    cached, told = event.cached, True
+                if finish is not None:
+                    continue  # its end is known; what comes now is the count of tokens, and the connection is free
+                pieces, finish = reading.take(event)
+                self._add(pieces)
+                if pieces and finish is None:
+                    server.served += 1
+                    yield Chunk(tuple(pieces), None, cached)
+                    cached = None
+                elif finish is not None:
+                    server.served += 1
+                    last = tuple(pieces)
+                    if event.finish is None and not wire.stops_itself:
+                        break
+            if finish is None:
+                raise Transient("the stream ended before its end")
+            yield Chunk(last, finish, cached)
+
+    def _move(self, server: Server) -> None:
+        if server is not self._at:
+            self._at.sequences -= 1
+            server.sequences += 1
+            self._at, self._slot = server, None
+
+    async def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self._at.sequences -= 1
+
+    @abstractmethod
+    def _prompt(self, max_tokens: int) -> array[int] | str:
+        """What is sent.
+
+        Raises:
+            RequestRefused: it does not fit.
+        """
+
+    @abstractmethod
+    def _reading(self, stop_ids: Collection[int]) -> _Reading:
+        """What reads a stream's events."""
+
+    @abstractmethod
+    def _add(self, pieces: list[Piece]) -> None:
+        """Makes pieces part of the sequence."""
+
+
+class IdSequence(HttpSequence):
+    """Ids in, ids out."""
+
+    def __init__(self, wire: Wire, servers: Servers, context: int | None, tokens: Tokens):
+        super().__init__(wire, servers, context)
+        self._tokens = tokens
+        self._ids = pack_ids()
+
+    @property
+    def length(self) -> int:
+        return len(self._ids)
+
+    async def append(self, parts: Iterable[Part]) -> array[int]:
+        added = await self._tokens.encode_parts(parts)
+        self._ids += added
+        return added
+
+    async def append_ids(self, ids: Iterable[int]) -> None:
+        self._ids.extend(ids)
+
+    def truncate(self, length: int) -> None:
+        if not 0 <= length <= len(self._ids):
+            raise ValueError(f"cannot cut a sequence of {len(self._ids)} tokens to {length}")
+        del self._ids[length:]
+
+    def _prompt(self, max_tokens: int) -> array[int]:
+        if self._context is not None and len(self._ids) + max_tokens > self._context:
+            raise RequestRefused(
+                f"{self.server} holds {self._context} tokens: {max_tokens} more do not fit behind {len(self._ids)}"
+            )
+        return self._ids
+
+    def _reading(self, stop_ids: Collection[int]) -> _Reading:
+        return _ReadingIds(self._tokens, stop_ids)
+
+    def _add(self, pieces: list[Piece]) -> None:
+        for piece in pieces:
+            self._ids.extend(piece.ids)
+
+
+class TextSequence(HttpSequence):
+    """Text in, text out: the server encodes the whole prefix anew with each request."""
+
+    def __init__(self, wire: Wire, servers: Servers, context: int | None):
+        super().__init__(wire, servers, context)
+        self._text = ""
+
+    @property
+    def length(self) -> int:
+        return len(self._text)
+
+    async def append(self, parts: Iterable[Part]) -> array[int]:
+        self._text += text_of(parts)
+        return pack_ids()
+
+    async def append_ids(self, ids: Iterable[int]) -> None:
+        raise RequestRefused(f"{self.server} takes text only; these ids were written by a server that takes ids")
+
+    def truncate(self, length: int) -> None:
+        if not 0 <= length <= len(self._text):
+            raise ValueError(f"cannot cut {len(self._text)} characters to {length}")
+        self._text = self._text[:length]
+
+    def _prompt(self, max_tokens: int) -> str:
+        return self._text
+
+    def _reading(self, stop_ids: Collection[int]) -> _Reading:
+        return _ReadingText()
+
+    def _add(self, pieces: list[Piece]) -> None:
+        self._text += "".join(piece.text for piece in pieces)
+
+
+class _Reading:
+    """A stream's events as pieces and, at last, a finish."""
+
+    received = 0
+    """Ids so far, as the server counts them."""
+
+    def take(self, event: Event) -> tuple[list[Piece], Finish | None]:
+        raise NotImplementedError
+
+
+class _ReadingText(_Reading):
+    def take(self, event: Event) -> tuple[list[Piece], Finish | None]:
+        pieces = [Piece(event.text)] if event.text else []
+        return pieces, None if event.finish is None else Finish(event.finish)
+
+
+class _ReadingIds(_Reading):
+    """Stops at a stop id. A control token is held until it is known whether the server ended with it."""
+
+    def __init__(self, tokens: Tokens, stop_ids: Collection[int]):
+        self._assembler: Assembles = tokens.assembler()
+        self._controls = tokens.control_ids
+        self._stop_ids = stop_ids
+        self._held: int | None = None
+        self._held_text = ""
+
+    def take(self, event: Event) -> tuple[list[Piece], Finish | None]:
+        ids = list(event.ids)
+        self.received += len(ids)
+        text = event.text
+        if self._held is not None and (ids or event.finish is not None):
+            ids.insert(0, self._held)
+            text, self._held, self._held_text = self._held_text + text, None, ""
+        stopped = next((n for n, token in enumerate(ids) if token in self._stop_ids), None)
+        if stopped is not None:
+            return self._pieces(ids[:stopped], text), self._ended(Finish("stop", ids[stopped]))
+        last = ids[-1] if ids and ids[-1] in self._controls else None
+        if event.finish == "stop":
+            if last is not None:
+                del ids[-1]
+            return self._pieces(ids, text), self._ended(Finish("stop", last if last is not None else event.stop_id))
+        if event.finish is None and last is not None:
+            self._held = ids.pop()
+            if not ids:
+                self._held_text, text = text, ""
+        pieces = self._pieces(ids, text)
+        finish = None if event.finish is None else Finish(event.finish)
+        return pieces, self._ended(finish)
+
+    def _pieces(self, ids: list[int], text: str) -> list[Piece]:
+        return self._assembler.push(ids, text if ids else "")
+
+    def _ended(self, finish: Finish | None) -> Finish | None:
+        return Finish("invalid") if self._assembler.invalid else finish
+
+
+def _read(wire: Wire, data: Any, received: int) -> Event:
+    """One event.
+
+    Raises:
+        Transient: it is none, or says that the server gave up.
+    """
+    try:
+        event = wire.read(data, received)
+    except (LookupError, TypeError, ValueError, AttributeError):
+        raise Transient(f"its reply has not the form of a completion: {str(data)[:200]}") from None
+    if event.broken is not None:
+        raise Transient(f"it gave up: {event.broken}")
+    return event

@@ -1,0 +1,188 @@
+"""The servers that serve one model: a trace stays with the one that holds its prefix; one that dies is drained."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from antiphon.engine.http.client import Client
+from antiphon.engine.http.faults import Denied, Down, Fault, Refused, Transient
+from antiphon.errors import EngineUnavailable, RequestRefused
+
+_FIRST_WAIT, _LONGEST_WAIT = 0.25, 8.0  # seconds between two tries of a request
+_LONGEST_ASKED = 60.0  # seconds that a server may ask to wait
+_BETWEEN_PROBES = (1.0, 15.0)
+
+
+class Slots:
+    """A server's slots, each of which keeps one prefix. A sequence gets the one that it had, if that is free."""
+
+    def __init__(self, count: int):
+        self._free = deque(range(count))
+        self._waiting: deque[asyncio.Future[int]] = deque()
+
+    @asynccontextmanager
+    async def one(self, preferred: int | None) -> AsyncIterator[int]:
+        """A slot for as long as the context lasts; waits while all are taken."""
+        slot = await self._take(preferred)
+        try:
+            yield slot
+        finally:
+            self._give(slot)
+
+    async def _take(self, preferred: int | None) -> int:
+        if preferred is not None and preferred in self._free:
+            self._free.remove(preferred)
+            return preferred
+        if self._free:
+            return self._free.popleft()  # the one that rested longest
+        waiting: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiting)
+        try:
+            return await waiting
+        except asyncio.CancelledError:
+            if waiting.done() and not waiting.cancelled():
+                self._give(waiting.result())
+            raise
+
+    def _give(self, slot: int) -> None:
+        while self._waiting:
+            waiting = self._waiting.popleft()
+            if not waiting.done():
+                waiting.set_result(slot)
+                return
+        self._free.append(slot)
+
+
+class Server:
+    """One address.
+
+    Attributes:
+        sequences: how many sequences live there now.
+        served: requests that brought a token or an end so far.
+        up: whether it answered when it was last asked.
+        doubtful: it was gone, so that another model may serve there now.
+    """
+
+    def __init__(self, client: Client, slots: int | None = None):
+        self.client = client
+        self.slots = None if slots is None else Slots(slots)
+        self.sequences = 0
+        self.served = 0
+        self.up = True
+        self.doubtful = False
+
+
+class Servers:
+    """All servers of one model.
+
+    Args:
+        check: asks a server for one token, and after an outage whether it still serves the model; raises a Fault.
+        retries: how often a request is tried again before its trace fails.
+    """
+
+    def __init__(self, model: str, servers: list[Server], check: Callable[[Server], Awaitable[None]], *, retries: int):
+        self._model = model
+        self._servers = servers
+        self._check = check
+        self._retries = retries
+        self._recovering: set[asyncio.Task[None]] = set()
+
+    def choose(self) -> Server:
+        """For a new sequence: of those that answer the one with the fewest.
+
+        Raises:
+            EngineUnavailable: none answers.
+        """
+        alive = [server for server in self._servers if server.up]
+        if not alive:
+            raise EngineUnavailable(f"{self.names} does not answer")
+        return min(alive, key=lambda server: server.sequences)
+
+    @property
+    def names(self) -> str:
+        """All addresses, for people."""
+        return ", ".join(server.client.shown for server in self._servers)
+
+    @property
+    def connections(self) -> list[Client]:
+        """One per server."""
+        return [server.client for server in self._servers]
+
+    async def again(self, server: Server, fault: Fault, attempt: int, served_before: int) -> Server:
+        """After the `attempt`th failure in a row of a request: waits as long as is right and gives the server for the
+        next try.
+
+        Args:
+            served_before: `server.served` when the request first went there.
+
+        Raises:
+            RequestRefused: this request fails while the server serves others.
+            EngineUnavailable: no server serves.
+        """
+        shown = server.client.shown
+        if isinstance(fault, Refused) and fault.status != 404:
+            raise RequestRefused(f"{shown}: {fault}")
+        if isinstance(fault, Down | Denied) or (isinstance(fault, Refused) and fault.status == 404):
+            return self._leave(server, fault)
+        if attempt <= self._retries:
+            asked = fault.wait if isinstance(fault, Transient) else None
+            wait = min(_LONGEST_WAIT, _FIRST_WAIT * 2 ** (attempt - 1)) * random.uniform(0.5, 1.5)
+            await asyncio.sleep(max(wait, min(asked or 0.0, _LONGEST_ASKED)))
+            return server
+        if server.served == served_before:
+            try:
+                await self._check(server)
+            except Fault as now:
+                return self._leave(server, now)
+        raise RequestRefused(f"{shown}: {fault}, {attempt} times in a row, while it serves others")
+
+    async def probe(self) -> None:
+        """Returns if a server serves; those that do are taken back.
+
+        Raises:
+            EngineUnavailable: none does; says why of the first.
+        """
+        faults = await asyncio.gather(*map(self._revive, self._servers))
+        if all(fault is not None for fault in faults):
+            raise EngineUnavailable(f"{self._servers[0].client.shown}: {faults[0]}")
+
+    async def close(self) -> None:
+        """Lets go of all connections."""
+        for task in self._recovering:
+            task.cancel()
+        await asyncio.gather(*self._recovering, return_exceptions=True)
+        for client in self.connections:
+            await client.close()
+
+    def _leave(self, server: Server, fault: Fault) -> Server:
+        """The server is out for now."""
+        if server.up:
+            server.up, server.doubtful = False, True
+            if len(self._servers) > 1:
+                task = asyncio.create_task(self._recover(server))
+                self._recovering.add(task)
+                task.add_done_callback(self._recovering.discard)
+        if not any(other.up for other in self._servers):
+            raise EngineUnavailable(f"{server.client.shown}: {fault}")
+        return self.choose()
+
+    async def _recover(self, server: Server) -> None:
+        """Asks until it answers again."""
+        wait, longest = _BETWEEN_PROBES
+        while not server.up:
+            await asyncio.sleep(wait * random.uniform(0.75, 1.25))
+            await self._revive(server)
+            wait = min(longest, wait * 2)
+
+    async def _revive(self, server: Server) -> Fault | None:
+        try:
+            await self._check(server)
+        except Fault as fault:
+            server.up, server.doubtful = False, True
+            return fault
+        server.up, server.doubtful = True, False
+        return None

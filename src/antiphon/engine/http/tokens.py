@@ -1,0 +1,192 @@
+"""Text to ids and back for a model behind a server: by its own tokenizer files, or by the server's routes."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from array import array
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import Sequence as List
+from pathlib import Path
+from typing import Protocol
+
+from antiphon.dialect import Part
+from antiphon.dialect.base import joined
+from antiphon.engine.base import Piece
+from antiphon.engine.http.client import Client
+from antiphon.engine.http.faults import Fault
+from antiphon.engine.http.wire import Wire
+from antiphon.engine.vocabulary import Assembler, TokenizerVocabulary
+from antiphon.errors import DialectError, RequestRefused
+from antiphon.trace import pack_ids
+
+_REMEMBERED = 4096  # texts whose ids are kept: prompts' frames and openings come again and again
+
+
+class Assembles(Protocol):
+    """Ids as they arrive, to pieces."""
+
+    invalid: bool
+
+    def push(self, ids: List[int], text: str) -> list[Piece]:
+        """Takes ids and the text that the server sent with them."""
+
+
+class Tokens(ABC):
+    """What one model's ids mean.
+
+    Attributes:
+        source: where this is known from, for people.
+        digest: a hash of all that shapes ids ("" where only the server knows).
+        start_id: the token that the tokenizer itself puts before every text, if it does.
+        controls: the control tokens by spelling, as far as they are known.
+    """
+
+    source: str
+    digest: str
+    start_id: int | None
+    controls: Mapping[str, int]
+    control_ids: Collection[int]
+    """The ids of `controls`."""
+
+    async def encode_parts(self, parts: Iterable[Part]) -> array[int]:
+        """Parts of a prompt to ids: adjacent texts as one.
+
+        Raises:
+            DialectError: a control part is no token of this model.
+        """
+        ids = pack_ids()
+        for part in joined(parts):
+            if not part.control:
+                ids += await self.encode(part.text)
+            elif (token := self.controls.get(part.text)) is not None:
+                ids.append(token)
+            else:
+                raise DialectError(f"the model has no control token {part.text!r}, which its dialect writes")
+        return ids
+
+    async def learn(self, spellings: Iterable[str]) -> None:
+        """Finds out which of these are control tokens, where that is not known yet."""
+
+    @abstractmethod
+    async def encode(self, text: str) -> array[int]:
+        """As `Engine.encode`."""
+
+    @abstractmethod
+    async def decode(self, ids: Iterable[int]) -> str:
+        """As `Engine.decode`."""
+
+    @abstractmethod
+    def assembler(self) -> Assembles:
+        """One for each stream."""
+
+
+class FileTokens(Tokens):
+    """By a `tokenizer.json` or a GGUF file on this machine."""
+
+    def __init__(self, vocabulary: TokenizerVocabulary, source: str):
+        self.source = source
+        self.digest = vocabulary.digest
+        self.start_id = vocabulary.start_id
+        self.controls = vocabulary.controls
+        self.control_ids = frozenset(vocabulary.controls.values())
+        self._vocabulary = vocabulary
+
+    async def encode(self, text: str) -> array[int]:
+        return self._vocabulary.encode(text)
+
+    async def decode(self, ids: Iterable[int]) -> str:
+        return self._vocabulary.decode(ids)
+
+    def assembler(self) -> Assembles:
+        return _ByVocabulary(self._vocabulary)
+
+
+class _ByVocabulary(Assembler):
+    def push(self, ids: Iterable[int], text: str = "") -> list[Piece]:
+        return super().push(ids)
+
+
+class ServerTokens(Tokens):
+    """By the server's own routes: a request for each new text."""
+
+    source = "the server's tokenise route"
+    digest = ""
+    start_id = None
+
+    def __init__(self, client: Client, wire: Wire):
+        self.controls: dict[str, int] = {}
+        self.control_ids: set[int] = set()
+        self._client = client
+        self._wire = wire
+        self._asked: set[str] = set()
+        self._encode = _remembered(self._encode_anew)
+
+    async def learn(self, spellings: Iterable[str]) -> None:
+        for spelling in spellings:
+            if spelling not in self._asked:
+                self._asked.add(spelling)
+                ids = await self._wire.tokenize(self._client, spelling, controls=True)
+                if len(ids) == 1 and len(await self.encode(spelling)) > 1:
+                    self.controls[spelling] = ids[0]
+                    self.control_ids.add(ids[0])
+
+    async def encode(self, text: str) -> array[int]:
+        return await self._encode(text)
+
+    async def _encode_anew(self, text: str) -> array[int]:
+        try:
+            return pack_ids(await self._wire.ordinary(self._client, text))
+        except Fault as fault:
+            raise RequestRefused(f"{self._client.shown}: cannot tokenise: {fault}") from None
+
+    async def decode(self, ids: Iterable[int]) -> str:
+        try:
+            return await self._wire.detokenize(self._client, list(ids))
+        except Fault as fault:
+            raise RequestRefused(f"{self._client.shown}: cannot detokenise: {fault}") from None
+
+    def assembler(self) -> Assembles:
+        return _ByText()
+
+
+class _ByText:
+    """Ids whose text the server sent with them: held until there is any."""
+
+    invalid = False
+
+    def __init__(self) -> None:
+        self._held: list[int] = []
+
+    def push(self, ids: List[int], text: str) -> list[Piece]:
+        self._held += ids
+        if not text:
+            return []
+        piece = Piece(text, tuple(self._held))
+        self._held.clear()
+        return [piece]
+
+
+def _remembered(encode: Callable[[str], Awaitable[array[int]]]) -> Callable[[str], Awaitable[array[int]]]:
+    known: dict[str, array[int]] = {}
+
+    async def look_up(text: str) -> array[int]:
+        if text not in known:
+            if len(known) >= _REMEMBERED:
+                known.pop(next(iter(known)))
+            known[text] = await encode(text)
+        return known[text]
+
+    return look_up
+
+
+def cached_model(name: str) -> Path | None:
+    """The folder of a model in Hugging Face's local cache, the one used last, if its tokenizer is there.
+
+    The layout (`models--ORGANISATION--NAME/snapshots/REVISION`) is documented with huggingface_hub.
+    """
+    home = Path(os.environ.get("HF_HOME", Path.home() / ".cache" / "huggingface"))
+    hub = Path(os.environ.get("HF_HUB_CACHE", home / "hub"))
+    snapshots = (hub / f"models--{name.replace('/', '--')}" / "snapshots").glob("*/tokenizer.json")
+    found = sorted(snapshots, key=lambda file: file.stat().st_mtime)
+    return found[-1].parent if found else None

@@ -1,0 +1,138 @@
+"""What differs between servers: how a completion is asked for, and how its events are read."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from array import array
+from collections.abc import Collection, Mapping
+from collections.abc import Sequence as List
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal, NamedTuple
+
+from antiphon.engine.http.client import Client
+from antiphon.errors import RequestRefused
+from antiphon.settings import Sampling
+
+
+class Ask(NamedTuple):
+    """One request for a continuation. `prompt` is ids, or text where there are none."""
+
+    prompt: array[int] | str
+    sampling: Sampling
+    max_tokens: int
+    stop_ids: Collection[int] = ()
+    seed: int | None = None
+    slot: int | None = None
+
+
+class Event(NamedTuple):
+    """What one event of a stream says. `stop_id` is the id that stopped it, where the server tells; `cached` how much
+    of the prompt came from its cache; `broken` why the server gave up."""
+
+    ids: List[int] = ()
+    text: str = ""
+    finish: Literal["stop", "length"] | None = None
+    stop_id: int | None = None
+    cached: int | None = None
+    broken: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a server tells of itself. None: it does not say.
+
+    `files` are places on this machine where the model may lie. `slots` is how many prefixes it keeps at once.
+    """
+
+    model: str
+    version: str | None = None
+    context: int | None = None
+    slots: int | None = None
+    template: str | None = None
+    files: tuple[Path, ...] = ()
+
+
+class Wire(ABC):
+    """A kind of server. One object per engine; it holds nothing but the model's name there.
+
+    Attributes:
+        kind: as settings name it.
+        path: where completions are asked for.
+        stops_itself: whether it heeds `stop_ids`; else the stream is closed when one comes.
+        scores: whether `score` works.
+    """
+
+    kind: ClassVar[str]
+    path: ClassVar[str]
+    stops_itself: ClassVar[bool] = True
+    scores: ClassVar[bool] = False
+
+    def __init__(self, model: str):
+        self.model = model
+
+    @classmethod
+    @abstractmethod
+    async def recognises(cls, client: Client, listed: Mapping[str, Any]) -> bool:
+        """Whether the server is of this kind; `listed` is its entry of `/v1/models`."""
+
+    @abstractmethod
+    async def facts(self, client: Client, listed: Mapping[str, Any]) -> Facts:
+        """What the server tells of itself.
+
+        Raises:
+            Fault: it does not answer.
+        """
+
+    @abstractmethod
+    def body(self, ask: Ask) -> dict[str, Any]:
+        """The request, streamed, every sampling value in it."""
+
+    @abstractmethod
+    def read(self, data: Any, received: int) -> Event:
+        """One event of the stream; `received` ids came before it.
+
+        Raises:
+            LookupError, TypeError, ValueError, AttributeError: it is malformed.
+        """
+
+    async def tokenize(self, client: Client, text: str, *, controls: bool) -> list[int]:
+        """Text to ids by the server's own route, without a start token; `controls`: control tokens that the text
+        spells are matched.
+
+        Raises:
+            Fault: it has no such route.
+        """
+        raise NotImplementedError
+
+    async def ordinary(self, client: Client, text: str) -> list[int]:
+        """Ordinary text to ids: control tokens that it spells become letters.
+
+        Raises:
+            Fault: it has no such route.
+        """
+        return await self.tokenize(client, text, controls=False)
+
+    async def detokenize(self, client: Client, ids: List[int]) -> str:
+        """Ids to text by the server's own route.
+
+        Raises:
+            Fault: it has no such route.
+        """
+        raise NotImplementedError
+
+    async def score(self, client: Client, ids: List[int]) -> list[float]:
+        """As `Engine.score`.
+
+        Raises:
+            Fault: from the server.
+            RequestRefused: this kind cannot.
+        """
+        raise RequestRefused(f"{self.model}: a {self.kind} server gives no probabilities of a prompt")
+
+
+def counted(details: Any) -> int | None:
+    """The cached tokens in an OpenAI `usage`, None where it does not tell."""
+    told = (details or {}).get("prompt_tokens_details") or {}
+    cached = told.get("cached_tokens")
+    return cached if isinstance(cached, int) else None
