@@ -135,6 +135,26 @@ def test_a_run_stopped_before_it_begins_writes_nothing(tmp_path: Path) -> None:
     assert antiphon.read(tmp_path / "run").counts() == {None: 4}
 
 
+@pytest.mark.parametrize("kind", ["hang", "gone"])
+def test_what_an_interrupted_turn_received_is_counted(tmp_path: Path, kind: Any) -> None:
+    def faults(role: str, request: Request) -> Fault | None:
+        return Fault(kind, after=2) if role == "teacher" else None
+
+    class Impatient(Listener):
+        def proposed(self, author: Author, kind: Kind, text: str) -> None:
+            if author is Author.TEACHER:
+                stopped.stop()
+
+    stopped = run(tmp_path, 1, open_engine=faulty(faults), listener=Impatient())
+    assert list(stopped) == []
+    with antiphon.read(tmp_path / "run") as reader:
+        teacher = reader.totals()[Author.TEACHER]
+        assert (teacher.requests, teacher.received) == (1, 2)
+        assert teacher.prompt > 0 and teacher.refused == 0
+    assert stopped.tally.usage[Author.TEACHER].received == 2
+    assert [trace.status for trace in run(tmp_path, 1)] == [Status.COMPLETE]
+
+
 def test_one_failing_problem_costs_the_others_nothing(tmp_path: Path) -> None:
     def faults(role: str, request: Request) -> Fault | None:
         return Fault("refuse") if "Question 2" in request.situation.text else None
