@@ -105,7 +105,7 @@ class Pair:
         self.faults = faults
         self.engines: list[ScriptedEngine] = []
 
-    def __call__(self, reference: str, *, device: str = "auto", context: int | None = None) -> Engine:
+    def __call__(self, reference: str, *, context: int | None = None, **_: object) -> Engine:
         if reference.endswith("student"):
             script = speaker(STUDENT, careless=True)
         elif reference.endswith("teacher"):
