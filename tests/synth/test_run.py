@@ -309,7 +309,7 @@ def test_the_cached_share_is_of_the_prompts_that_told_it(tmp_path: Path) -> None
                     async for chunk in chunks:
                         if chunk.finish is not None:
                             told[self.name].append(prompt)
-                            chunk = chunk._replace(finish=chunk.finish._replace(cached=prompt - 1))
+                            chunk = chunk._replace(cached=prompt - 1)
                         yield chunk
 
             sequence.stream = stream  # type: ignore[method-assign, assignment]
