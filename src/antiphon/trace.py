@@ -229,7 +229,7 @@ class Usage:
     @property
     def cached_share(self) -> float | None:
         """The share of the prompts that came from the server's cache, where that was told (None: nowhere)."""
-        return None if self.cached is None or not self.told else self.cached / self.told
+        return None if self.cached is None or not self.told else min(1.0, self.cached / self.told)
 
 
 class Key(NamedTuple):

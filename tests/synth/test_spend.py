@@ -155,6 +155,12 @@ def test_what_a_price_covers() -> None:
     assert Prices(0.0, 0.0, 8.0).cost(usage, ids=False) == pytest.approx(250 * 8 / 1e6)
 
 
+def test_a_server_that_counts_more_than_was_estimated_earns_nobody_money() -> None:
+    usage = Usage(prompt=90, cached=100, told=90)
+    assert Prices(1.0, 0.0, 0.0).cost(usage) == 0
+    assert usage.cached_share == 1
+
+
 @pytest.mark.parametrize(
     ("given", "prices"),
     [

@@ -34,7 +34,7 @@ class Prices(NamedTuple):
         Args:
             ids: False: what was received is counted in characters (see `Turn`).
         """
-        cached = usage.cached or 0
+        cached = min(usage.cached or 0, usage.prompt)  # a server's own count; the prompt may be an estimate
         prompt = (usage.prompt - cached) * self.prompt + cached * self.cached
         return (prompt + tokens_received(usage, ids=ids) * self.written) / 1e6
 
