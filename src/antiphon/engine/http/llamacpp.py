@@ -17,7 +17,6 @@ class LlamaCpp(Wire):
 
     kind = "llama.cpp"
     path = "/completion"
-    stops_itself = False
 
     @classmethod
     async def recognises(cls, client: Client, listed: Mapping[str, Any]) -> bool:

@@ -16,7 +16,6 @@ class OpenAI(Wire):
 
     kind = "openai"
     path = "/v1/completions"
-    stops_itself = False
 
     @classmethod
     async def recognises(cls, client: Client, listed: Mapping[str, Any]) -> bool:

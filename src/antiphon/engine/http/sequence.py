@@ -87,8 +87,8 @@ class HttpSequence(Sequence):
                 elif finish is not None:
                     server.served += 1
                     last = tuple(pieces)
-                    if event.finish is None and not wire.stops_itself:
-                        break
+                    if event.finish is None:
+                        break  # the server does not heed stop ids and would write on
             if finish is None:
                 raise Transient("the stream ended before its end")
             yield Chunk(last, finish, cached)

@@ -17,7 +17,6 @@ class VLLM(OpenAI):
     """`return_token_ids` needs 0.10.2. Unset sampling values would come from the model's generation_config."""
 
     kind = "vllm"
-    stops_itself = True
     scores = True
 
     @classmethod

@@ -59,13 +59,11 @@ class Wire(ABC):
     Attributes:
         kind: as settings name it.
         path: where completions are asked for.
-        stops_itself: whether it heeds `stop_ids`; else the stream is closed when one comes.
         scores: whether `score` works.
     """
 
     kind: ClassVar[str]
     path: ClassVar[str]
-    stops_itself: ClassVar[bool] = True
     scores: ClassVar[bool] = False
 
     def __init__(self, model: str):
