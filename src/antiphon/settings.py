@@ -78,7 +78,10 @@ class Role(_Section):
     dialect: str = _shapes("auto", "a family (docs/dialects.md), 'template', or auto: found from the model")
     sampling: Sampling = Field(Sampling(), description="how tokens are drawn")
     context: int | None = _shapes(None, "tokens the model may hold; unset: what the model says", ge=16)
-    device: str = Field("auto", description="for models in process: auto, cpu, cuda, cuda:1 ...")
+    runs: Literal["auto", "in-process", "llama-server", "vllm"] = Field(
+        "auto", description="what runs a model of this machine; auto: a server for it if installed, else this process"
+    )
+    device: str = Field("auto", description="for a model of this machine: auto, cpu, cuda, cuda:1 ...")
     price_in: float | None = Field(None, description="price of a million prompt tokens", ge=0)
     price_cached: float | None = Field(
         None, description="and of a million of them that came from the server's cache; unset: the same", ge=0

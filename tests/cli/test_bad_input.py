@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import socket
 from pathlib import Path
 
 import pytest
@@ -173,11 +174,15 @@ def test_a_model_without_a_tokenizer(command: Command, problems: Path, tmp_path:
     refused(command("synth", problems, "--run", tmp_path / "run", *models), str(folder), "tokenizer")
 
 
-def test_a_server_is_not_served_yet(command: Command, problems: Path, tmp_path: Path) -> None:
-    models = ("--teacher", "http://user:secret@host/v1", "--student", "lab:student")
+def test_nobody_listens_at_the_address(command: Command, problems: Path, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    models = ("--teacher", f"http://user:secret@127.0.0.1:{port}/v1", "--student", "lab:student")
     outcome = command("synth", problems, "--run", tmp_path / "run", *models, "--method", "teacher_only")
-    assert outcome.code == 2
+    assert outcome.code == 3
+    assert f"http://127.0.0.1:{port}: nothing answers there (Connection refused)" in outcome.err
     assert "secret" not in outcome.err
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("page", ["maths", "no/such.toml", "no_such_module:Name", "json:loads"])

@@ -19,7 +19,6 @@ from antiphon.engine.scripted import Control, Fault, Request, ScriptedEngine, Si
 from antiphon.errors import (
     DialectError,
     EngineUnavailable,
-    ModelError,
     PredictorError,
     SettingsError,
     StoreBusy,
@@ -400,11 +399,6 @@ def flags(**given: Any) -> Settings:
 def test_settings_that_cannot_be_used(given: dict[str, Any], message: str) -> None:
     with pytest.raises((SettingsError, DialectError), match=message):
         asyncio.run(assemble(flags(**given), open_engine=engines(SHAPE, 1)))
-
-
-def test_a_server_address_is_refused_by_name() -> None:
-    with pytest.raises(ModelError, match="servers are not served"):
-        asyncio.run(assemble(flags(**{"student.model": "http://user:secret@127.0.0.1:1/v1"})))
 
 
 def test_a_dialect_that_differs_from_the_models_template_is_refused() -> None:

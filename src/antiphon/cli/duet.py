@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from antiphon.cli import options
-from antiphon.cli.terminal import in_colour, print_json, stderr, stdout, visible
+from antiphon.cli.terminal import in_colour, print_json, stderr, stdout, visible, warn
 from antiphon.trace import Author, Kind, Status
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ def duet(
     from antiphon.api import ask
     from antiphon.settings import load
 
+    flags["concurrency"] = 1
     settings = load(config, flags)
     if settings.teacher.model is None and settings.student.model is None:
         pages = {name: flags[name] or "lab" for name in ("boundary.teacher", "boundary.student")}
@@ -122,6 +123,8 @@ class Stage:
         waiting = notes.status("loading models") if notes.is_terminal and not self._silent else nullcontext()
         with waiting:
             cast = await assemble(settings, listener=None if self._silent else Ear(), open_engine=models.open_engine)
+        for remark in cast.remarks:
+            warn(remark)
         recorder = MemoryRecorder()
         key = Key(problem.id, settings.method, 0)
         started = time.time()

@@ -211,7 +211,7 @@ def _work(
     run = Run(loaded.problems, directory, settings, variant=variant, retry=retry, open_engine=models.open_engine)
     try:
         with Following(run.tally, quiet=json) as following, Stopping(run.stop, following.say) as stopping:
-            asyncio.run(run.work())
+            asyncio.run(run.work(on_remark=warn))
     finally:
         if run.repaired:
             warn(run.repaired)

@@ -13,10 +13,13 @@ from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from collections.abc import Sequence as List
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from antiphon.dialect import Part
 from antiphon.settings import Sampling
+
+if TYPE_CHECKING:
+    from antiphon.engine.launch import Launch
 
 
 class Piece(NamedTuple):
@@ -124,6 +127,9 @@ class Engine(ABC):
 
     remarks: List[str] = ()
     """What a user should know before spending, one line each."""
+
+    launched: Launch | None = None
+    """The server that is started for it, where one is."""
 
     @property
     def about(self) -> Mapping[str, Any]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import antiphon.boundary
 import antiphon.dialect
 from antiphon.boundary.base import BoundaryPredictor
+from antiphon.engine import models
 from antiphon.engine.base import Engine
 from antiphon.engine.models import open_engine
 from antiphon.errors import DialectError, SettingsError
@@ -29,17 +30,24 @@ EngineOpener = Callable[..., Engine]
 class Cast:
     """The voices of a run and what is recorded about them.
 
-    `shaping` is what a variant's fingerprint covers; `about` what is good to know beside it.
+    `shaping` is what a variant's fingerprint covers; `about` what is good to know beside it. `remarks` are what a user
+    should know before spending, one line each.
     """
 
     score: Score
     shaping: Mapping[str, Any]
     about: Mapping[str, Any]
+    remarks: Sequence[str] = ()
 
     @property
     def engines(self) -> tuple[Engine, ...]:
         """Each engine once."""
         return tuple({id(voice.engine): voice.engine for voice in self.score.voices.values()}.values())
+
+    @property
+    def room(self) -> int | None:
+        """How many traces the engines keep the prefixes of at once, None where nothing limits them."""
+        return min((room for room in _rooms(self.score).values() if room is not None), default=None)
 
     async def close(self) -> None:
         """Lets go of engines and predictors."""
@@ -64,13 +72,45 @@ async def assemble(
     """
     chosen = method(settings.method)
     roles = {role: _role(settings, role, chosen) for role in _roles_to_load(settings, chosen)}
-    engines: dict[str, Engine] = {}
+    engines = _open(roles, open_engine)
     try:
-        voices = await _voices(settings, roles, engines, open_engine, judged=chosen.thinking is None)
+        await models.start(dict.fromkeys(engines.values()))
+        predictors = _predictors(settings, roles) if chosen.thinking is None else {}
+        voices = {
+            author: await _voice(author, engines[author], role, predictors.get(author))
+            for author, role in roles.items()
+        }
+        return _cast(settings, chosen, roles, voices, listener or Listener())
     except BaseException:
-        for engine in engines.values():
+        for engine in dict.fromkeys(engines.values()):
             await engine.close()
         raise
+
+
+def _open(roles: Mapping[Author, Role], open_engine: EngineOpener) -> dict[Author, Engine]:
+    """The engines by role; two roles with the same model share one."""
+    opened: dict[str, Engine] = {}
+    for role in roles.values():
+        if (place := _place(role)) not in opened:
+            opened[place] = open_engine(
+                role.model, device=role.device, context=role.context, runs=role.runs, server=role.server
+            )
+    return {author: opened[_place(role)] for author, role in roles.items()}
+
+
+def _place(role: Role) -> str:
+    return repr((role.model, role.device, role.context, role.runs, role.server))
+
+
+def _predictors(settings: Settings, roles: Mapping[Author, Role]) -> dict[Author, BoundaryPredictor]:
+    pages = {author: getattr(settings.boundary, author.value) for author in roles}
+    loaded = {page: antiphon.boundary.load(page) for page in dict.fromkeys(pages.values())}
+    return {author: loaded[page] for author, page in pages.items()}
+
+
+def _cast(
+    settings: Settings, chosen: Method, roles: Mapping[Author, Role], voices: Mapping[Author, Voice], listener: Listener
+) -> Cast:
     script = voices.get(Author.STUDENT) or voices[Author.TEACHER]
     thinking, answer = _budgets(settings, voices[chosen.answer], script)
     score = Score(
@@ -86,32 +126,9 @@ async def assemble(
         run_ahead=None if settings.run_ahead == "streamed" else settings.run_ahead,
         seed=settings.seed,
         keep_rejected=settings.keep_rejected,
-        listener=listener or Listener(),
+        listener=listener,
     )
-    return Cast(score, _shaping(settings, score), _about(settings, roles, voices))
-
-
-async def _voices(
-    settings: Settings,
-    roles: Mapping[Author, Role],
-    engines: dict[str, Engine],
-    open_engine: EngineOpener,
-    *,
-    judged: bool,
-) -> dict[Author, Voice]:
-    """The voices of the roles; `engines` gets what is opened, each once."""
-    predictors: dict[str, BoundaryPredictor] = {}
-    voices: dict[Author, Voice] = {}
-    for author, role in roles.items():
-        place = repr((role.model, role.device, role.context, role.server))
-        if place not in engines:
-            engines[place] = open_engine(role.model, device=role.device, context=role.context, server=role.server)
-        predictor = None
-        if judged:
-            page = getattr(settings.boundary, author.value)
-            predictor = predictors.setdefault(page, predictors.get(page) or antiphon.boundary.load(page))
-        voices[author] = await _voice(author, engines[place], role, predictor)
-    return voices
+    return Cast(score, _shaping(settings, score), _about(settings, roles, voices), _remarks(settings, score))
 
 
 def _roles_to_load(settings: Settings, chosen: Method) -> tuple[Author, ...]:
@@ -157,6 +174,7 @@ async def _voice(author: Author, engine: Engine, role: Role, predictor: Boundary
         sampling=role.sampling,
         context=role.context if can.context is None else min(can.context, role.context or can.context),
         has_ids=can.ids,
+        slots=can.slots,
         predictor=predictor,
     )
 
@@ -173,6 +191,30 @@ def _budgets(settings: Settings, answering: Voice, script: Voice) -> tuple[int, 
             f"of {answering.engine.name}; set a smaller one (--answer-budget)"
         )
     return settings.budget.thinking or _THINKING, answer
+
+
+def _rooms(score: Score) -> dict[Author, int | None]:
+    """By role: of how many traces its engine keeps the prefixes at once. Where both roles are one model's, a trace has
+    two."""
+    voices = score.voices
+    shared = len(score.method.roles) - len({id(voices[role].engine) for role in score.method.roles}) + 1
+    slots = {role: voices[role].slots for role in score.method.roles}
+    return {role: None if count is None else max(1, count // shared) for role, count in slots.items()}
+
+
+def _remarks(settings: Settings, score: Score) -> list[str]:
+    voices = [score.voices[role] for role in score.method.roles]
+    remarks = [remark for engine in {id(v.engine): v.engine for v in voices}.values() for remark in engine.remarks]
+    if len(voices) > len({id(voice.engine) for voice in voices}):
+        remarks.append(f"{voices[0].engine.name} is teacher and student: the data will hold nothing that it lacks")
+    for role, room in _rooms(score).items():
+        if room is not None and room < settings.concurrency:
+            name = score.voices[role].engine.name
+            remarks.append(
+                f"{name} keeps the prefixes of {room} traces at once, so {room} are in flight and not "
+                f"{settings.concurrency}; start it with more slots (--parallel)"
+            )
+    return remarks
 
 
 def _shaping(settings: Settings, score: Score) -> dict[str, Any]:
@@ -201,7 +243,13 @@ def _about(settings: Settings, roles: Mapping[Author, Role], voices: Mapping[Aut
 
     about: dict[str, Any] = {"antiphon": __version__, "run_ahead": settings.run_ahead}
     for author, role in roles.items():
-        about[author.value] = {"model": role.model, "context": voices[author].context, "ids": voices[author].has_ids}
+        voice = voices[author]
+        about[author.value] = {
+            "model": models.shown(role.model or ""),
+            "context": voice.context,
+            "ids": voice.has_ids,
+            **voice.engine.about,
+        }
         prices = Prices.of(role)
         if prices is not None:
             about[author.value]["prices"] = prices._asdict()

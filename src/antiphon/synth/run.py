@@ -141,11 +141,16 @@ class Run:
             with contextlib.suppress(RuntimeError):  # it is over already
                 self._loop.call_soon_threadsafe(self._cancel)
 
-    async def work(self, on_finished: Callable[[Key], None] = lambda key: None) -> None:
+    async def work(
+        self,
+        on_finished: Callable[[Key], None] = lambda key: None,
+        on_remark: Callable[[str], None] = lambda remark: None,
+    ) -> None:
         """Writes all that is missing.
 
         Args:
             on_finished: called with each trace's key once the trace is durable.
+            on_remark: called with what a user should know of the models, before a token is spent.
 
         Raises:
             UsageError, StoreError: before a token is spent where it can be known.
@@ -155,6 +160,8 @@ class Run:
         self.tally.began = time.monotonic()
         cast = await assemble(self.settings, listener=self._listener, open_engine=self._open_engine)
         try:
+            for remark in cast.remarks:
+                on_remark(remark)
             with Store.open(self.directory) as store:
                 self.repaired = store.repaired
                 store.add_problems(self._problems.values())
@@ -186,7 +193,7 @@ class Run:
         self, pending: deque[Key], store: Store, cast: Cast, spend: Spend, on_finished: Callable[[Key], None]
     ) -> None:
         outage = Outage(cast.engines, self.settings.outage)
-        workers = min(self.settings.concurrency, len(pending))
+        workers = min(self.settings.concurrency, len(pending), cast.room or len(pending))
         self._tasks = [
             asyncio.create_task(self._worker(pending, store, cast, outage, spend, on_finished)) for _ in range(workers)
         ]

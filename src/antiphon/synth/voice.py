@@ -22,7 +22,8 @@ class Voice:
     """One of the two models of a run, ready to write.
 
     `dialect` is bound to the engine. `context` is the longest sequence in tokens (None: unknown). `predictor` is None
-    in methods that do not write in turns. `has_ids` False: lengths are characters, and estimates in tokens.
+    in methods that do not write in turns. `has_ids` False: lengths are characters, and estimates in tokens. `slots` is
+    how many prefixes the engine keeps at once (None: as many as memory holds).
 
     `ends` and `closes` are the ids that end a turn and that close the thinking, `controls` all ids that are no text,
     these among them: whatever other control token a model samples, its turn ends there.
@@ -35,6 +36,7 @@ class Voice:
     context: int | None
     has_ids: bool = True
     predictor: BoundaryPredictor | None = None
+    slots: int | None = None
     ends: frozenset[int] = field(init=False)
     closes: frozenset[int] = field(init=False)
     controls: frozenset[int] = field(init=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import resource
 import socket
@@ -14,12 +15,12 @@ from email.utils import parsedate_to_datetime
 from functools import cache
 from time import time
 from typing import Any
-from urllib.parse import urlsplit
 
 import aiohttp
 import orjson
 
 from antiphon.engine.http.faults import Denied, Down, Fault, Refused, Transient
+from antiphon.engine.models import shown
 from antiphon.errors import SettingsError
 
 _BUSY = frozenset({408, 425, 429, 500, 502, 503, 504, 529})
@@ -48,7 +49,7 @@ class Client:
         verify: bool | str = True,
     ):
         self.base = base.rstrip("/")
-        self.shown = without_secrets(self.base)
+        self.shown = shown(self.base)
         """The address for people and the record."""
         self._headers = dict(headers)
         self._timeout = timeout
@@ -218,12 +219,6 @@ def parsed(data: bytes) -> Any:
             raise Transient(f"its reply is not JSON: {_excerpt(data)}") from None
 
 
-def without_secrets(url: str) -> str:
-    """An address without the name and password that it may hold."""
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-
-
 @cache
 def raise_file_limit() -> None:
     """Lets this process have as many connections as the system allows; many systems begin at 1,024."""
@@ -276,7 +271,9 @@ def _retry_after(value: str | None) -> float | None:
 
 def _reason(error: BaseException) -> str:
     inner = getattr(error, "os_error", None) or getattr(error, "certificate_error", None) or error
-    return getattr(inner, "strerror", None) or str(inner) or type(inner).__name__
+    number = getattr(inner, "errno", None)
+    known = os.strerror(number) if isinstance(number, int) and number > 0 else getattr(inner, "strerror", None)
+    return known or str(inner) or type(inner).__name__
 
 
 def _tls(verify: bool | str) -> ssl.SSLContext | bool:

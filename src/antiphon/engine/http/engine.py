@@ -9,7 +9,7 @@ from array import array
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from antiphon.dialect import Part
 from antiphon.engine.base import Capabilities, Engine
@@ -26,17 +26,10 @@ from antiphon.errors import DialectError, EngineUnavailable, ModelError, Request
 from antiphon.settings import Connection, Sampling
 from antiphon.trace import pack_ids
 
+if TYPE_CHECKING:
+    from antiphon.engine.launch import Launch
+
 _GREEDY = Sampling(temperature=0, top_p=1, top_k=0)
-
-
-class Started(Protocol):
-    """A server of ours."""
-
-    async def start(self) -> str:
-        """Its address, once it is ready."""
-
-    async def stop(self) -> None:
-        """Ends it."""
 
 
 class HttpEngine(Engine):
@@ -55,14 +48,14 @@ class HttpEngine(Engine):
         options: Connection | None = None,
         *,
         context: int | None = None,
-        launched: Started | None = None,
+        launched: Launch | None = None,
     ):
         self._options = options or Connection()
         self._bases = [base_of(address) for address in addresses]
         self._context = context
-        self._launched = launched
-        self.name = ", ".join(self._bases)
-        self.remarks: list[str] = []
+        self.launched = launched
+        self.name = ", ".join(self._bases) if launched is None else launched.name
+        self.remarks: list[str] = [launched.warning] if launched is not None and launched.warning else []
         self._found: Found | None = None
         self._tokens: Tokens | None = None
         self._servers: Servers
@@ -117,8 +110,8 @@ class HttpEngine(Engine):
 
     async def _connect(self) -> Capabilities:
         options = self._options
-        if self._launched is not None:
-            self._bases = [base_of(await self._launched.start())]
+        if self.launched is not None:
+            self._bases = [base_of(await self.launched.start())]
         clients = [self._client(base) for base in self._bases]
         try:
             found = await asyncio.gather(*(find(client, options) for client in clients))
@@ -247,6 +240,8 @@ class HttpEngine(Engine):
         await self._one_token(server)
 
     async def probe(self) -> None:
+        if self.launched is not None:
+            await self.launched.start()  # anew, if it has ended
         await self._servers.probe()
 
     async def open(self, parts: Iterable[Part]) -> HttpSequence:
@@ -291,8 +286,8 @@ class HttpEngine(Engine):
     async def close(self) -> None:
         if self._found is not None:
             await self._servers.close()
-        if self._launched is not None:
-            await self._launched.stop()
+        if self.launched is not None:
+            await self.launched.stop()
 
 
 def hashed(text: str) -> str:
