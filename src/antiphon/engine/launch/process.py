@@ -6,12 +6,13 @@ import asyncio
 import http.client
 import os
 import random
+import re
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from time import monotonic
 
@@ -22,6 +23,7 @@ GRACE = 10.0
 """Seconds a server has to end by itself before it is killed."""
 
 _TAIL = 15  # lines of a log that an error shows
+_PREFIX = re.compile(r"(\(\w+ pid=\d+\) )?([A-Z]+ \S+ \S+ \[\S+\] )?")  # of vLLM's lines; it fits every line
 _PORTS = range(20_000, 32_000)  # below those that systems give to outgoing connections, which would take one meanwhile
 
 
@@ -51,7 +53,7 @@ class Process:
 
     @property
     def ended(self) -> str | None:
-        """How it ended, with the last lines of its log; None while it runs."""
+        """How it ended, with what the end of its log tells; None while it runs."""
         status = self._watcher.poll()
         if status is None:
             return None
@@ -92,10 +94,25 @@ class Process:
             self._watcher.wait()
 
     def _tail(self) -> str:
-        lines = [line for line in self.log.read_text("utf-8", "replace").splitlines() if line.strip()]
+        try:
+            lines = list(_telling(self.log.read_text("utf-8", "replace").splitlines()))
+        except OSError as error:
+            return f"; its log {self.log} cannot be read ({error.strerror})"
         if not lines:
             return f"; its log {self.log} is empty"
         return "\n  ".join([f"; the end of {self.log}:", *lines[-_TAIL:]])
+
+
+def _telling(lines: Iterable[str]) -> Iterator[str]:
+    """Lines that are not blank, and of Python's tracebacks what was raised: vLLM's are longer than any tail, and what
+    went wrong stands before several others that followed from it."""
+    in_frame = False
+    for line in lines:
+        text = line[_PREFIX.match(line).end() :]  # type: ignore[union-attr]
+        frame = text.startswith('  File "')
+        if not (frame or in_frame or text.startswith("Traceback (") or not text.strip(" ^~")):
+            yield line
+        in_frame = frame  # the next line shows its source
 
 
 def _log_file(name: str) -> Path:

