@@ -336,7 +336,13 @@ async def _start_on(launches: list[Launch], devices: list[Device]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("device", "says"), [("cuda:1", "there is no cuda:1; nvidia-smi shows 1"), ("cuda", None), ("cuda:0", None)]
+    ("device", "says"),
+    [
+        ("cuda:1", "there is no cuda:1; nvidia-smi shows 1"),
+        ("cuda:x", "there is no cuda:x"),
+        ("cuda", None),
+        ("cuda:0", None),
+    ],
 )
 def test_a_device_by_name(fakes: Fakes, tmp_path: Path, device: str, says: str | None) -> None:
     launch = made(gguf(tmp_path / "m.gguf"), device=device)

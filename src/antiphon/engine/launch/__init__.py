@@ -159,7 +159,7 @@ class Launch:
         """What it takes, and on which devices (the GPUs, then the CPU) it may be put."""
         graphics = len(devices) - 1
         kind, _, number = self._device.partition(":")
-        if kind == "cuda" and int(number or 0) >= graphics:
+        if kind == "cuda" and not ((number or "0").isdecimal() and int(number or 0) < graphics):
             raise ModelError(f"{self.name}: there is no {self._device}; nvidia-smi shows {graphics} visible GPU(s)")
         if kind == "cuda" and not self._program.offloads:
             raise ModelError(f"{self.name}: this {self._program.name} was built without a GPU; say device = cpu")
