@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -79,14 +80,21 @@ def test_prompts_equal_the_renderings(real: Model, shared: Path, tmp_path: Path)
     assert compared == 2 * {"qwen3": 11, "r1-distill-qwen": 11, "gpt-oss": 14}[real.folder]
 
 
+@cache
+def bare_tokenizer(shared: Path, folder: str) -> Tokenizer:
+    """A tokenizer that is told of no added tokens."""
+    specification = json.loads((shared / "tokenizers" / folder / "tokenizer.json").read_text("utf-8"))
+    return Tokenizer.from_str(json.dumps({**specification, "added_tokens": [], "post_processor": None}))
+
+
 @pytest.mark.parametrize(("folder", "name"), ORDINARY_TEXT)
 def test_control_tokens_in_a_content_are_letters(shared: Path, folder: str, name: str, tmp_path: Path) -> None:
     """The ids are those of the plain question, with this content in its place."""
     real = model(shared, folder)
     conversations = renderings(shared)["conversations"]
-    specification = json.loads((shared / "tokenizers" / folder / "tokenizer.json").read_text("utf-8"))
-    bare = Tokenizer.from_str(json.dumps({**specification, "added_tokens": [], "post_processor": None}))
-    content, plain = (bare.encode(conversations[of][0]["content"]).ids for of in (name, "plain"))
+    content, plain = (
+        bare_tokenizer(shared, folder).encode(conversations[of][0]["content"]).ids for of in (name, "plain")
+    )
     assert tuple(content) == ORDINARY_TEXT[folder, name]
     (entry,) = [e for e in real.renderings["prompts"] if e["conversation"] == name]
     (usual,) = [

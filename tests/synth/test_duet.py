@@ -583,6 +583,14 @@ def test_after_a_kill_an_open_span_whose_next_word_is_refused_is_a_cut() -> None
     assert recorder.spans[1].end is SpanEnd.BOUNDARY
 
 
+def test_after_a_kill_an_open_code_fence_is_still_one() -> None:
+    composed = duet(
+        in_turn(["Say('", "</think>", "')\n", " x"], ANSWER), in_turn(["```\n", "</think>"]), dialect=TEXTUAL
+    )
+    _, recorder = resume(composed, (Author.TEACHER, CAPABILITY, "```\nx(1)\n", SpanEnd.BOUNDARY))
+    assert [span.text for span in recorder.spans[2:-1]] == ["Say('</think>')\n", "```\n", "</think>\n\n"]
+
+
 def test_after_a_kill_a_finished_span_hands_over() -> None:
     composed = duet(in_turn(ANSWER), in_turn([" four", CLOSE]))
     _, recorder = resume(composed, (Author.STUDENT, STYLE, "Okay,", SpanEnd.BOUNDARY))

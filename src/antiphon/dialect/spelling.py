@@ -18,6 +18,8 @@ def spellings(name: str, template: str | None) -> set[str]:
     """
     names = shipped_families() if name == "auto" else [name]
     pages = [read_page(name) for name in names]
-    markers = {marker.strip() for page in pages for marker in (page.thinking.open, page.thinking.close)}
+    thinkings = [page.thinking for page in pages]
+    markers = {marker.strip() for thinking in thinkings for marker in (thinking.open, thinking.close)}
     looks = set(_LIKE_A_CONTROL.findall(template or ""))
-    return markers.union(looks, *(page.controls for page in pages), *(page.ends for page in pages))
+    named = (*(page.controls for page in pages), *(page.ends for page in pages), *(t.also_close for t in thinkings))
+    return markers.union(looks, *named)
