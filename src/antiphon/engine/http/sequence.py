@@ -42,7 +42,7 @@ class HttpSequence(Sequence):
     ) -> AsyncIterator[Chunk]:
         if max_tokens < 1:
             raise ValueError(f"max_tokens is {max_tokens}; at least one token must be asked for")
-        attempt, first, served = 0, self._at, self._at.served
+        attempt, first = 0, self._at
         while True:
             progress = False
             try:
@@ -55,9 +55,9 @@ class HttpSequence(Sequence):
                 if progress:
                     raise StreamBroken(f"{self.server}: {fault}") from None
                 attempt += 1
-                self._move(await self._servers.again(self._at, fault, attempt, served))
+                self._move(await self._servers.again(self._at, fault, attempt))
                 if self._at is not first:
-                    attempt, first, served = 0, self._at, self._at.served
+                    attempt, first = 0, self._at
 
     async def _request(
         self, sampling: Sampling, max_tokens: int, stop_ids: Collection[int], seed: int | None
@@ -81,11 +81,9 @@ class HttpSequence(Sequence):
                 pieces, finish = reading.take(event)
                 self._add(pieces)
                 if pieces and finish is None:
-                    server.served += 1
                     yield Chunk(tuple(pieces), None, cached)
                     cached = None
                 elif finish is not None:
-                    server.served += 1
                     last = tuple(pieces)
                     if event.finish is None:
                         break  # the server does not heed stop ids and would write on

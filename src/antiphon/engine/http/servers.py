@@ -62,7 +62,6 @@ class Server:
 
     Attributes:
         sequences: how many sequences live there now.
-        served: requests that brought a token or an end so far.
         up: whether it answered when it was last asked.
         doubtful: it was gone, so that another model may serve there now.
     """
@@ -71,7 +70,6 @@ class Server:
         self.client = client
         self.slots = None if slots is None else Slots(slots)
         self.sequences = 0
-        self.served = 0
         self.up = True
         self.doubtful = False
 
@@ -112,12 +110,9 @@ class Servers:
         """One per server."""
         return [server.client for server in self._servers]
 
-    async def again(self, server: Server, fault: Fault, attempt: int, served_before: int) -> Server:
+    async def again(self, server: Server, fault: Fault, attempt: int) -> Server:
         """After the `attempt`th failure in a row of a request: waits as long as is right and gives the server for the
         next try.
-
-        Args:
-            served_before: `server.served` when the request first went there.
 
         Raises:
             RequestRefused: this request fails while the server serves others.
@@ -133,11 +128,10 @@ class Servers:
             wait = min(_LONGEST_WAIT, _FIRST_WAIT * 2 ** (attempt - 1)) * random.uniform(0.5, 1.5)
             await asyncio.sleep(max(wait, min(asked or 0.0, _LONGEST_ASKED)))
             return server
-        if server.served == served_before:
-            try:
-                await self._check(server)
-            except Fault as now:
-                return self._leave(server, now)
+        try:
+            await self._check(server)
+        except Fault as now:
+            return self._leave(server, now)
         raise RequestRefused(f"{shown}: {fault}, {attempt} times in a row, while it serves others")
 
     async def probe(self) -> None:
