@@ -129,6 +129,23 @@ def test_a_whole_exchange_equals_the_rendering(real: Model, tmp_path: Path) -> N
         assert real.encode_parts((*parts, *after)) == entry["ids"]
 
 
+def test_an_exchange_that_the_template_stores_without_its_thinking_begins_the_next_prompt(shared: Path) -> None:
+    real = model(shared, "r1-distill-qwen")
+    (entry,) = real.renderings["exchange"]
+    messages = plain_messages([*entry["messages"], {"role": "user", "content": "3+3?"}])
+    for name in ("auto", "template"):
+        parts = real.dialect(name).render(messages)
+        assert text_of(parts).startswith(entry["text"])
+        assert real.encode_parts(parts)[: len(entry["ids"])] == entry["ids"]
+
+
+def test_every_rendering_is_compared(real: Model) -> None:
+    """The tests above know of all there are."""
+    known = {"prompts", "exchange", "history_then_prompt"}
+    assert set(real.renderings) - {"exchange_by_concatenation"} == known
+    assert len(real.renderings["prompts"]) == {"qwen3": 12, "r1-distill-qwen": 11, "gpt-oss": 14}[real.folder]
+
+
 def test_an_empty_thinking_is_what_the_template_writes_where_thinking_is_off(shared: Path) -> None:
     real = model(shared, "qwen3")
     (entry,) = [e for e in real.renderings["prompts"] if e["settings"].get("enable_thinking") is False]
