@@ -21,7 +21,7 @@ from antiphon.synth.voice import Voice
 from antiphon.trace import Author
 
 _THINKING, _ANSWER = 16384, 8192
-_LEAST_THINKING = 16
+LEAST_THINKING = 16
 
 EngineOpener = Callable[..., Engine]
 
@@ -77,7 +77,7 @@ async def assemble(
         await models.start(dict.fromkeys(engines.values()))
         predictors = _predictors(settings, roles) if chosen.thinking is None else {}
         voices = {
-            author: await _voice(author, engines[author], role, predictors.get(author))
+            author: await find_voice(author, engines[author], role, predictors.get(author))
             for author, role in roles.items()
         }
         return _cast(settings, chosen, roles, voices, listener or Listener())
@@ -112,7 +112,8 @@ def _cast(
     settings: Settings, chosen: Method, roles: Mapping[Author, Role], voices: Mapping[Author, Voice], listener: Listener
 ) -> Cast:
     script = voices.get(Author.STUDENT) or voices[Author.TEACHER]
-    thinking, answer = _budgets(settings, voices[chosen.answer], script)
+    thinking, answer = budgets(settings, voices[chosen.answer].context)
+    _require_room(voices[chosen.answer], answer)
     score = Score(
         method=chosen,
         voices=voices,
@@ -149,7 +150,13 @@ def _role(settings: Settings, author: Author, chosen: Method) -> Role:
     return role
 
 
-async def _voice(author: Author, engine: Engine, role: Role, predictor: BoundaryPredictor | None) -> Voice:
+async def find_voice(author: Author, engine: Engine, role: Role, predictor: BoundaryPredictor | None = None) -> Voice:
+    """A role bound to its engine: asks what it can do, finds the dialect, and compares it with the model's template.
+
+    Raises:
+        DialectError: none fits.
+        EngineUnavailable: the engine does not answer.
+    """
     can = await engine.capabilities()
     await engine.learn(antiphon.dialect.spellings(role.dialect, engine.chat_template))
     template, special = engine.chat_template, engine.special_tokens
@@ -179,18 +186,21 @@ async def _voice(author: Author, engine: Engine, role: Role, predictor: Boundary
     )
 
 
-def _budgets(settings: Settings, answering: Voice, script: Voice) -> tuple[int, int]:
-    """(thinking, answer): as set, or what the context allows."""
-    context = answering.context
+def budgets(settings: Settings, context: int | None) -> tuple[int, int]:
+    """(thinking, answer): as set, or what the context of the answering model allows."""
     answer = settings.budget.answer
     if answer is None:
         answer = _ANSWER if context is None else min(_ANSWER, context // 3)
-    if context is not None and context - answer < _LEAST_THINKING:
+    return settings.budget.thinking or _THINKING, answer
+
+
+def _require_room(answering: Voice, answer: int) -> None:
+    context = answering.context
+    if context is not None and context - answer < LEAST_THINKING:
         raise SettingsError(
             f"budget.answer: {answer} tokens leave no room for thinking in the context of {context} "
             f"of {answering.engine.name}; set a smaller one (--answer-budget)"
         )
-    return settings.budget.thinking or _THINKING, answer
 
 
 def _rooms(score: Score) -> dict[Author, int | None]:
