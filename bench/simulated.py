@@ -1,0 +1,149 @@
+"""Runs on the simulated pair: are they exact, what do they cost, what does a killed one lose?
+
+python -m bench.simulated --form ids         512 problems, all in flight
+python -m bench.simulated --kills 10         the same by the command, ten times, each killed with -9 once and resumed
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import random
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from antiphon.problem import Problem
+from antiphon.store import Reader
+from antiphon.synth.run import Run
+from antiphon.trace import Trace
+from bench.simulator import Form, Pair, flags, needed, problems, settings, simulated_pairs, write_problems, wrong
+
+ROOT = Path(__file__).parents[1]
+
+
+def traces(directory: Path) -> list[Trace]:
+    """All traces of a run directory."""
+    with Reader(directory) as reader:
+        return list(reader.traces())
+
+
+def faults(found: Sequence[Trace], some: Iterable[Problem]) -> list[str]:
+    """What is not as the script has it: traces missing, double, torn or wrong."""
+    expected = {problem.id: problem for problem in some}
+    ids = [trace.key.problem for trace in found]
+    return [
+        *(f"{id} is missing" for id in expected.keys() - set(ids)),
+        *(f"{id} is there {ids.count(id)} times" for id in set(ids) if ids.count(id) > 1),
+        *(fault for trace in found for fault in wrong(trace, expected[trace.key.problem])),
+    ]
+
+
+def measured(pair: Pair, some: Sequence[Problem], form: Form, directory: Path) -> dict[str, Any]:
+    """One run in this process."""
+    pair.reset()
+    run = Run(some, directory, settings(pair, form))
+    began, cpu = time.monotonic(), time.process_time()
+    asyncio.run(run.work())
+    wall, cpu = time.monotonic() - began, time.process_time() - cpu
+    written = traces(directory)
+    with Reader(directory) as reader:
+        turns = sum(len(reader.turns(trace.key)) for trace in written)
+    thrown = pair.decoded - sum(map(needed, written))
+    return {
+        "form": form,
+        "problems": len(some),
+        "faults": faults(written, some),
+        "wall_s": round(wall, 1),
+        "cpu_s": round(cpu, 1),
+        "turns": turns,
+        "requests": pair.requests,
+        "cpu_ms_per_turn": round(1000 * cpu / turns, 2),
+        "thrown_away": thrown,
+        "thrown_away_per_turn": round(thrown / turns, 2),
+        "rss_peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10,
+        "servers_busy_s": [server.stats()["busy_s"] for server in pair.servers],
+    }
+
+
+class Command:
+    """`antiphon synth` on a pair, in a process of its own.
+
+    Args:
+        folder: gets the problems and the run directory `run`.
+        more: further settings by dotted names.
+    """
+
+    def __init__(self, folder: Path, pair: Pair, some: Iterable[Problem], form: Form, **more: Any):
+        folder.mkdir(exist_ok=True)
+        self.directory = folder / "run"
+        values = (f"{name}={value}" for name, value in flags(pair, form, **more).items())
+        self._words = [sys.executable, "-m", "antiphon", "synth", str(write_problems(folder / "problems.jsonl", some))]
+        self._words += [
+            "--run",
+            str(self.directory),
+            "--json",
+            *(word for value in values for word in ("--set", value)),
+        ]
+
+    def start(self) -> subprocess.Popen[str]:
+        """Begins, or goes on."""
+        return subprocess.Popen(self._words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+
+    def run(self) -> subprocess.CompletedProcess[str]:
+        """Begins, or goes on, and waits for the end."""
+        process = self.start()
+        output, errors = process.communicate()
+        return subprocess.CompletedProcess(self._words, process.returncode, output, errors)
+
+
+def killed(command: Command, pair: Pair, moment: float) -> int:
+    """A run that is killed with -9 once its servers have decoded `moment` tokens, and resumed. Gives what they decoded
+    in both sessions.
+
+    Raises:
+        RuntimeError: the second session failed.
+    """
+    pair.reset()
+    process = command.start()
+    while pair.decoded < moment and process.poll() is None:
+        time.sleep(0.05)  # the moment is counted in tokens; this only paces the look
+    process.kill()
+    process.communicate()
+    resumed = command.run()
+    if resumed.returncode != 0:
+        raise RuntimeError(f"the resumed run ended with {resumed.returncode}: {resumed.stderr}")
+    return pair.decoded
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--problems", type=int, default=512)
+    parser.add_argument("--form", choices=["ids", "text"], default="ids")
+    parser.add_argument("--kills", type=int, default=0, help="so many runs, each killed once")
+    parser.add_argument("--spans", type=int, help="pairs of spans in a trace; unset: 50 to 90")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        with simulated_pairs(folder) as (pair,):
+            some = problems(folder, args.problems, spans=args.spans)
+            row = measured(pair, some, args.form, folder / "whole")
+            print(*(f"{name:22} {value}" for name, value in row.items()), sep="\n")
+            chance, whole, again = random.Random(20261125), pair.decoded, []
+            for number in range(args.kills):
+                command = Command(folder / str(number), pair, some, args.form)
+                moment = chance.uniform(0.02, 0.9)
+                again.append(killed(command, pair, moment * whole) / whole - 1)
+                bad = faults(traces(command.directory), some)
+                print(f"killed at {moment:.0%}: decoded again {again[-1]:.2%}, faults {bad[:3]}", flush=True)
+            if again:
+                print(f"decoded again: mean {sum(again) / len(again):.2%}, most {max(again):.2%}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""Runs on the simulated pair, over HTTP, against its script: authors, spans and answers are known exactly.
+
+`python -m bench.simulated` measures the same and takes ten times as many problems in the runs that are killed.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from bench.simulated import Command, faults, killed, measured, traces
+from bench.simulator import SIMULATOR, Form, Labels, Pair, problems, simulated_pairs
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.boundary.contract import Part, check_contract
+from tests.boundary.contract import traces as any_traces
+
+pytestmark = pytest.mark.skipif(not SIMULATOR.is_dir(), reason="needs ../shared, which is not here")
+
+FORMS: list[Form] = ["ids", "text"]
+KILLS = 10
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("simulated")
+
+
+@pytest.fixture(scope="module")
+def pair(folder: Path) -> Iterator[Pair]:
+    with simulated_pairs(folder) as (pair,):
+        yield pair
+
+
+@given(trace=any_traces(), random=st.randoms(use_true_random=False))
+def test_exact_labels_keep_the_contract(trace: list[Part], random: random.Random) -> None:
+    check_contract(Labels(), trace, random)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_short_run_is_as_the_script_has_it(pair: Pair, folder: Path, form: Form, tmp_path: Path) -> None:
+    row = measured(pair, problems(folder, 8, spans=4, answer=70), form, tmp_path / "run")
+    assert row["faults"] == []
+    assert row["turns"] == 8 * (2 * 4 + 1)
+    assert row["requests"] <= row["turns"] + 10  # a turn is one request; what the servers can do was tried before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", FORMS)
+def test_512_problems_are_as_the_script_has_them(pair: Pair, folder: Path, form: Form, tmp_path: Path) -> None:
+    row = measured(pair, problems(folder, 512), form, tmp_path / "run")
+    print(*(f"{name:22} {value}" for name, value in row.items()), sep="\n")
+    assert row["faults"] == []
+    assert row["requests"] <= 1.1 * row["turns"]
+
+
+@pytest.mark.slow
+def test_killed_runs_lose_nothing_and_have_almost_nothing_decoded_again(
+    pair: Pair, folder: Path, tmp_path: Path
+) -> None:
+    some = problems(folder, 64)
+    row = measured(pair, some, "ids", tmp_path / "whole")
+    assert row["faults"] == []
+    whole, chance, again = pair.decoded, random.Random(20261125), []
+    for number in range(KILLS):
+        command = Command(tmp_path / str(number), pair, some, "ids")
+        again.append(killed(command, pair, chance.uniform(0.02, 0.9) * whole) / whole - 1)
+        assert faults(traces(command.directory), some) == []
+    print(f"decoded again: mean {sum(again) / KILLS:.2%}, most {max(again):.2%}")
+    assert sum(again) / KILLS <= 0.02
