@@ -172,6 +172,20 @@ def test_sentencepiece_keeps_blanks_and_controls_apart() -> None:
     assert words.controls["<s>"] not in words.encode("<s>")
 
 
+def test_an_html_tag_is_text_where_the_file_does_not_call_it_special() -> None:
+    """Gemma has `<table>` as a token; its `</s>` is the end of a stretch struck out, Llama's the end of the text."""
+    told = sentencepiece()
+    flags = told["added_tokens"][0]
+    for token, (content, special) in enumerate([("<h1>", False), ("</h1>", True), ("<tool>", False)], 300):
+        told["model"]["vocab"][content] = token
+        told["added_tokens"].append({**flags, "id": token, "content": content, "special": special})
+    words = TokenizerVocabulary(told)
+    assert list(words.encode("a<h1></h1>"))[1] == 300
+    assert words.controls.keys() >= {"</h1>", "<tool>"}
+    assert "<h1>" not in words.controls
+    assert words.piece(300) == Piece("<h1>", (300,))
+
+
 def test_metaspace_adds_no_blank_in_mid_sequence() -> None:
     space = {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first", "split": False}
     words = TokenizerVocabulary(sentencepiece(normalizer=None, pre_tokenizer=space))

@@ -6,14 +6,16 @@ Llama 3, SmolLM2), whose token strings spell bytes in GPT-2's alphabet, and Sent
 written, and every token stands for the same bytes wherever it stands.
 
 An *added* token is one that the tokenizer matches before it looks at the text. Those made of white space are text
-all the same (Gemma, GPT-NeoX keep runs of blanks so). All others are *control tokens* here, whether the file calls
-them special or not (Qwen3's `<think>` is not), and ordinary text never becomes one.
+all the same (Gemma, GPT-NeoX keep runs of blanks so), and so are HTML tags (Gemma's `<table>`). All others are
+*control tokens* here, whether the file calls them special or not (Qwen3's `<think>` is not), and ordinary text never
+becomes one.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 from abc import ABC, abstractmethod
 from array import array
 from codecs import utf_8_decode
@@ -27,6 +29,11 @@ from antiphon.engine.base import Piece
 from antiphon.errors import DialectError, ModelError
 
 _BLANK = "▁"
+
+_HTML_TAG = re.compile(
+    "</?(?:a|b|blockquote|body|caption|code|div|em|footer|h[1-6]|html|i|iframe|img|li|ol|p|pre|s|span|strong|sub|sup"
+    "|table|tbody|td|tfoot|th|thead|tr|u|ul)>"
+)
 
 
 class Vocabulary(ABC):
@@ -173,7 +180,7 @@ class TokenizerVocabulary(Vocabulary):
             added = specification["added_tokens"]
             self._strings: dict[int, str] = {token: string for string, token in model["vocab"].items()}
             self._added: dict[int, str] = {entry["id"]: entry["content"] for entry in added}
-            self.controls = {entry["content"]: entry["id"] for entry in added if not _is_blank(entry["content"])}
+            self.controls = {entry["content"]: entry["id"] for entry in added if not _is_text(entry)}
             self.size = max((*self._strings, *self._added)) + 1
             self.start_id = _start_id(specification.get("post_processor"), source)
             self.digest = _digest(specification, self.start_id)
@@ -264,6 +271,12 @@ def _byte_alphabet() -> Mapping[str, int]:
     printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
     others = [byte for byte in range(256) if byte not in printable]
     return {chr(byte): byte for byte in printable} | {chr(0x100 + n): byte for n, byte in enumerate(others)}
+
+
+def _is_text(added: Mapping[str, Any]) -> bool:
+    """Whether an added token stands for what anybody may write."""
+    content = added["content"]
+    return _is_blank(content) or (not added.get("special") and _HTML_TAG.fullmatch(content) is not None)
 
 
 def _is_blank(content: str) -> bool:
