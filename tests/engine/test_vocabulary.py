@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from antiphon.dialect import Part
+from antiphon.engine.base import Piece
 from antiphon.engine.vocabulary import Assembler, TokenizerVocabulary, Vocabulary
 from antiphon.errors import DialectError, ModelError
 from tests.conftest import SHARED
