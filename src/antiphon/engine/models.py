@@ -48,7 +48,7 @@ def open_engine(
 
 def shown(reference: str) -> str:
     """A model's reference without the name and password that a URL in it may hold."""
-    return re.sub(r"://[^/@\s,]*@", "://", reference)
+    return re.sub(r"://[^\s,]*@", "://", reference)
 
 
 async def start(engines: Iterable[Engine]) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 import aiohttp
 import orjson
 
+from antiphon.engine.http.address import proxy_for, trusted, without_user
 from antiphon.engine.http.faults import Denied, Down, Fault, Refused, Transient
 from antiphon.engine.models import shown
 from antiphon.errors import SettingsError
@@ -32,11 +33,15 @@ class Client:
     """Connections to one server, as many at once as there are requests.
 
     Args:
-        base: the server's address, without a path of an API (`http://host:8000`).
+        base: the server's address, without a path of an API (`http://host:8000`). A name and password in it are sent
+            with every request, too, and never shown.
         headers: sent with every request; they may hold a key and are never shown.
         timeout: seconds without a byte after which a request counts as broken.
         proxy: an HTTP proxy's address; unset: what the environment says (`HTTPS_PROXY`, `NO_PROXY`).
         verify: whether the certificate must be valid, or the path of the authorities to trust.
+
+    Raises:
+        SettingsError: these do not go together, or cannot be used.
     """
 
     def __init__(
@@ -48,13 +53,22 @@ class Client:
         proxy: str | None = None,
         verify: bool | str = True,
     ):
-        self.base = base.rstrip("/")
+        self.base, user = without_user(base.rstrip("/"))
         self.shown = shown(self.base)
         """The address for people and the record."""
+        self.has_user = user is not None
+        """Whether a name and password came with the address."""
         self._headers = dict(headers)
+        if user is not None:
+            if any(name.lower() == "authorization" for name in headers):
+                raise SettingsError(
+                    f"{self.shown}: the name and password in its URL and a key (server.key, server.headers) cannot "
+                    "both be sent; leave one out"
+                )
+            self._headers["Authorization"] = user
         self._timeout = timeout
-        self._proxy = proxy
-        self._verify = verify
+        self._proxy = proxy_for(self.base, proxy)
+        self._ssl = trusted(verify)
         self._session: aiohttp.ClientSession | None = None
 
     async def get(self, path: str) -> Any:
@@ -65,13 +79,13 @@ class Client:
         """
         return await self._reply("GET", path, None)
 
-    async def text(self, path: str) -> str:
-        """The body at a path, as text.
+    async def text(self, path: str, body: Mapping[str, Any] | None = None) -> str:
+        """What is at a path, or answers a body, as text.
 
         Raises:
             Fault: there is none.
         """
-        async with _Attempt(self, "GET", path, None) as response:
+        async with _Attempt(self, "GET" if body is None else "POST", path, body) as response:
             return await response.text("utf-8", "replace")
 
     async def post(self, path: str, body: Mapping[str, Any]) -> Any:
@@ -119,10 +133,9 @@ class Client:
             raise_file_limit()
             self._session = aiohttp.ClientSession(
                 # Neither a cap on connections (aiohttp's own is 100) nor on the length of an answer.
-                connector=aiohttp.TCPConnector(limit=0, ssl=_tls(self._verify)),
+                connector=aiohttp.TCPConnector(limit=0, ssl=self._ssl),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=min(30, self._timeout), sock_read=self._timeout),
                 headers=self._headers,
-                trust_env=self._proxy is None,
                 auto_decompress=True,
                 read_bufsize=1 << 16,
             )
@@ -136,7 +149,7 @@ class _Attempt:
         self._client = client
         self._method = method
         self._path = path
-        self._body = None if body is None else orjson.dumps(body)
+        self._body = None if body is None else _spelled(body)
         self._response: aiohttp.ClientResponse | None = None
 
     async def __aenter__(self) -> aiohttp.ClientResponse:
@@ -186,14 +199,22 @@ class _Attempt:
         match error:
             case Fault():
                 return error
-            case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientConnectorSSLError():
+            case aiohttp.ClientConnectorCertificateError():
                 return Refused(
                     f"its certificate is not trusted ({_reason(error)}); name the authority to trust"
                     " (server.verify = PATH), or set server.verify = false",
                     495,
                 )
-            case aiohttp.ClientConnectorError() | aiohttp.ClientProxyConnectionError():
+            case aiohttp.ClientConnectorSSLError():
+                return Refused(f"no TLS connection comes about ({_reason(error)}); is it an http:// address?", 495)
+            case aiohttp.ClientProxyConnectionError():
+                return Down(f"the proxy {shown(client._proxy or '')} does not answer ({_reason(error)})")
+            case aiohttp.ClientHttpProxyError():  # its own text would show the proxy's password
+                return Transient(f"the proxy {shown(client._proxy or '')} answers HTTP {error.status}: {error.message}")
+            case aiohttp.ClientConnectorError():
                 return Down(f"nothing answers there ({_reason(error)})")
+            case aiohttp.ClientPayloadError():
+                return Transient("the connection broke in the middle of a reply")
             case aiohttp.InvalidURL():
                 return Refused("this is no address of a server", 400)
             case TimeoutError():
@@ -202,6 +223,15 @@ class _Attempt:
                 return Transient(f"the connection broke ({_reason(error)})")
             case _:
                 return error
+
+
+def _spelled(body: Mapping[str, Any]) -> bytes:
+    """A body as JSON; a lone surrogate, which UTF-8 cannot spell, becomes U+FFFD as in a tokenizer's hands."""
+    try:
+        return orjson.dumps(body)
+    except orjson.JSONEncodeError:
+        text = json.dumps(body, ensure_ascii=False)
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
 
 
 def parsed(data: bytes) -> Any:
@@ -231,7 +261,11 @@ def _refusal(response: aiohttp.ClientResponse, body: bytes) -> Fault:
     status = response.status
     words = f"HTTP {status}: {_told(body)}"
     if status in (401, 403):
-        return Denied(words)
+        return Denied(words, by_name=response.headers.get("WWW-Authenticate", "").lower().startswith("basic"))
+    if "Location" in response.headers and 300 <= status < 400:
+        words = f"HTTP {status}: it sends on to {shown(response.headers['Location'])}; give that address"
+    if status == 504:
+        words += "; a proxy gave up waiting for the server, so let it wait longer (nginx: proxy_read_timeout)"
     if status in _BUSY:
         return Transient(words, _retry_after(response.headers.get("Retry-After")))
     return Refused(words, status)
@@ -271,15 +305,8 @@ def _retry_after(value: str | None) -> float | None:
 
 def _reason(error: BaseException) -> str:
     inner = getattr(error, "os_error", None) or getattr(error, "certificate_error", None) or error
+    if isinstance(inner, ssl.SSLError):
+        return getattr(inner, "verify_message", None) or inner.reason or str(inner)
     number = getattr(inner, "errno", None)
     known = os.strerror(number) if isinstance(number, int) and number > 0 else getattr(inner, "strerror", None)
     return known or str(inner) or type(inner).__name__
-
-
-def _tls(verify: bool | str) -> ssl.SSLContext | bool:
-    if isinstance(verify, bool):
-        return verify
-    try:
-        return ssl.create_default_context(cafile=verify)
-    except (OSError, ssl.SSLError) as error:
-        raise SettingsError(f"server.verify: {verify}: no certificates can be read there ({error})") from None

@@ -23,7 +23,11 @@ class Down(Fault):
 
 
 class Denied(Fault):
-    """The server wants a key, or another one."""
+    """The server wants a key, or another one; or, by its own words, a name and password (`by_name`)."""
+
+    def __init__(self, cause: str, *, by_name: bool = False):
+        super().__init__(cause)
+        self.by_name = by_name
 
 
 class Refused(Fault):
