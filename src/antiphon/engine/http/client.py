@@ -25,7 +25,14 @@ from antiphon.engine.models import shown
 from antiphon.errors import SettingsError
 
 _BUSY = frozenset({408, 425, 429, 500, 502, 503, 504, 529})
+_PROXIES = {
+    413: "a proxy takes no request of this length (nginx: client_max_body_size)",
+    502: "a proxy reaches no server behind it",
+    504: "a proxy gave up waiting for the server; let it wait longer (nginx: proxy_read_timeout)",
+}
+"""What a proxy means by a status, for a server itself hardly ever says so."""
 _SHOWN = 200  # characters of a server's own words in an error
+_SECRET = 8  # characters from which a word of a header may be a secret
 _RESET = struct.pack("ii", 1, 0)  # linger on, for no time: close() sends RST, which leaves no TIME_WAIT behind
 
 
@@ -122,6 +129,14 @@ class Client:
                     elif line.startswith(b"error:"):  # llama.cpp
                         raise Transient(_told(line[6:]))
 
+    def without_secrets(self, body: bytes) -> bytes:
+        """A server's words, without what they repeat of the headers."""
+        for value in self._headers.values():
+            for word in value.encode().split():
+                if len(word) >= _SECRET:
+                    body = body.replace(word, b"***")
+        return body
+
     async def close(self) -> None:
         """Closes all connections."""
         if self._session is not None:
@@ -166,7 +181,7 @@ class _Attempt:
             )
             self._response = response
             if response.status != 200:
-                raise _refusal(response, await response.read())
+                raise _refusal(response, client.without_secrets(await response.read()))
             return response
         except Exception as error:
             self._reset()
@@ -264,8 +279,8 @@ def _refusal(response: aiohttp.ClientResponse, body: bytes) -> Fault:
         return Denied(words, by_name=response.headers.get("WWW-Authenticate", "").lower().startswith("basic"))
     if "Location" in response.headers and 300 <= status < 400:
         words = f"HTTP {status}: it sends on to {shown(response.headers['Location'])}; give that address"
-    if status == 504:
-        words += "; a proxy gave up waiting for the server, so let it wait longer (nginx: proxy_read_timeout)"
+    elif status in _PROXIES:
+        words += f"; {_PROXIES[status]}"
     if status in _BUSY:
         return Transient(words, _retry_after(response.headers.get("Retry-After")))
     return Refused(words, status)

@@ -13,10 +13,12 @@ from antiphon.engine.http.wire import Ask, Event, Facts, Wire
 
 
 class LlamaCpp(Wire):
-    """`POST /completion`. It knows no stop ids but its model's own ends, and keeps one prefix per slot."""
+    """`POST /completion`. It knows no stop ids but its model's own ends, and keeps one prefix per slot. Of a character
+    that takes several tokens its stream sends only the last id (seen in builds of 2025 and 2026)."""
 
     kind = "llama.cpp"
     path = "/completion"
+    spells = True
 
     @classmethod
     async def recognises(cls, client: Client, listed: Mapping[str, Any]) -> bool:
@@ -57,16 +59,18 @@ class LlamaCpp(Wire):
             "response_fields": ["content", "tokens", "stop", "stop_type"],  # else the last event repeats the prompt
         }
 
-    def read(self, data: Any, received: int) -> Event:
+    def read(self, data: Any, received: int, characters: int = 0) -> Event:
         if "error" in data:
             error = data["error"]
             return Event(broken=str(error.get("message", error) if isinstance(error, dict) else error))
         if (progress := data.get("prompt_progress")) is not None:  # it comes with a token that is none
-            return Event(cached=progress["cache"] if progress["processed"] <= progress["cache"] else None)
+            return Event(cached=progress["cache"])
         finish = None
         if data["stop"]:
             finish = "length" if data["stop_type"] == "limit" else "stop"
-        return Event(data.get("tokens") or (), data["content"], finish)  # type: ignore[arg-type]
+        ids = data.get("tokens") or ()
+        written = data.get("tokens_predicted", 0) if ids else 0
+        return Event(ids, data["content"], finish, missing=max(0, written - received - len(ids)))  # type: ignore[arg-type]
 
     async def tokenize(self, client: Client, text: str, *, controls: bool) -> list[int]:
         body = {"content": text, "add_special": False, "parse_special": controls}

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from array import array
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from antiphon.engine.http.client import Client
+from antiphon.engine.http.faults import Refused
 from antiphon.engine.http.wire import Ask, Event, Facts, Wire, counted
 
 
 class OpenAI(Wire):
-    """`POST /v1/completions` as OpenAI documents it, with the sampling values that most servers add to it."""
+    """`POST /v1/completions` as OpenAI documents it, with the sampling values that most servers add to it. Servers
+    differ in what they take: a field that one refuses by its name is left out (`leave_out`)."""
 
     kind = "openai"
     path = "/v1/completions"
+    needed = frozenset({"model", "prompt", "max_tokens", "stream"})
+    """Fields of a request that are never left out."""
+
+    def __init__(self, model: str):
+        super().__init__(model)
+        self._left_out: set[str] = set()
 
     @classmethod
     async def recognises(cls, client: Client, listed: Mapping[str, Any]) -> bool:
@@ -42,9 +51,19 @@ class OpenAI(Wire):
         }
         if ask.seed is not None:
             body["seed"] = ask.seed
-        return body
+        return {name: value for name, value in body.items() if name not in self._left_out}
 
-    def read(self, data: Any, received: int) -> Event:
+    def leave_out(self, ask: Ask, refused: Refused) -> list[str]:
+        """Leaves out of all requests to come the fields that the refusal of `ask` names; gives those, none if it names
+        none."""
+        if refused.status not in (400, 422):
+            return []
+        fields = self.body(ask).keys() - self.needed - self._left_out
+        named = sorted(name for name in fields if re.search(rf"\b{name}\b", str(refused)))
+        self._left_out.update(named)
+        return named
+
+    def read(self, data: Any, received: int, characters: int = 0) -> Event:
         if "error" in data:
             error = data["error"]
             return Event(broken=str(error.get("message", error) if isinstance(error, dict) else error))

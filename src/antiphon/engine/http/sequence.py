@@ -64,32 +64,39 @@ class HttpSequence(Sequence):
     ) -> AsyncGenerator[Chunk]:
         """One try. What it has yielded is part of the sequence."""
         server, wire = self._at, self._wire
+        pieces: list[Piece] = []
+        cached = finish = None
+        told = over = False
         async with AsyncExitStack() as stack:
             if server.slots is not None:
                 self._slot = await stack.enter_async_context(server.slots.one(self._slot))
-            ask = Ask(self._prompt(max_tokens), sampling, max_tokens, stop_ids, seed, self._slot)
-            events = await stack.enter_async_context(aclosing(server.client.events(wire.path, wire.body(ask))))
+            body = wire.body(Ask(self._prompt(max_tokens), sampling, max_tokens, stop_ids, seed, self._slot))
+            if wire.aborts:
+                stack.callback(lambda: None if over else server.abandon(wire.abort(server.client, body)))
+            events = await stack.enter_async_context(aclosing(server.client.events(wire.path, body)))
             reading = self._reading(stop_ids)
-            cached = finish = None
-            told = False
-            async for data in events:
-                event = _read(wire, data, reading.received)
-                if event.cached is not None and not told:
-                    cached, told = event.cached, True
-                if finish is not None:
-                    continue  # its end is known; what comes now is the count of tokens, and the connection is free
-                pieces, finish = reading.take(event)
-                self._add(pieces)
-                if pieces and finish is None:
-                    yield Chunk(tuple(pieces), None, cached)
-                    cached = None
-                elif finish is not None:
-                    last = tuple(pieces)
-                    if event.finish is None:
+            try:
+                async for data in events:
+                    event = _read(wire, data, reading)
+                    over = over or event.finish is not None
+                    if event.cached is not None and not told:
+                        cached, told = event.cached, True
+                    if finish is not None:
+                        continue  # its end is known; what comes now is the count of tokens, and the connection is free
+                    pieces, finish = await reading.take(event)
+                    if finish is not None and not over:
                         break  # the server does not heed stop ids and would write on
-            if finish is None:
-                raise Transient("the stream ended before its end")
-            yield Chunk(last, finish, cached)
+                    if pieces and finish is None:
+                        self._add(pieces)
+                        yield Chunk(tuple(pieces), None, cached)
+                        cached = None
+            except Fault:
+                if finish is None:
+                    raise
+        if finish is None:
+            raise Transient("the stream ended before its end")
+        self._add(pieces)
+        yield Chunk(tuple(pieces), finish, cached)
 
     def _move(self, server: Server) -> None:
         if server is not self._at:
@@ -195,48 +202,70 @@ class TextSequence(HttpSequence):
 class _Reading:
     """A stream's events as pieces and, at last, a finish."""
 
-    received = 0
-    """Ids so far, as the server counts them."""
+    def __init__(self) -> None:
+        self.received = 0
+        """Ids so far, as the server counts them."""
+        self.characters = 0
+        """And characters."""
 
-    def take(self, event: Event) -> tuple[list[Piece], Finish | None]:
+    async def take(self, event: Event) -> tuple[list[Piece], Finish | None]:
+        """What an event adds, and whether it ends the stream."""
+        self.received += event.missing + len(event.ids)
+        self.characters += len(event.text)
+        return await self._take(event)
+
+    async def _take(self, event: Event) -> tuple[list[Piece], Finish | None]:
         raise NotImplementedError
 
 
 class _ReadingText(_Reading):
-    def take(self, event: Event) -> tuple[list[Piece], Finish | None]:
-        pieces = [Piece(event.text)] if event.text else []
-        return pieces, None if event.finish is None else Finish(event.finish)
+    """A character beyond the first 65,536 may come in halves, as JSON spells it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._half = ""
+
+    async def _take(self, event: Event) -> tuple[list[Piece], Finish | None]:
+        text = _paired(self._half + event.text)
+        self._half = text[-1:] if event.finish is None and "\ud800" <= text[-1:] <= "\udbff" else ""
+        text = text[: len(text) - len(self._half)]
+        return [Piece(text)] if text else [], None if event.finish is None else Finish(event.finish)
 
 
 class _ReadingIds(_Reading):
     """Stops at a stop id. A control token is held until it is known whether the server ended with it."""
 
     def __init__(self, tokens: Tokens, stop_ids: Collection[int]):
+        super().__init__()
+        self._tokens = tokens
         self._assembler: Assembles = tokens.assembler()
-        self._controls = tokens.control_ids
+        self._spellings = tokens.spellings
         self._stop_ids = stop_ids
         self._held: int | None = None
-        self._held_text = ""
 
-    def take(self, event: Event) -> tuple[list[Piece], Finish | None]:
-        ids = list(event.ids)
-        self.received += len(ids)
-        text = event.text
+    async def _take(self, event: Event) -> tuple[list[Piece], Finish | None]:
+        ids, text = list(event.ids), event.text
+        if event.missing:
+            spelled = list(await self._tokens.encode(text))
+            if "\ufffd" in text and (len(spelled), spelled[-1:]) != (event.missing + len(ids), ids[-1:]):
+                return [], Finish("invalid")  # it stands for bytes that are no character
+            ids = spelled
         if self._held is not None and (ids or event.finish is not None):
             ids.insert(0, self._held)
-            text, self._held, self._held_text = self._held_text + text, None, ""
+            text, self._held = self._spellings[self._held] + text, None
         stopped = next((n for n, token in enumerate(ids) if token in self._stop_ids), None)
         if stopped is not None:
             return self._pieces(ids[:stopped], text), self._ended(Finish("stop", ids[stopped]))
-        last = ids[-1] if ids and ids[-1] in self._controls else None
+        last = ids[-1] if ids and ids[-1] in self._spellings else None
         if event.finish == "stop":
-            if last is not None:
+            if last is not None and event.stop_id in (None, last):
                 del ids[-1]
-            return self._pieces(ids, text), self._ended(Finish("stop", last if last is not None else event.stop_id))
+            else:
+                last = event.stop_id
+            return self._pieces(ids, text), self._ended(Finish("stop", last))
         if event.finish is None and last is not None:
             self._held = ids.pop()
-            if not ids:
-                self._held_text, text = text, ""
+            text = text.removesuffix(self._spellings[self._held])
         pieces = self._pieces(ids, text)
         finish = None if event.finish is None else Finish(event.finish)
         return pieces, self._ended(finish)
@@ -248,16 +277,25 @@ class _ReadingIds(_Reading):
         return Finish("invalid") if self._assembler.invalid else finish
 
 
-def _read(wire: Wire, data: Any, received: int) -> Event:
+def _read(wire: Wire, data: Any, reading: _Reading) -> Event:
     """One event.
 
     Raises:
         Transient: it is none, or says that the server gave up.
     """
     try:
-        event = wire.read(data, received)
+        event = wire.read(data, reading.received, reading.characters)
     except (LookupError, TypeError, ValueError, AttributeError):
         raise Transient(f"its reply has not the form of a completion: {str(data)[:200]}") from None
     if event.broken is not None:
         raise Transient(f"it gave up: {event.broken}")
     return event
+
+
+def _paired(text: str) -> str:
+    """The text with two halves of a surrogate pair that stand side by side as their one character."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
+    return text

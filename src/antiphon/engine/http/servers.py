@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 from antiphon.engine.http.client import Client
 from antiphon.engine.http.faults import Denied, Down, Fault, Refused, Transient
@@ -15,6 +16,7 @@ from antiphon.errors import EngineUnavailable, RequestRefused
 _FIRST_WAIT, _LONGEST_WAIT = 0.25, 8.0  # seconds between two tries of a request
 _LONGEST_ASKED = 60.0  # seconds that a server may ask to wait
 _BETWEEN_PROBES = (1.0, 15.0)
+_LONGEST_ABORT = 5.0
 
 
 class Slots:
@@ -72,6 +74,24 @@ class Server:
         self.sequences = 0
         self.up = True
         self.doubtful = False
+        self._aborting: set[asyncio.Task[None]] = set()
+
+    def abandon(self, abort: Coroutine[Any, Any, None]) -> None:
+        """Tells the server in the background that nobody listens to a request any more."""
+        task = asyncio.create_task(_told(abort))
+        self._aborting.add(task)
+        task.add_done_callback(self._aborting.discard)
+
+    async def close(self) -> None:
+        """Lets go of its connections."""
+        await asyncio.gather(*self._aborting)
+        await self.client.close()
+
+
+async def _told(abort: Coroutine[Any, Any, None]) -> None:
+    with suppress(Fault, TimeoutError):
+        async with asyncio.timeout(_LONGEST_ABORT):
+            await abort
 
 
 class Servers:
@@ -149,8 +169,7 @@ class Servers:
         for task in self._recovering:
             task.cancel()
         await asyncio.gather(*self._recovering, return_exceptions=True)
-        for client in self.connections:
-            await client.close()
+        await asyncio.gather(*(server.close() for server in self._servers))
 
     def _leave(self, server: Server, fault: Fault) -> Server:
         """The server is out for now."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from collections.abc import Sequence as List
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from antiphon.engine.http.client import Client
 from antiphon.engine.http.faults import Fault
@@ -14,12 +15,17 @@ from antiphon.engine.http.wire import Ask, Event, Facts, Wire
 
 
 class SGLang(Wire):
-    """`POST /generate`. Its events repeat what came before, or do not (`--stream-output`); how many ids there are by
-    now tells which."""
+    """`POST /generate`. Its events repeat what came before, or do not (`--incremental-streaming-output`, formerly
+    `--stream-output`); how many ids there are by now tells which.
+
+    A closed connection is not enough to end a request: some versions write on (0.5.18), and so do all behind a proxy
+    that does not pass the closing on. Hence a name for each request, by which `/abort_request` (0.4.9 on) ends it.
+    """
 
     kind = "sglang"
     path = "/generate"
     scores = True
+    aborts = True
 
     @classmethod
     async def recognises(cls, client: Client, listed: Mapping[str, Any]) -> bool:
@@ -54,21 +60,26 @@ class SGLang(Wire):
         if ask.seed is not None:
             parameters["sampling_seed"] = ask.seed
         prompt = {"input_ids": ask.prompt.tolist()} if isinstance(ask.prompt, array) else {"text": ask.prompt}
-        return {**prompt, "sampling_params": parameters, "stream": True}
+        # The server takes the beginning of a name for the name: all have the same length.
+        return {**prompt, "sampling_params": parameters, "stream": True, "rid": uuid4().hex}
 
-    def read(self, data: Any, received: int) -> Event:
+    async def abort(self, client: Client, body: Mapping[str, Any]) -> None:
+        await client.text("/abort_request", {"rid": body["rid"]})
+
+    def read(self, data: Any, received: int, characters: int = 0) -> Event:
         if "error" in data:
             error = data["error"]
             return Event(broken=str(error.get("message", error) if isinstance(error, dict) else error))
         about = data["meta_info"]
-        new = about["completion_tokens"] - received
-        ids = data["output_ids"][-new:] if new > 0 else []
+        ids, text = data["output_ids"], data["text"]
+        if len(ids) == about["completion_tokens"]:  # all so far
+            ids, text = ids[received:], text[characters:]
         reason = about.get("finish_reason") or {}
         finish = reason.get("type")
         if finish not in (None, "stop", "length"):
             return Event(broken=str(reason.get("message") or f"it ended with {finish!r}"))
         matched = reason.get("matched")
-        return Event(ids, "", finish, matched if isinstance(matched, int) else None, about.get("cached_tokens"))
+        return Event(ids, text, finish, matched if isinstance(matched, int) else None, about.get("cached_tokens"))
 
     async def tokenize(self, client: Client, text: str, *, controls: bool) -> list[int]:
         body = {"model": self.model, "prompt": text, "add_special_tokens": False}

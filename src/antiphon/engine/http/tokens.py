@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from array import array
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from collections.abc import Sequence as List
 from pathlib import Path
 from typing import Protocol
@@ -46,8 +46,8 @@ class Tokens(ABC):
     digest: str
     start_id: int | None
     controls: Mapping[str, int]
-    control_ids: Collection[int]
-    """The ids of `controls`."""
+    spellings: Mapping[int, str]
+    """And by id."""
 
     async def encode_parts(self, parts: Iterable[Part]) -> array[int]:
         """Parts of a prompt to ids: adjacent texts as one.
@@ -89,7 +89,7 @@ class FileTokens(Tokens):
         self.digest = vocabulary.digest
         self.start_id = vocabulary.start_id
         self.controls = vocabulary.controls
-        self.control_ids = frozenset(vocabulary.controls.values())
+        self.spellings = {token: spelling for spelling, token in vocabulary.controls.items()}
         self._vocabulary = vocabulary
 
     async def encode(self, text: str) -> array[int]:
@@ -116,7 +116,7 @@ class ServerTokens(Tokens):
 
     def __init__(self, client: Client, wire: Wire):
         self.controls: dict[str, int] = {}
-        self.control_ids: set[int] = set()
+        self.spellings: dict[int, str] = {}
         self._client = client
         self._wire = wire
         self._asked: set[str] = set()
@@ -127,16 +127,20 @@ class ServerTokens(Tokens):
             if spelling not in self._asked:
                 self._asked.add(spelling)
                 ids = await self._wire.tokenize(self._client, spelling, controls=True)
-                if len(ids) == 1 and len(await self.encode(spelling)) > 1:
+                if len(ids) == 1 and not (self._wire.spells and len(await self.encode(spelling)) == 1):
                     self.controls[spelling] = ids[0]
-                    self.control_ids.add(ids[0])
+                    self.spellings[ids[0]] = spelling
+                    self._encode = _remembered(self._encode_anew)
 
     async def encode(self, text: str) -> array[int]:
         return await self._encode(text)
 
     async def _encode_anew(self, text: str) -> array[int]:
         try:
-            return pack_ids(await self._wire.ordinary(self._client, text))
+            ids = pack_ids()
+            for stretch in [text] if self._wire.spells else _halved(text, self.controls):
+                ids.extend(await self._wire.tokenize(self._client, stretch, controls=False))
+            return ids
         except Fault as fault:
             raise RequestRefused(f"{self._client.shown}: cannot tokenise: {fault}") from None
 
@@ -147,24 +151,53 @@ class ServerTokens(Tokens):
             raise RequestRefused(f"{self._client.shown}: cannot detokenise: {fault}") from None
 
     def assembler(self) -> Assembles:
-        return _ByText()
+        return _ByText(self.spellings)
 
 
 class _ByText:
-    """Ids whose text the server sent with them: held until there is any."""
+    """Ids whose text the server sent with them: held until there is any. Control tokens stand alone, whether the
+    server spells them (vLLM) or not (llama.cpp)."""
 
     invalid = False
 
-    def __init__(self) -> None:
+    def __init__(self, spellings: Mapping[int, str]) -> None:
+        self._spellings = spellings
         self._held: list[int] = []
 
     def push(self, ids: List[int], text: str) -> list[Piece]:
-        self._held += ids
-        if not text:
+        pieces: list[Piece] = []
+        for token in ids:
+            spelling = self._spellings.get(token)
+            if spelling is None:
+                self._held.append(token)
+                continue
+            before, spelled, after = text.partition(spelling)
+            if spelled:
+                pieces += self._taken(before)
+                text = after
+            pieces.append(Piece(spelling, (token,)))
+        return [*pieces, *self._taken(text)]
+
+    def _taken(self, text: str) -> list[Piece]:
+        if not text or not self._held:
             return []
         piece = Piece(text, tuple(self._held))
         self._held.clear()
         return [piece]
+
+
+def _halved(text: str, controls: Iterable[str]) -> list[str]:
+    """Stretches of a text, none of which spells a control token."""
+    stretches = [text]
+    for spelling in controls:
+        parted = [stretch.split(spelling) for stretch in stretches]
+        stretches = []
+        for first, *others in parted:
+            stretches.append(first)
+            for other in others:
+                stretches[-1] += spelling[:1]
+                stretches.append(spelling[1:] + other)
+    return [stretch for stretch in stretches if stretch]
 
 
 def _remembered(encode: Callable[[str], Awaitable[array[int]]]) -> Callable[[str], Awaitable[array[int]]]:

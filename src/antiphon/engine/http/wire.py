@@ -10,15 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
 
+from antiphon.dialect import Message
 from antiphon.engine.http.client import Client
 from antiphon.errors import RequestRefused
 from antiphon.settings import Sampling
 
 
 class Ask(NamedTuple):
-    """One request for a continuation. `prompt` is ids, or text where there are none."""
+    """One request for a continuation. `prompt` is ids, or text where there are none, or the messages of a chat."""
 
-    prompt: array[int] | str
+    prompt: array[int] | str | List[Message]
     sampling: Sampling
     max_tokens: int
     stop_ids: Collection[int] = ()
@@ -28,7 +29,8 @@ class Ask(NamedTuple):
 
 class Event(NamedTuple):
     """What one event of a stream says. `stop_id` is the id that stopped it, where the server tells; `cached` how much
-    of the prompt came from its cache; `broken` why the server gave up."""
+    of the prompt came from its cache; `broken` why the server gave up; `missing` how many ids before `ids` the server
+    did not send, though `text` holds what they spell."""
 
     ids: List[int] = ()
     text: str = ""
@@ -36,6 +38,7 @@ class Event(NamedTuple):
     stop_id: int | None = None
     cached: int | None = None
     broken: str | None = None
+    missing: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +63,15 @@ class Wire(ABC):
         kind: as settings name it.
         path: where completions are asked for.
         scores: whether `score` works.
+        spells: whether its tokenise route can read control tokens as letters.
+        aborts: whether it must be told to end a request whose stream was closed.
     """
 
     kind: ClassVar[str]
-    path: ClassVar[str]
+    path: str
     scores: ClassVar[bool] = False
+    spells: ClassVar[bool] = False
+    aborts: ClassVar[bool] = False
 
     def __init__(self, model: str):
         self.model = model
@@ -87,29 +94,29 @@ class Wire(ABC):
         """The request, streamed, every sampling value in it."""
 
     @abstractmethod
-    def read(self, data: Any, received: int) -> Event:
-        """One event of the stream; `received` ids came before it.
+    def read(self, data: Any, received: int, characters: int = 0) -> Event:
+        """One event of the stream; so many ids and characters came before it.
 
         Raises:
             LookupError, TypeError, ValueError, AttributeError: it is malformed.
         """
 
     async def tokenize(self, client: Client, text: str, *, controls: bool) -> list[int]:
-        """Text to ids by the server's own route, without a start token; `controls`: control tokens that the text
-        spells are matched.
+        """Text to ids by the server's own route, without a start token. Control tokens that the text spells are
+        matched, unless `controls` is false and the kind `spells`.
 
         Raises:
             Fault: it has no such route.
         """
         raise NotImplementedError
 
-    async def ordinary(self, client: Client, text: str) -> list[int]:
-        """Ordinary text to ids: control tokens that it spells become letters.
+    async def abort(self, client: Client, body: Mapping[str, Any]) -> None:
+        """Ends a request by its body.
 
         Raises:
-            Fault: it has no such route.
+            Fault: it cannot.
         """
-        return await self.tokenize(client, text, controls=False)
+        raise NotImplementedError
 
     async def detokenize(self, client: Client, ids: List[int]) -> str:
         """Ids to text by the server's own route.

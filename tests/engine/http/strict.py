@@ -1,0 +1,772 @@
+"""Small servers that take exactly what the real ones document, and write what a script says.
+
+A request that lacks a field, has an unknown one or one of the wrong type is refused as the server would refuse it. A
+script is the ids that the model writes after `OPENING`, whatever it is asked; at its end the model ends its turn. What
+goes wrong is said by `faults`, and `cut` says how the bytes of an answer are cut into packets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import codecs
+import json
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+from aiohttp import web
+
+from antiphon.engine.vocabulary import TokenizerVocabulary
+
+FOLDER = Path(str(files("antiphon.lab") / "models" / "student"))
+OPENING = "Count: "
+
+
+@cache
+def vocabulary() -> TokenizerVocabulary:
+    """The tokenizer that ships with the lab's student: ChatML's control tokens, most letters beyond ASCII in bytes."""
+    return TokenizerVocabulary.from_file(FOLDER / "tokenizer.json")
+
+
+def ids_of(*parts: str) -> list[int]:
+    """Text to ids; a part that spells a control token is that token."""
+    controls = vocabulary().controls
+    return [token for part in parts for token in ([controls[part]] if part in controls else vocabulary().encode(part))]
+
+
+END = ids_of("<|im_end|>")[0]
+_HIDDEN = {token for spelling, token in vocabulary().controls.items() if "think" not in spelling}
+
+
+class Fault(NamedTuple):
+    """What goes wrong with a request, after so many events of its answer."""
+
+    kind: str
+    """reset, hang, end (without a finish), error (the server's event), status, page, or raw: `body` as an event."""
+    after: int = 0
+    status: int = 500
+    headers: Mapping[str, str] = {}
+    body: str = "{}"
+
+
+class Problem(Exception):
+    """The request is not as documented."""
+
+    def __init__(self, message: str, status: int = 400):
+        super().__init__(message)
+        self.status = status
+
+
+class Written(NamedTuple):
+    """What the model writes in one step."""
+
+    ids: list[int]
+    text: str
+    finish: str | None = None
+    matched: int | None = None
+
+
+Check = type | tuple[type, ...] | Callable[[Any], bool]
+NUMBER = (int, float)
+SAMPLING: Mapping[str, Check] = {
+    "temperature": NUMBER,
+    "top_p": NUMBER,
+    "top_k": int,
+    "min_p": NUMBER,
+    "repetition_penalty": NUMBER,
+    "presence_penalty": NUMBER,
+    "frequency_penalty": NUMBER,
+}
+
+
+def is_ids(value: Any) -> bool:
+    return isinstance(value, list) and all(type(entry) is int and entry >= 0 for entry in value)
+
+
+def checked(body: Any, needed: Mapping[str, Check], optional: Mapping[str, Check] = {}) -> dict[str, Any]:
+    """The body, if it is as documented."""
+    if not isinstance(body, dict):
+        raise Problem("the body is no object", 422)
+    for name, check in {**needed, **optional}.items():
+        if name not in body:
+            if name in needed:
+                raise Problem(f"{name}: Field required", 422)
+            continue
+        value = body[name]
+        fits = (
+            isinstance(value, check) and (check is bool or not isinstance(value, bool))
+            if isinstance(check, type | tuple)
+            else check(value)
+        )
+        if not fits:
+            raise Problem(f"{name}: {value!r} is not valid", 422)
+    if unknown := body.keys() - needed.keys() - optional.keys():
+        raise Problem(f"Unrecognized request argument supplied: {', '.join(sorted(unknown))}")
+    return body
+
+
+class Strict:
+    """What all kinds share: routes, the script, faults, and a book of what was asked.
+
+    Attributes:
+        requests: the bodies of completions in order, those of the start-up included.
+        prompts: their prompts.
+        aborted: how many streams lost their reader, at the moment that they lost it.
+        most: how many streams were open at once.
+    """
+
+    kind: ClassVar[str]
+    completions: ClassVar[str]
+
+    def __init__(
+        self,
+        script: Iterable[int] = (),
+        *,
+        files: bool = True,
+        context: int = 512,
+        key: str | None = None,
+        chunk: Callable[[], int] = lambda: 1,
+        ends: tuple[int, ...] = (END,),
+    ):
+        self.script = list(script)
+        self.files = files
+        self.context = context
+        self.key = key
+        self.chunk = chunk
+        self.ends = ends
+        self.names = ["student"]
+        self.faults: Callable[[int], Fault | None] = lambda number: None
+        self.cut: Callable[[bytes], Iterable[bytes]] = lambda data: [data]
+        self.line_end = "\n"
+        self.noise = ""
+        self.plain = False  # answers whole, as a server or proxy that does not stream
+        self.hold: asyncio.Event | None = None  # streams wait for it after the first that the model writes
+        self.gate = 0  # streams begin when so many are open
+        self.requests: list[dict[str, Any]] = []
+        self.prompts: list[Any] = []
+        self.headers: list[Mapping[str, str]] = []
+        self.aborted = 0
+        self.lost = asyncio.Event()
+        self.begun = asyncio.Event()
+        self.open = 0
+        self.most = 0
+        self._crowd = asyncio.Event()
+        self._seen: list[list[int]] = []
+        self._runner: web.AppRunner | None = None
+        self.port = 0
+        self.scheme = "http"
+
+    # ---- one server, up and down
+
+    async def start(self, port: int = 0, tls: Any = None) -> str:
+        app = web.Application(middlewares=[self._guarded], client_max_size=1 << 26)
+        app.add_routes(self.routes())
+        self._runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", port or self.port, ssl_context=tls, backlog=1024)
+        await site.start()
+        self.port = self._runner.addresses[0][1]
+        self.scheme = "http" if tls is None else "https"
+        return self.url
+
+    @property
+    def url(self) -> str:
+        return f"{self.scheme}://127.0.0.1:{self.port}"
+
+    async def stop(self) -> None:
+        if self._runner is not None:
+            for connection in list(self._runner.server.connections):  # type: ignore[union-attr]
+                if connection.transport is not None:
+                    connection.transport.abort()
+            await self._runner.cleanup()
+            self._runner = None
+
+    @asynccontextmanager
+    async def serving(self, **options: Any) -> AsyncIterator[str]:
+        url = await self.start(**options)
+        try:
+            yield url
+        finally:
+            await self.stop()
+
+    # ---- routes
+
+    def routes(self) -> list[web.RouteDef]:
+        return [web.get("/v1/models", self._models), web.post(self.completions, self._complete)]
+
+    @web.middleware
+    async def _guarded(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        self.headers.append(dict(request.headers))
+        if self.key is not None and request.headers.get("Authorization") != f"Bearer {self.key}":
+            return web.json_response({"error": "Unauthorized"}, status=401)
+        try:
+            return await handler(request)  # type: ignore[no-any-return]
+        except Problem as problem:
+            return web.json_response(self.error(str(problem), problem.status), status=problem.status)
+
+    def error(self, message: str, status: int) -> Any:
+        return {"error": {"message": message, "type": "BadRequestError", "param": None, "code": status}}
+
+    async def _models(self, request: web.Request) -> web.Response:
+        return web.json_response({"object": "list", "data": [self.listed(name) for name in self.names]})
+
+    def listed(self, name: str) -> dict[str, Any]:
+        return {"id": name, "object": "model", "created": 1, "owned_by": self.kind}
+
+    # ---- completions
+
+    def accepted(self, body: Any) -> tuple[list[int] | str, int, Sequence[int]]:
+        """Prompt, most tokens and stop ids of a valid request."""
+        raise NotImplementedError
+
+    def first(self, prompt: list[int], cached: int) -> list[Any]:
+        """Events before the model writes."""
+        return []
+
+    def event(self, step: Written, so_far: Written, prompt: list[int], cached: int) -> list[Any]:
+        """Events that tell of a step."""
+        raise NotImplementedError
+
+    def last(self, so_far: Written, prompt: list[int], cached: int) -> list[Any]:
+        """Events after the end."""
+        return []
+
+    def whole(self, so_far: Written, prompt: list[int], cached: int) -> Any:
+        """The answer of a server that does not stream."""
+        raise NotImplementedError
+
+    def done(self) -> str:
+        return f"data: [DONE]{self.line_end * 2}"
+
+    async def _complete(self, request: web.Request) -> web.StreamResponse:
+        body = await request.json()
+        prompt, most, stops = self.accepted(body)
+        self.requests.append(body)
+        self.prompts.append(prompt)
+        fault = self.faults(len(self.requests))
+        if fault is not None and fault.kind == "status":
+            return web.Response(
+                status=fault.status, headers=fault.headers, text=json.dumps(self.error("busy", fault.status))
+            )
+        if fault is not None and fault.kind == "page":
+            page = "<html><head><title>502 Bad Gateway</title></head></html>"
+            return web.Response(status=fault.status, text=page, content_type="text/html")
+        self.open += 1
+        self.begun.set()
+        self.most = max(self.most, self.open)
+        try:
+            return await self._answer(request, prompt, most, stops, fault)
+        except (asyncio.CancelledError, ConnectionResetError):
+            self.aborted += 1
+            self.lost.set()
+            raise
+        finally:
+            self.open -= 1
+
+    async def _answer(
+        self, request: web.Request, prompt: Any, most: int, stops: Sequence[int], fault: Fault | None
+    ) -> web.StreamResponse:
+        ids = self._as_ids(prompt)
+        cached = self._cached(ids)
+        steps = list(self.written(prompt, most, stops))
+        everything = steps[0]
+        for step in steps[1:]:
+            everything = _sum(everything, step)
+        if self.plain:
+            return web.json_response(self.whole(everything, ids, cached))
+        stream = web.StreamResponse(headers={"Content-Type": "text/event-stream; charset=utf-8"})
+        await stream.prepare(request)
+        sent = 0
+
+        async def send(text: str) -> None:
+            for part in self.cut(text.encode("utf-8", "surrogatepass")):
+                await stream.write(part)
+                await asyncio.sleep(0)
+
+        async def fail() -> bool:
+            if fault is None or sent < fault.after:
+                return False
+            if fault.kind == "reset":
+                assert request.transport is not None
+                request.transport.abort()
+                await asyncio.sleep(0)
+            elif fault.kind == "hang":
+                await asyncio.Event().wait()
+            elif fault.kind == "error":
+                await send(self.failure())
+            elif fault.kind == "raw":
+                await send(f"data: {fault.body}{self.line_end * 2}")
+            return True
+
+        if self.gate:
+            if self.open >= self.gate:
+                self._crowd.set()
+            await self._crowd.wait()
+        so_far = Written([], "")
+        events = self.first(ids, cached)
+        for step in steps:
+            so_far = _sum(so_far, step)
+            events += self.event(step, so_far, ids, cached)
+            for event in events:
+                if await fail():
+                    return stream
+                await send(self.spelled(event))
+                sent += 1
+                if self.hold is not None and sent > len(self.first(ids, cached)):
+                    await self.hold.wait()
+            events = []
+        if await fail():
+            return stream
+        for event in self.last(so_far, ids, cached):
+            await send(self.spelled(event))
+        await send(self.done())
+        self._seen.append([*ids, *so_far.ids])
+        return stream
+
+    def failure(self) -> str:
+        return f"data: {json.dumps(self.error('out of memory', 500))}{self.line_end * 2}"
+
+    def spelled(self, event: Any) -> str:
+        """One event as the stream spells it."""
+        return f"{self.noise}data: {json.dumps(event)}{self.line_end * 2}"
+
+    def _as_ids(self, prompt: Any) -> list[int]:
+        return list(vocabulary().encode(prompt)) if isinstance(prompt, str) else list(prompt)
+
+    def _cached(self, ids: list[int]) -> int:
+        return max((_common(ids[:-1], seen) for seen in self._seen), default=0)
+
+    def written(self, prompt: Any, most: int, stops: Sequence[int]) -> Iterable[Written]:
+        """The model's steps."""
+        opening = list(vocabulary().encode(OPENING))
+        at = len(prompt) - len(opening) if list(prompt[: len(opening)]) == opening else 0
+        rest = [*self.script[at:], self.ends[0]]
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        left = most
+        while True:
+            ids: list[int] = []
+            text = ""
+            finish = matched = None
+            for _ in range(max(1, self.chunk())):
+                token = rest.pop(0)
+                left -= 1
+                ids.append(token)
+                if token in stops or token in self.ends:
+                    finish, matched = "stop", token
+                    break
+                text += decoder.decode(vocabulary().bytes_of(token), final=left == 0)
+                if left == 0:
+                    finish = "length"
+                    break
+            yield Written(ids, text, finish, matched)
+            if finish is not None:
+                return
+
+
+def _sum(first: Written, second: Written) -> Written:
+    return Written(first.ids + second.ids, first.text + second.text, second.finish, second.matched)
+
+
+def _common(first: Sequence[int], second: Sequence[int]) -> int:
+    return next(
+        (n for n, (a, b) in enumerate(zip(first, second, strict=False)) if a != b), min(len(first), len(second))
+    )
+
+
+class StrictVLLM(Strict):
+    """vLLM 0.11: the completion route with ids."""
+
+    kind = "vllm"
+    completions = "/v1/completions"
+
+    def __init__(self, script: Iterable[int] = (), *, ids: bool = True, told: bool = True, **options: Any):
+        super().__init__(script, **options)
+        self.ids = ids  # false: older than 0.10.2, which ignores the wish
+        self.told = told  # whether /v1/models tells the context
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            *super().routes(),
+            web.get("/version", self._version),
+            web.post("/tokenize", self._tokenize),
+            web.post("/detokenize", self._detokenize),
+        ]
+
+    def listed(self, name: str) -> dict[str, Any]:
+        root = str(FOLDER) if self.files else f"nobody/{name}"
+        told = {"max_model_len": self.context} if self.told else {}
+        return {**super().listed(name), "root": root, "parent": None, **told}
+
+    async def _version(self, request: web.Request) -> web.Response:
+        return web.json_response({"version": "0.11.0"})
+
+    async def _tokenize(self, request: web.Request) -> web.Response:
+        body = checked(await request.json(), {"model": str, "prompt": str, "add_special_tokens": bool})
+        ids = tokenised(body["prompt"])
+        return web.json_response({"count": len(ids), "max_model_len": self.context, "tokens": ids, "token_strs": None})
+
+    async def _detokenize(self, request: web.Request) -> web.Response:
+        body = checked(await request.json(), {"model": str, "tokens": is_ids})
+        return web.json_response({"prompt": vocabulary().decode(body["tokens"])})
+
+    def accepted(self, body: Any) -> tuple[list[int] | str, int, Sequence[int]]:
+        if isinstance(body, dict) and "prompt_logprobs" in body:
+            score = {"model": str, "prompt": is_ids, "max_tokens": int, "temperature": NUMBER, "prompt_logprobs": int}
+            checked(body, score)
+            raise web.HTTPOk(text=json.dumps(self._scored(body["prompt"])), content_type="application/json")
+        needed: dict[str, Check] = {
+            "model": str,
+            "prompt": lambda prompt: is_ids(prompt) or isinstance(prompt, str),
+            "max_tokens": int,
+            "stream": bool,
+            "stop_token_ids": is_ids,
+            "return_token_ids": bool,
+            "skip_special_tokens": bool,
+            "spaces_between_special_tokens": bool,
+            "add_special_tokens": bool,
+            "stream_options": lambda options: options == {"include_usage": True},
+            **SAMPLING,
+        }
+        checked(body, needed, {"seed": int})
+        if body["model"] not in self.names:
+            raise Problem(f"The model `{body['model']}` does not exist.", 404)
+        if body["skip_special_tokens"] or body["add_special_tokens"] or not body["prompt"]:
+            raise Problem("this loses or adds tokens")
+        if (asked := len(body["prompt"]) + body["max_tokens"]) > self.context:
+            raise Problem(f"This model's maximum context length is {self.context} tokens. You requested {asked} tokens")
+        return body["prompt"], body["max_tokens"], body["stop_token_ids"]
+
+    @staticmethod
+    def _scored(ids: list[int]) -> Any:
+        entries = [{str(token): {"logprob": -token / 1000, "rank": 1, "decoded_token": ""}} for token in ids[1:]]
+        return {"choices": [{"index": 0, "text": "x", "finish_reason": "length", "prompt_logprobs": [None, *entries]}]}
+
+    def _choice(self, step: Written, index: int = 0) -> dict[str, Any]:
+        told = {"token_ids": step.ids, "prompt_token_ids": None} if self.ids else {}
+        # The end of the model's own is no reason to name.
+        reason = step.matched if step.matched not in self.ends else None
+        choice = {"index": index, "text": step.text, "logprobs": None, "finish_reason": step.finish, **told}
+        return {**choice, "stop_reason": reason}
+
+    def _frame(self, choices: list[Any], usage: Any = None) -> dict[str, Any]:
+        frame = {"id": "cmpl-1", "object": "text_completion", "created": 1, "model": self.names[0], "choices": choices}
+        return frame if usage is None else {**frame, "usage": usage}
+
+    def _usage(self, so_far: Written, prompt: list[int], cached: int) -> dict[str, Any]:
+        blocks = cached // 16 * 16
+        counts = {"prompt_tokens": len(prompt), "completion_tokens": len(so_far.ids)}
+        return {**counts, "total_tokens": sum(counts.values()), "prompt_tokens_details": {"cached_tokens": blocks}}
+
+    def event(self, step: Written, so_far: Written, prompt: list[int], cached: int) -> list[Any]:
+        return [self._frame([self._choice(step)])]
+
+    def last(self, so_far: Written, prompt: list[int], cached: int) -> list[Any]:
+        return [self._frame([], self._usage(so_far, prompt, cached))]
+
+    def whole(self, so_far: Written, prompt: list[int], cached: int) -> Any:
+        return self._frame([self._choice(so_far)], self._usage(so_far, prompt, cached))
+
+
+class StrictSGLang(Strict):
+    """SGLang: the native routes. A request is known by its `rid`, which another's must not begin with."""
+
+    kind = "sglang"
+    completions = "/generate"
+
+    def __init__(self, script: Iterable[int] = (), *, incremental: bool = False, **options: Any):
+        super().__init__(script, **options)
+        self.incremental = incremental
+        self.named_aborts: list[str] = []
+        self.abort_fails = False
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            *super().routes(),
+            web.get("/get_model_info", self._model_info),
+            web.get("/get_server_info", self._server_info),
+            web.post("/abort_request", self._abort),
+            web.post("/tokenize", self._tokenize),
+            web.post("/detokenize", self._detokenize),
+        ]
+
+    def listed(self, name: str) -> dict[str, Any]:
+        return {**super().listed(name), "root": name, "max_model_len": self.context}
+
+    async def _model_info(self, request: web.Request) -> web.Response:
+        path = str(FOLDER) if self.files else "nobody/student"
+        return web.json_response({"model_path": path, "tokenizer_path": path, "is_generation": True})
+
+    async def _server_info(self, request: web.Request) -> web.Response:
+        return web.json_response({"version": "0.5.9", "context_length": self.context, "model_path": "nobody/student"})
+
+    async def _abort(self, request: web.Request) -> web.Response:
+        body = checked(await request.json(), {"rid": str}, {"abort_all": bool})
+        if not body["rid"]:
+            raise Problem("an empty name is the beginning of every other: this would end all requests")
+        self.named_aborts.append(body["rid"])
+        return web.Response(status=500 if self.abort_fails else 200)
+
+    async def _tokenize(self, request: web.Request) -> web.Response:
+        body = checked(await request.json(), {"model": str, "prompt": str, "add_special_tokens": bool})
+        ids = tokenised(body["prompt"])
+        return web.json_response({"tokens": ids, "count": len(ids), "max_model_len": self.context})
+
+    async def _detokenize(self, request: web.Request) -> web.Response:
+        body = checked(await request.json(), {"model": str, "tokens": is_ids, "skip_special_tokens": bool})
+        return web.json_response({"text": vocabulary().decode(body["tokens"])})
+
+    def accepted(self, body: Any) -> tuple[list[int] | str, int, Sequence[int]]:
+        if isinstance(body, dict) and body.get("return_logprob"):
+            checked(
+                body, {"input_ids": is_ids, "sampling_params": dict, "return_logprob": bool, "logprob_start_len": int}
+            )
+            told = [[None, body["input_ids"][0], None]]
+            told += [[-token / 1000, token, None] for token in body["input_ids"][1:]]
+            about = {"meta_info": {"input_token_logprobs": told}}
+            raise web.HTTPOk(text=json.dumps(about), content_type="application/json")
+        checked(body, {"input_ids": is_ids, "sampling_params": dict, "stream": bool, "rid": str})
+        if any(other["rid"].startswith(body["rid"]) for other in self.requests):
+            raise Problem(f"Duplicate request ID detected: {body['rid']}")
+        needed: dict[str, Check] = {
+            "max_new_tokens": int,
+            "stop_token_ids": is_ids,
+            "skip_special_tokens": bool,
+            "spaces_between_special_tokens": bool,
+            **SAMPLING,
+        }
+        sampling = checked(body["sampling_params"], needed, {"sampling_seed": int})
+        if sampling["top_k"] != -1 and sampling["top_k"] < 1:
+            raise Problem(f"top_k must be -1 (disable) or at least 1, got {sampling['top_k']}")
+        return body["input_ids"], sampling["max_new_tokens"], sampling["stop_token_ids"]
+
+    def error(self, message: str, status: int) -> Any:
+        return {"error": {"message": message}} if status == 400 else {"detail": message}
+
+    def failure(self) -> str:
+        reason = {"type": "abort", "message": "out of memory", "status_code": 500, "err_type": "InternalServerError"}
+        event = {"text": "", "output_ids": [], "meta_info": {"completion_tokens": 0, "finish_reason": reason}}
+        return f"data: {json.dumps(event)}\n\n"
+
+    def _about(self, so_far: Written, prompt: list[int], cached: int) -> dict[str, Any]:
+        reason = None
+        if so_far.finish == "stop":
+            reason = {"type": "stop", "matched": so_far.matched}
+        elif so_far.finish == "length":
+            reason = {"type": "length", "length": len(so_far.ids)}
+        counts = {"prompt_tokens": len(prompt), "completion_tokens": len(so_far.ids), "cached_tokens": cached}
+        return {"id": self.requests[-1]["rid"], "finish_reason": reason, **counts}
+
+    def event(self, step: Written, so_far: Written, prompt: list[int], cached: int) -> list[Any]:
+        shown = step if self.incremental else so_far
+        return [{"text": shown.text, "output_ids": shown.ids, "meta_info": self._about(so_far, prompt, cached)}]
+
+    def whole(self, so_far: Written, prompt: list[int], cached: int) -> Any:
+        return {"text": so_far.text, "output_ids": so_far.ids, "meta_info": self._about(so_far, prompt, cached)}
+
+
+class StrictLlama(Strict):
+    """llama.cpp's llama-server: the native routes. Its stream tells of a character when that is whole, and then sends
+    the last of its ids only; control tokens have no text."""
+
+    kind = "llamacpp"
+    completions = "/completion"
+
+    def __init__(self, script: Iterable[int] = (), *, slots: int = 2, **options: Any):
+        super().__init__(script, **options)
+        self.slots = slots
+        self.used: list[int] = []
+        self.collisions = 0
+        self._busy: set[int] = set()
+        self._kept: dict[int, list[int]] = {}
+        self._fields: list[str] = []
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            *super().routes(),
+            web.get("/props", self._props),
+            web.post("/tokenize", self._tokenize),
+            web.post("/detokenize", self._detokenize),
+        ]
+
+    async def _props(self, request: web.Request) -> web.Response:
+        return web.json_response(
+            {
+                "default_generation_settings": {"n_ctx": self.context, "params": {}},
+                "total_slots": self.slots,
+                "model_path": str(FOLDER) if self.files else "/nobody/student.gguf",
+                "chat_template": "{{ messages }}",
+                "build_info": "b7000-0123abc",
+            }
+        )
+
+    async def _tokenize(self, request: web.Request) -> web.Response:
+        body = checked(await request.json(), {"content": str, "add_special": bool, "parse_special": bool})
+        text = body["content"]
+        return web.json_response(
+            {"tokens": tokenised(text) if body["parse_special"] else list(vocabulary().encode(text))}
+        )
+
+    async def _detokenize(self, request: web.Request) -> web.Response:
+        body = checked(await request.json(), {"tokens": is_ids})
+        return web.json_response({"content": vocabulary().decode(body["tokens"])})
+
+    def error(self, message: str, status: int) -> Any:
+        return {"error": {"code": status, "message": message, "type": "invalid_request_error"}}
+
+    def failure(self) -> str:
+        return f"error: {json.dumps(self.error('out of memory', 500)['error'])}\n\n"
+
+    def done(self) -> str:
+        return ""
+
+    def accepted(self, body: Any) -> tuple[list[int] | str, int, Sequence[int]]:
+        known = {"penalties", "dry", "top_n_sigma", "top_k", "typ_p", "top_p", "min_p", "xtc", "temperature"}
+        needed: dict[str, Check] = {
+            "prompt": lambda prompt: is_ids(prompt) and bool(prompt),
+            "n_predict": int,
+            "stream": bool,
+            "cache_prompt": bool,
+            "id_slot": int,
+            "return_tokens": bool,
+            "return_progress": bool,
+            "seed": int,
+            "samplers": lambda names: set(names) <= known,
+            "repeat_penalty": NUMBER,
+            "repeat_last_n": int,
+            "response_fields": list,
+            **{name: check for name, check in SAMPLING.items() if name != "repetition_penalty"},
+        }
+        checked(body, needed)
+        slot = body["id_slot"]
+        self.collisions += slot in self._busy  # where the real one would let the request wait
+        if not -1 <= slot < self.slots:
+            raise Problem(f"there is no slot {slot}")
+        if len(body["prompt"]) >= self.context:
+            raise Problem("the request exceeds the available context size")
+        self._fields = body["response_fields"]
+        return body["prompt"], body["n_predict"], ()
+
+    async def _answer(
+        self, request: web.Request, prompt: Any, most: int, stops: Sequence[int], fault: Fault | None
+    ) -> web.StreamResponse:
+        slot = (await request.json())["id_slot"]
+        self.used.append(slot)
+        if slot >= 0:
+            self._busy.add(slot)
+            self._seen = [self._kept.get(slot, [])]
+            self._kept[slot] = list(prompt)
+        try:
+            return await super()._answer(request, prompt, most, stops, fault)
+        finally:
+            self._busy.discard(slot)
+
+    def first(self, prompt: list[int], cached: int) -> list[Any]:
+        progress = {"total": len(prompt), "cache": cached, "time_ms": 1}
+        frame = {"index": 0, "content": "", "tokens": [0], "stop": False, "id_slot": -1, "tokens_predicted": 0}
+        return [{**frame, "prompt_progress": {**progress, "processed": n}} for n in (cached, len(prompt))]
+
+    def event(self, step: Written, so_far: Written, prompt: list[int], cached: int) -> list[Any]:
+        events = []
+        written = len(so_far.ids) - len(step.ids)
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        decoder.decode(b"".join(vocabulary().bytes_of(token) for token in so_far.ids[:written]))
+        for token in step.ids:
+            written += 1
+            text = "" if token in _HIDDEN else decoder.decode(vocabulary().bytes_of(token))
+            if decoder.getstate()[0]:
+                continue
+            frame = {"index": 0, "content": text, "tokens": [token], "stop": False, "id_slot": -1}
+            events.append({**frame, "tokens_predicted": written, "tokens_evaluated": len(prompt)})
+        if step.finish is not None:
+            events.append(self._end(step.finish, "", []))
+        return events
+
+    def _end(self, finish: str, content: str, tokens: list[int]) -> dict[str, Any]:
+        kind = "limit" if finish == "length" else "eos"
+        event = {"content": content, "tokens": tokens, "stop": True, "stop_type": kind, "prompt": "", "model": "m"}
+        return {name: value for name, value in event.items() if name in self._fields}
+
+    def whole(self, so_far: Written, prompt: list[int], cached: int) -> Any:
+        return self._end(so_far.finish or "", so_far.text, so_far.ids)
+
+
+class StrictOpenAI(Strict):
+    """OpenAI's own completion route: text, and none of the sampling values that others added."""
+
+    kind = "system"
+    completions = "/v1/completions"
+
+    def __init__(self, script: Iterable[int] = (), *, takes: Iterable[str] = (), **options: Any):
+        super().__init__(script, **options)
+        self.takes = set(takes)
+
+    def error(self, message: str, status: int) -> Any:
+        return {"error": {"message": message, "type": "invalid_request_error", "param": None, "code": None}}
+
+    def accepted(self, body: Any) -> tuple[list[int] | str, int, Sequence[int]]:
+        others = {"top_k", "min_p", "repetition_penalty"}
+        needed: dict[str, Check] = {
+            "model": str,
+            "prompt": str,
+            "max_tokens": int,
+            "stream": bool,
+            **{name: check for name, check in SAMPLING.items() if name not in others},
+        }
+        checked(body, needed, {"seed": int, **{name: SAMPLING[name] for name in self.takes}})
+        if body["model"] not in self.names:
+            raise Problem(f"The model `{body['model']}` does not exist", 404)
+        return body["prompt"], body["max_tokens"], ()
+
+    def written(self, prompt: Any, most: int, stops: Sequence[int]) -> Iterable[Written]:
+        """Steps of text: a prompt may end inside a token of the script, whose rest comes first."""
+        done = len(prompt) - len(OPENING) if prompt.startswith(OPENING) else 0
+        left = most
+        finish = None
+        for step in super().written(vocabulary().encode(OPENING), 1 << 30, ()):
+            text = step.text[done:]
+            done = max(0, done - len(step.text))
+            if not text and step.finish is None:
+                continue
+            left -= 1
+            finish = step.finish or ("length" if left == 0 else None)
+            yield Written([], text, finish)
+            if finish is not None:
+                return
+
+    def _frame(self, step: Written) -> dict[str, Any]:
+        choice = {"index": 0, "text": step.text, "logprobs": None, "finish_reason": step.finish}
+        return {"id": "cmpl-1", "object": "text_completion", "created": 1, "model": "student", "choices": [choice]}
+
+    def event(self, step: Written, so_far: Written, prompt: list[int], cached: int) -> list[Any]:
+        return [self._frame(step)]
+
+    def whole(self, so_far: Written, prompt: list[int], cached: int) -> Any:
+        return self._frame(so_far)
+
+
+def tokenised(text: str) -> list[int]:
+    """As the tokenizer itself reads a text: control tokens that it spells are matched."""
+    return list(_library().encode(text, add_special_tokens=False).ids)
+
+
+@cache
+def _library() -> Any:
+    from tokenizers import Tokenizer
+
+    return Tokenizer.from_file(str(FOLDER / "tokenizer.json"))
+
+
+KINDS: Mapping[str, Callable[..., Strict]] = {
+    "vllm": StrictVLLM,
+    "vllm, no files": lambda script=(), **options: StrictVLLM(script, files=False, **options),
+    "sglang": StrictSGLang,
+    "sglang, incremental": lambda script=(), **options: StrictSGLang(script, incremental=True, **options),
+    "sglang, no files": lambda script=(), **options: StrictSGLang(script, files=False, **options),
+    "llama.cpp": StrictLlama,
+    "llama.cpp, no files": lambda script=(), **options: StrictLlama(script, files=False, **options),
+    "openai": StrictOpenAI,
+}
+"""Every form in which a role can be served."""

@@ -1,0 +1,455 @@
+"""Every kind of server gives what the scripted engine gives for the same script."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from antiphon.dialect import Part
+from antiphon.engine.base import Finish, Sequence
+from antiphon.engine.http import HttpEngine
+from antiphon.errors import RequestRefused
+from antiphon.settings import Sampling
+from tests.engine.http.strict import END, FOLDER, KINDS, OPENING, Fault, Strict, StrictOpenAI, ids_of, vocabulary
+from tests.engine.http.talk import Read, Reference, read, served, told
+
+SCRIPT = ids_of("one two 東京 three 🙂 four\n\n", "</think>", "five, naïve six")
+CLOSE, START = ids_of("</think>")[0], ids_of("<|im_start|>")[0]
+CONTROLS = ("<|im_start|>", "<|im_end|>", "<think>", "</think>")
+
+every = pytest.mark.parametrize("kind", KINDS)
+with_ids = pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "openai"])
+
+
+def run(make: Callable[[], Any]) -> Any:
+    return asyncio.run(make())
+
+
+def make(kind: str, script: list[int] = SCRIPT, **options: Any) -> Strict:
+    return KINDS[kind](script, **options)
+
+
+async def wanted(script: list[int] = SCRIPT, most: int = 400, stops: tuple[int, ...] = (END,)) -> Read:
+    return await told(Reference([*script, END]), most, stops)
+
+
+async def learned(engine: HttpEngine) -> HttpEngine:
+    await engine.learn(CONTROLS)
+    return engine
+
+
+@every
+@pytest.mark.parametrize("size", [1, 3, 100])
+def test_text_and_ids_are_the_scripts(kind: str, size: int) -> None:
+    async def go() -> None:
+        async with served(make(kind, chunk=lambda: size)) as engine:
+            got, want = await told(await learned(engine), stops=(END,)), await wanted()
+            assert got.text == want.text
+            assert got.finish == (Finish("stop") if kind == "openai" else want.finish)
+            if kind != "openai":
+                assert got.ids == want.ids
+            if kind in ("vllm", "sglang", "sglang, incremental", "llama.cpp"):
+                assert got.pieces == want.pieces
+
+    run(go)
+
+
+@every
+def test_the_end_of_a_turn_is_no_text(kind: str) -> None:
+    async def go() -> None:
+        async with served(make(kind)) as engine:
+            got = await told(await learned(engine))
+            assert got.text == vocabulary().decode(SCRIPT)
+            assert got.finish in (Finish("stop"), Finish("stop", END))
+            assert END not in got.ids
+
+    run(go)
+
+
+@with_ids
+def test_an_end_that_only_the_server_knows_is_told(kind: str) -> None:
+    async def go() -> None:
+        async with served(make(kind, ends=(START,))) as engine:
+            got = await told(await learned(engine), stops=(END,))
+            assert (got.ids, got.finish) == (SCRIPT, Finish("stop", START))
+
+    run(go)
+
+
+@with_ids
+@pytest.mark.parametrize("size", [1, 5])
+def test_a_stop_id_ends_the_stream_before_it(kind: str, size: int) -> None:
+    async def go() -> None:
+        server = make(kind, chunk=lambda: size)
+        async with served(server) as engine:
+            prefix = await (await learned(engine)).open([Part(OPENING)])
+            got = await read(prefix, 400, (CLOSE, END))
+            assert (got.ids, got.finish) == (SCRIPT[: SCRIPT.index(CLOSE)], Finish("stop", CLOSE))
+            assert prefix.length == len(ids_of(OPENING)) + len(got.ids)
+
+    run(go)
+
+
+@with_ids
+def test_a_server_that_writes_past_a_stop_id_is_closed(kind: str) -> None:
+    async def go() -> None:
+        server = make(kind)
+        server.written = lambda prompt, most, stops: type(server).written(server, prompt, most, ())  # type: ignore
+        async with served(server) as engine:
+            got = await told(await learned(engine), stops=(CLOSE, END))
+            assert (got.ids, got.finish) == (SCRIPT[: SCRIPT.index(CLOSE)], Finish("stop", CLOSE))
+
+    run(go)
+
+
+@with_ids
+def test_an_ordinary_token_can_be_a_stop_id(kind: str) -> None:
+    async def go() -> None:
+        stop = SCRIPT[3]
+        async with served(make(kind)) as engine:
+            got = await told(await learned(engine), stops=(stop,))
+            assert (got.ids, got.finish) == (SCRIPT[: SCRIPT.index(stop)], Finish("stop", stop))
+
+    run(go)
+
+
+@with_ids
+@pytest.mark.parametrize("size", [1, 2])
+def test_a_control_token_before_the_end_is_kept(kind: str, size: int) -> None:
+    async def go() -> None:
+        script = ids_of("so", "</think>")
+        async with served(make(kind, script, chunk=lambda: size)) as engine:
+            got = await told(await learned(engine), stops=(END,))
+            assert (got.text, got.ids, got.finish) == ("so</think>", script, Finish("stop", END))
+
+    run(go)
+
+
+@with_ids
+def test_control_tokens_in_a_row_stand_alone(kind: str) -> None:
+    async def go() -> None:
+        script = ids_of("a", "</think>", "<|im_start|>", "b")
+        async with served(make(kind, script, chunk=lambda: 2)) as engine:
+            got = await told(await learned(engine), stops=(END,))
+            assert [piece.text for piece in got.pieces] == ["a", "</think>", "<|im_start|>", "b"]
+            assert [list(piece.ids) for piece in got.pieces] == [[token] for token in script]
+
+    run(go)
+
+
+@every
+def test_an_end_at_once_is_an_end(kind: str) -> None:
+    async def go() -> None:
+        async with served(make(kind, [])) as engine:
+            got = await told(await learned(engine), stops=(END,))
+            assert got.pieces == []
+            assert got.finish in (Finish("stop"), Finish("stop", END))
+
+    run(go)
+
+
+@every
+def test_the_length_is_heeded(kind: str) -> None:
+    async def go() -> None:
+        async with served(make(kind)) as engine:
+            got = await told(await learned(engine), 4, (END,))
+            assert got.finish == Finish("length")
+            assert got.text == vocabulary().decode(SCRIPT[:4])
+
+    run(go)
+
+
+@with_ids
+def test_a_length_inside_a_character_leaves_whole_characters(kind: str) -> None:
+    async def go() -> None:
+        tokens = ids_of("a東")
+        assert len(tokens) == 4
+        async with served(make(kind, tokens)) as engine:
+            prefix = await (await learned(engine)).open([Part(OPENING)])
+            got = await read(prefix, 2, (END,))
+            assert (got.finish, got.text[:1], prefix.length) == (
+                Finish("length"),
+                "a",
+                len(ids_of(OPENING)) + len(got.ids),
+            )
+            if "files" not in kind:
+                assert got.ids == tokens[:1]
+
+    run(go)
+
+
+@pytest.mark.parametrize("kind", ["vllm", "sglang", "sglang, incremental", "llama.cpp"])
+def test_bytes_that_are_no_text_end_the_stream(kind: str) -> None:
+    async def go() -> None:
+        script = [*ids_of("a"), ids_of("東")[0], *ids_of(" and on and on")]
+        server = make(kind, script)
+        async with served(server) as engine:
+            prefix = await engine.open([Part(OPENING)])
+            got = await read(prefix, 400, (END,))
+            assert (got.text, got.finish) == ("a", Finish("invalid"))
+            assert prefix.length == len(ids_of(OPENING)) + 1
+            await asyncio.wait_for(server.lost.wait(), 5)
+
+    run(go)
+
+
+def test_a_replacement_character_that_the_model_wrote_is_text() -> None:
+    async def go() -> None:
+        script = ids_of("a\ufffdb")
+        async with served(make("llama.cpp", script)) as engine:
+            got = await told(engine, stops=(END,))
+            assert (got.text, got.ids, got.finish) == ("a\ufffdb", script, Finish("stop", END))
+
+    run(go)
+
+
+@every
+def test_a_cut_sequence_goes_on_from_where_it_was_cut(kind: str) -> None:
+    async def go() -> None:
+        server = make(kind)
+        async with served(server) as engine:
+            prefix = await (await learned(engine)).open([Part(OPENING)])
+            opened = prefix.length
+            first = await read(prefix, 400, (END,))
+            prefix.truncate(opened + 5)
+            again = await read(prefix, 400, (END,))
+            if kind == "openai":
+                assert again.text == first.text[5:]
+                assert server.prompts[-1] == OPENING + first.text[:5]
+            else:
+                assert again.ids == first.ids[5:]
+                assert server.prompts[-1] == [*ids_of(OPENING), *first.ids[:5]]
+            with pytest.raises(ValueError, match="cannot cut"):
+                prefix.truncate(prefix.length + 1)
+
+    run(go)
+
+
+@with_ids
+def test_parts_and_ids_are_added_as_they_are(kind: str) -> None:
+    async def go() -> None:
+        server = make(kind)
+        async with served(server) as engine:
+            prefix = await (await learned(engine)).open([Part("<think>", control=True), Part("a </think> "), Part("b")])
+            added = await prefix.append([Part("</think>", control=True), Part("c")])
+            await prefix.append_ids([5, 6])
+            await read(prefix, 1)
+            spelled = ids_of("a <")[:-1] if kind.endswith("no files") else None
+            prompt = server.prompts[-1]
+            assert list(added) == ids_of("</think>", "c")
+            assert prompt[0] == ids_of("<think>")[0]
+            assert prompt[-len(added) - 2 :] == [*added, 5, 6]
+            between = prompt[1 : -len(added) - 2]
+            assert CLOSE not in between, "text that spells a control token is text"
+            assert vocabulary().decode(between) == "a </think> b"
+            assert spelled is None or between[: len(spelled)] == spelled
+
+    run(go)
+
+
+@every
+def test_every_sampling_value_is_sent(kind: str) -> None:
+    """The servers refuse a request that lacks one; here it is seen that the values are the user's."""
+
+    async def go() -> None:
+        takes = {"takes": ("top_k", "min_p", "repetition_penalty")} if kind == "openai" else {}
+        server = make(kind, **takes)
+        async with served(server) as engine:
+            prefix = await engine.open([Part(OPENING)])
+            chosen = Sampling(temperature=0.6, top_p=0.9, top_k=7, min_p=0.05, repetition_penalty=1.1)
+            await read(prefix, 9, (END,), sampling=chosen, seed=11)
+            body = server.requests[-1]
+            values = body.get("sampling_params", body)
+            assert [values[name] for name in ("temperature", "top_p", "top_k", "min_p")] == [0.6, 0.9, 7, 0.05]
+            assert 1.1 in (values.get("repetition_penalty"), values.get("repeat_penalty"))
+            assert 11 in (values.get("seed"), values.get("sampling_seed"))
+            assert 9 in (values.get(name) for name in ("max_tokens", "max_new_tokens", "n_predict"))
+            assert (END in values["stop_token_ids"]) if kind.startswith(("vllm", "sglang")) else True
+
+    run(go)
+
+
+@every
+def test_closing_ends_the_request_at_the_server(kind: str) -> None:
+    async def go() -> None:
+        server = make(kind)
+        async with served(server) as engine:
+            prefix = await (await learned(engine)).open([Part(OPENING)])
+            server.hold = asyncio.Event()  # all that follows the first text
+            await read(prefix, 400, (END,), pieces=1)
+            await asyncio.wait_for(server.lost.wait(), 5)
+            assert server.aborted == 1
+
+    run(go)
+
+
+@every
+def test_a_reader_that_is_cancelled_ends_the_request_at_the_server(kind: str) -> None:
+    async def go() -> None:
+        server = make(kind)
+        async with served(server) as engine:
+            prefix = await (await learned(engine)).open([Part(OPENING)])
+            server.faults = lambda number: Fault("hang")
+            await cancelled(server, prefix)
+            await asyncio.wait_for(server.lost.wait(), 5)
+            assert server.aborted == 1
+            server.faults = lambda number: None
+            assert (await read(prefix, 400, (END,))).text == vocabulary().decode(SCRIPT)
+
+    run(go)
+
+
+async def cancelled(server: Strict, prefix: Sequence) -> None:
+    """Waits for a stream's first chunk, which does not come, and is cancelled."""
+    server.begun.clear()
+    stream = prefix.stream(Sampling(), 400, (END,))
+    reading = asyncio.ensure_future(anext(stream))
+    await asyncio.wait_for(server.begun.wait(), 5)
+    reading.cancel()
+    assert isinstance((await asyncio.gather(reading, return_exceptions=True))[0], asyncio.CancelledError)
+    await stream.aclose()  # type: ignore[attr-defined]
+
+
+@every
+def test_what_is_yielded_is_the_sequence(kind: str) -> None:
+    async def go() -> None:
+        server = make(kind)
+        async with served(server) as engine:
+            prefix = await (await learned(engine)).open([Part(OPENING)])
+            opened = prefix.length
+            got = await read(prefix, 400, (END,), pieces=6)
+            assert prefix.length - opened == (len(got.text) if kind == "openai" else len(got.ids))
+            rest = await read(prefix, 400, (END,))
+            assert got.text + rest.text == vocabulary().decode(SCRIPT)
+
+    run(go)
+
+
+@with_ids
+def test_what_came_from_the_cache_is_told_once(kind: str) -> None:
+    async def go() -> None:
+        async with served(make(kind)) as engine:
+            prefix = await (await learned(engine)).open([Part(OPENING * 9)])
+            opened = prefix.length
+            await read(prefix, 4, (END,))
+            prefix.truncate(opened)
+            got = await read(prefix, 4, (END,))
+            blocks = 16 if kind.startswith("vllm") else 1
+            assert got.cached == [(opened - 1) // blocks * blocks]
+
+    run(go)
+
+
+@every
+@pytest.mark.parametrize("style", ["crlf", "comments"])
+def test_events_are_read_as_the_standard_has_them(kind: str, style: str) -> None:
+    async def go() -> None:
+        server = make(kind)
+        if style == "crlf":
+            server.line_end = "\r\n"
+        else:
+            server.noise = ": ping\n\nevent: message\nid: 7\nretry: 10\n"
+        async with served(server) as engine:
+            assert (await told(await learned(engine), stops=(END,))).text == (await wanted()).text
+
+    run(go)
+
+
+@every
+def test_an_answer_that_is_not_streamed_is_read_whole(kind: str) -> None:
+    async def go() -> None:
+        server = make(kind)
+        server.plain = True
+        async with served(server) as engine:
+            got, want = await told(await learned(engine), stops=(END,)), await wanted()
+            assert got.text == want.text
+            assert got.finish in (Finish("stop"), want.finish)
+            if kind != "openai":
+                assert got.ids == want.ids
+
+    run(go)
+
+
+@every
+def test_packets_may_end_anywhere(kind: str) -> None:
+    async def go() -> None:
+        server = make(kind)
+        server.spelled = lambda event: f"data: {json.dumps(event, ensure_ascii=False)}\n\n"  # type: ignore[method-assign]
+        server.cut = lambda data: [data[n : n + 7] for n in range(0, len(data), 7)]
+        async with served(server) as engine:
+            assert (await told(await learned(engine), stops=(END,))).text == (await wanted()).text
+
+    run(go)
+
+
+@every
+def test_empty_events_are_legal(kind: str) -> None:
+    async def go() -> None:
+        server = make(kind)
+        event = server.event
+
+        def with_empty(step: Any, so_far: Any, prompt: Any, cached: int) -> list[Any]:
+            before = type(so_far)(so_far.ids[: len(so_far.ids) - len(step.ids)], so_far.text.removesuffix(step.text))
+            return [*event(type(step)([], ""), before, prompt, cached), *event(step, so_far, prompt, cached)]
+
+        server.event = with_empty  # type: ignore[method-assign]
+        async with served(server) as engine:
+            got, want = await told(await learned(engine), stops=(END,)), await wanted()
+            assert (got.text, got.ids) == (want.text, want.ids if kind != "openai" else [])
+
+    run(go)
+
+
+def test_a_character_that_comes_in_halves_is_one() -> None:
+    async def go() -> None:
+        server = StrictOpenAI()
+        half = [{"choices": [{"text": text, "finish_reason": None}]} for text in ("a\ud83d", "\ude42b\ud800", "c")]
+        server.event = lambda *about: [*half, {"choices": [{"text": "\udbff", "finish_reason": "stop"}]}]  # type: ignore
+        async with served(server) as engine:
+            prefix = await engine.open([Part(OPENING)])
+            got = await read(prefix)
+            assert [piece.text for piece in got.pieces] == ["a", "🙂b", "\ud800c", "\udbff"]
+            await read(prefix)
+            assert server.prompts[-1] == f"{OPENING}a🙂b\ufffdc\ufffd", "what JSON cannot carry is sent as U+FFFD"
+
+    run(go)
+
+
+@pytest.mark.parametrize("kind", ["vllm", "sglang"])
+def test_scores(kind: str) -> None:
+    async def go() -> None:
+        async with served(make(kind)) as engine:
+            assert (await engine.capabilities()).scoring
+            assert await engine.score([7, 8, 9]) == pytest.approx([0.0, -0.008, -0.009])
+
+    run(go)
+
+
+@pytest.mark.parametrize("kind", ["llama.cpp", "openai"])
+def test_servers_without_scores_say_so(kind: str) -> None:
+    async def go() -> None:
+        async with served(make(kind)) as engine:
+            assert not (await engine.capabilities()).scoring
+            with pytest.raises(RequestRefused, match="no probabilities"):
+                await engine.score([7, 8, 9])
+
+    run(go)
+
+
+@with_ids
+def test_text_to_ids_and_back(kind: str) -> None:
+    async def go() -> None:
+        async with served(make(kind)) as engine:
+            await learned(engine)
+            assert list(await engine.encode("東京 two")) == ids_of("東京 two")
+            assert await engine.decode(ids_of("</think>", "東")) == "</think>東"
+            assert [engine.control_id(token) for token in CONTROLS] == [ids_of(token)[0] for token in CONTROLS]
+            assert engine.control_id("<|nothing|>") is None
+            assert engine.tokens is not None
+            assert engine.tokens.source == (str(FOLDER) if "no files" not in kind else engine.tokens.source)
+
+    run(go)

@@ -1,0 +1,533 @@
+"""What an engine finds out of a server before anything is written, and what it says where it cannot go on."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import ssl
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from antiphon.dialect import Part
+from antiphon.engine.http import HttpEngine
+from antiphon.errors import AntiphonError, EngineUnavailable, ModelError, RequestRefused, SettingsError
+from antiphon.settings import Connection
+from tests.engine.http.strict import (
+    END,
+    FOLDER,
+    KINDS,
+    OPENING,
+    StrictLlama,
+    StrictOpenAI,
+    StrictSGLang,
+    StrictVLLM,
+    ids_of,
+)
+from tests.engine.http.talk import read, served, talking, told
+
+PAIR = Path(__file__).with_name("localhost.pem")
+"""A key and its certificate for localhost, which nobody has signed; for tests only, valid for a hundred years."""
+SCRIPT = ids_of("four five six")
+
+
+def run(make: Callable[[], Any]) -> Any:
+    return asyncio.run(make())
+
+
+async def refusal(url: str, error: type[AntiphonError] = ModelError, **options: Any) -> str:
+    """What an engine says that cannot start."""
+    engine = HttpEngine([url], Connection(**{"timeout": 5, **options}))
+    try:
+        with pytest.raises(error) as raised:
+            await engine.capabilities()
+        return str(raised.value)
+    finally:
+        await engine.close()
+
+
+@pytest.mark.parametrize(
+    ("kind", "found", "version", "ids", "context"),
+    [
+        ("vllm", "vllm", "0.11.0", True, 512),
+        ("vllm, no files", "vllm", "0.11.0", True, 512),
+        ("sglang", "sglang", "0.5.9", True, 512),
+        ("llama.cpp", "llama.cpp", "b7000-0123abc", True, 512),
+        ("openai", "openai", None, False, None),
+    ],
+)
+def test_what_a_server_tells_is_known(kind: str, found: str, version: str, ids: bool, context: int | None) -> None:
+    async def go() -> None:
+        async with served(KINDS[kind](SCRIPT)) as engine:
+            able = await engine.capabilities()
+            assert (able.ids, able.context) == (ids, context)
+            assert able.slots == (2 if kind == "llama.cpp" else None)
+            assert engine.name == engine.identity["model"] == "student"
+            assert (engine.about["kind"], engine.about["version"]) == (found, version)
+            files = kind not in ("vllm, no files", "openai")
+            assert (engine.about["tokenizer"] == str(FOLDER)) is files
+            assert (engine.chat_template is not None) is files
+
+    run(go)
+
+
+@pytest.mark.parametrize("path", ["", "/", "/v1", "/v1/", "/v1/completions", "/v1/models", "/generate", "/completion"])
+def test_an_address_may_name_a_route_or_none(path: str) -> None:
+    async def go() -> None:
+        server = StrictVLLM(SCRIPT)
+        async with server.serving(), talking(url=server.url + path) as engine:
+            assert engine.about["servers"] == [server.url]
+            assert (await told(engine, stops=(END,))).ids == SCRIPT
+
+    run(go)
+
+
+def test_the_context_is_the_smaller_of_the_servers_and_the_users() -> None:
+    async def go() -> None:
+        server = StrictVLLM(SCRIPT)
+        async with server.serving():
+            async with talking(server, context=100) as engine:
+                assert (await engine.capabilities()).context == 100
+            async with talking(server, context=9999) as engine:
+                assert (await engine.capabilities()).context == 512
+
+    run(go)
+
+
+def test_what_does_not_fit_is_refused_before_it_is_sent() -> None:
+    async def go() -> None:
+        server = StrictVLLM(SCRIPT, context=20)
+        async with served(server) as engine:
+            prefix = await engine.open([Part(OPENING)])
+            asked = len(server.requests)
+            with pytest.raises(RequestRefused, match=r"holds 20 tokens: 20 more do not fit"):
+                await read(prefix, 20)
+            assert len(server.requests) == asked
+            assert (await read(prefix, 20 - prefix.length, (END,))).ids == SCRIPT
+
+    run(go)
+
+
+def test_what_the_server_says_does_not_fit_is_refused_at_once() -> None:
+    async def go() -> None:
+        server = StrictVLLM(SCRIPT, context=20, told=False)
+        async with served(server) as engine:
+            prefix = await engine.open([Part(OPENING)])
+            with pytest.raises(RequestRefused, match=r"HTTP 400: This model's maximum context length is 20 tokens"):
+                await read(prefix, 20)
+
+    run(go)
+
+
+def test_a_vllm_without_ids_is_named() -> None:
+    async def go() -> None:
+        server = StrictVLLM(SCRIPT, ids=False)
+        async with server.serving() as url:
+            assert "no token ids (vLLM does from 0.10.2 on)" in await refusal(url)
+
+    run(go)
+
+
+def test_text_only_where_the_user_wants_it() -> None:
+    async def go() -> None:
+        server = StrictOpenAI(SCRIPT, takes=("top_k", "min_p", "repetition_penalty"))
+        server.kind = "vllm"  # type: ignore[misc]
+        async with served(server, ids="never") as engine:
+            assert not (await engine.capabilities()).ids
+            assert (await told(engine)).text == "four five six"
+            assert list(await engine.encode("x")) == []
+            prefix = await engine.open([Part("a")])
+            with pytest.raises(RequestRefused, match="takes text only"):
+                await prefix.append_ids([1])
+
+    run(go)
+
+
+@pytest.mark.parametrize("takes", [(), ("min_p",), ("top_k", "repetition_penalty")])
+def test_values_that_a_server_does_not_take_are_left_out_and_named(takes: tuple[str, ...]) -> None:
+    async def go() -> None:
+        server = StrictOpenAI(SCRIPT, takes=takes)
+        async with served(server) as engine:
+            left_out = sorted({"top_k", "min_p", "repetition_penalty"} - set(takes))
+            assert [name for remark in engine.remarks for name in left_out if name in remark] == left_out
+            assert (await told(engine)).text == "four five six"
+            assert set(takes) <= server.requests[-1].keys()
+
+    run(go)
+
+
+def test_the_strictest_of_several_servers_decides() -> None:
+    async def go() -> None:
+        lenient, strict = StrictOpenAI(SCRIPT, takes=("top_k", "min_p", "repetition_penalty")), StrictOpenAI(SCRIPT)
+        async with lenient.serving(), strict.serving(), talking(lenient, strict) as engine:
+            prefixes = [await engine.open([Part(OPENING)]) for _ in range(2)]
+            assert {prefix.server for prefix in prefixes} == {lenient.url, strict.url}
+            assert [(await read(prefix)).text for prefix in prefixes] == ["four five six"] * 2
+
+    run(go)
+
+
+def test_of_two_models_one_must_be_named() -> None:
+    async def go() -> None:
+        server = StrictVLLM(SCRIPT)
+        server.names = ["student", "teacher"]
+        async with server.serving() as url:
+            assert "it serves student, teacher; say which one: server.served" in await refusal(url)
+            assert "does not serve 'pupil'; it serves student, teacher" in await refusal(url, served="pupil")
+            async with talking(server, served="teacher") as engine:
+                assert engine.name == "teacher"
+                await told(engine)
+                assert server.requests[-1]["model"] == "teacher"
+
+    run(go)
+
+
+def test_an_adapter_of_the_model_is_not_another_model() -> None:
+    async def go() -> None:
+        server = StrictVLLM(SCRIPT)
+        server.names = ["student", "adapter"]
+        listed = server.listed
+        server.listed = lambda name: {**listed(name), "parent": "student" if name == "adapter" else None}  # type: ignore
+        async with served(server) as engine:
+            assert engine.name == "student"
+
+    run(go)
+
+
+def test_nobody_there() -> None:
+    async def go() -> None:
+        server = StrictVLLM()
+        async with server.serving() as url:
+            pass
+        assert await refusal(url, EngineUnavailable) == (
+            f"{url}: nothing answers there (Connection refused); is the server up, and is this its address?"
+        )
+
+    run(go)
+
+
+def test_a_server_that_accepts_and_never_answers() -> None:
+    async def go() -> None:
+        async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            with suppress(ConnectionError):
+                await reader.read()
+            writer.close()
+
+        server = await asyncio.start_server(silent, "127.0.0.1")
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with server:
+            assert "it sent nothing for 0.05 s" in await refusal(url, EngineUnavailable, timeout=0.05)
+
+    run(go)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind", "error", "said"),
+    [
+        (200, "<html><title>Welcome to nginx!</title></html>", "text/html", AntiphonError, "Welcome to nginx!"),
+        (404, "<html><title>404 Not Found</title></html>", "text/html", ModelError, "no completion server is there"),
+        (502, "<html><title>502 Bad Gateway</title></html>", "text/html", EngineUnavailable, "502 Bad Gateway"),
+        (200, '{"models": []}', "application/json", ModelError, "no list of models"),
+        (200, '{"data": []}', "application/json", ModelError, "it serves nothing"),
+        (200, "[1, 2", "application/json", AntiphonError, "not JSON"),
+        (200, "", "application/json", AntiphonError, "not JSON: nothing"),
+    ],
+)
+def test_what_is_no_completion_server(status: int, body: str, kind: str, error: Any, said: str) -> None:
+    async def go() -> None:
+        async def answer(request: web.Request) -> web.Response:
+            return web.Response(status=status, text=body, content_type=kind)
+
+        server = StrictOpenAI()
+        server.routes = lambda: [web.get("/v1/models", answer)]  # type: ignore[method-assign]
+        async with server.serving() as url:
+            message = await refusal(url, error)
+            assert said in message
+            assert "\n" not in message
+
+    run(go)
+
+
+def test_a_server_that_sends_elsewhere() -> None:
+    async def go() -> None:
+        async def answer(request: web.Request) -> web.Response:
+            raise web.HTTPPermanentRedirect("https://user:hunter2@example.org/v1/models")
+
+        server = StrictOpenAI()
+        server.routes = lambda: [web.get("/v1/models", answer)]  # type: ignore[method-assign]
+        async with server.serving() as url:
+            message = await refusal(url)
+            assert "https://example.org/v1/models" in message
+            assert "hunter2" not in message
+
+    run(go)
+
+
+@pytest.mark.parametrize("address", ["localhost:8000", "ftp://host/", "http://", "http:///v1"])
+def test_what_is_no_address(address: str) -> None:
+    with pytest.raises(ModelError, match="no address of a server"):
+        HttpEngine([address])
+
+
+class TestKeys:
+    """A key is sent, and never shown."""
+
+    KEY = "sk-very-secret-0123"
+
+    def test_the_key_is_sent(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        async def go() -> None:
+            monkeypatch.setenv("THE_KEY", self.KEY)
+            async with served(StrictVLLM(SCRIPT, key=self.KEY), key="THE_KEY") as engine:
+                assert (await told(engine, stops=(END,))).ids == SCRIPT
+                shown = [engine.name, engine.identity, engine.about, engine.remarks, [c.shown for c in engine.clients]]
+                assert self.KEY not in json.dumps(shown, default=str)
+
+        run(go)
+
+    def test_a_missing_and_a_wrong_key_are_told_apart(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        async def go() -> None:
+            async with StrictVLLM(key=self.KEY).serving() as url:
+                assert "it wants a key: set server.key" in await refusal(url)
+                monkeypatch.setenv("THE_KEY", "sk-another")
+                message = await refusal(url, key="THE_KEY")
+                assert "the variable THE_KEY holds the key that it refuses" in message
+                assert "sk-another" not in message
+                monkeypatch.delenv("THE_KEY")
+                assert "no variable THE_KEY" in await refusal(url, SettingsError, key="THE_KEY")
+
+        run(go)
+
+    def test_a_server_that_repeats_the_key(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        async def go() -> None:
+            monkeypatch.setenv("THE_KEY", self.KEY)
+
+            async def answer(request: web.Request) -> web.Response:
+                return web.json_response(
+                    {"error": {"message": f"Incorrect key: {request.headers['Authorization']}"}}, status=401
+                )
+
+            server = StrictOpenAI()
+            server.routes = lambda: [web.get("/v1/models", answer)]  # type: ignore[method-assign]
+            async with server.serving() as url:
+                assert self.KEY not in await refusal(url, key="THE_KEY")
+
+        run(go)
+
+    def test_headers_take_variables(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        async def go() -> None:
+            monkeypatch.setenv("TEAM", "blue")
+            server = StrictVLLM(SCRIPT)
+            async with served(server, headers={"X-Team": "team ${TEAM}"}):
+                assert all(headers["X-Team"] == "team blue" for headers in server.headers)
+
+        run(go)
+
+    def test_a_name_and_password_in_the_address(self) -> None:
+        async def go() -> None:
+            server = StrictVLLM(SCRIPT)
+            async with server.serving() as url, talking(url=url.replace("//", "//me:p%40ss@")) as engine:
+                assert {headers["Authorization"] for headers in server.headers} == {"Basic bWU6cEBzcw=="}
+                prefix = await engine.open([Part(OPENING)])
+                shown = [engine.name, engine.identity, engine.about, engine.remarks, prefix.server]
+                assert "p%40ss" not in json.dumps(shown)
+                server.faults = lambda number: server_error
+                with pytest.raises(RequestRefused) as raised:
+                    await read(prefix)
+                assert "ss@" not in str(raised.value)
+
+        from tests.engine.http.strict import Fault
+
+        server_error = Fault("status", status=400)
+        run(go)
+
+    def test_before_it_is_asked_an_engine_shows_no_password(self) -> None:
+        engine = HttpEngine(["http://me:p%40ss@127.0.0.1:1/v1/completions"])
+        assert "p%40ss" not in engine.name
+
+    @pytest.mark.parametrize("address", ["http://me:p%40ss@127.0.0.1:1", "http://me:p%40ss@127.0.0.1:1/chat"])
+    def test_no_error_shows_a_password(self, address: str) -> None:
+        assert "ss@" not in run(lambda: refusal(address, AntiphonError))
+
+
+class TestTLS:
+    """A certificate that nobody signed is refused unless the user says otherwise."""
+
+    @staticmethod
+    def context() -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(PAIR)
+        return context
+
+    def test_refused_by_default(self) -> None:
+        async def go() -> None:
+            server = StrictVLLM(SCRIPT)
+            async with server.serving(tls=self.context()) as url:
+                message = await refusal(url)
+                assert "its certificate is not trusted" in message
+                assert "server.verify" in message
+
+        run(go)
+
+    @pytest.mark.parametrize("verify", [False, str(PAIR)])
+    def test_trusted_as_asked(self, verify: bool | str) -> None:
+        async def go() -> None:
+            server = StrictVLLM(SCRIPT)
+            async with server.serving(tls=self.context()) as url, talking(url=url, verify=verify) as engine:
+                assert (await told(engine, stops=(END,))).ids == SCRIPT
+                prefix = await engine.open([Part(OPENING)])
+                server.hold = asyncio.Event()
+                await read(prefix, pieces=1)
+                await asyncio.wait_for(server.lost.wait(), 5)
+
+        run(go)
+
+    def test_a_file_without_certificates(self, tmp_path: Path) -> None:
+        (tmp_path / "none.pem").write_text("nothing")
+        said = run(lambda: refusal("https://localhost:1", SettingsError, verify=str(tmp_path / "none.pem")))
+        assert "no certificates can be read there" in said
+
+    def test_plain_http_at_a_tls_address(self) -> None:
+        async def go() -> None:
+            server = StrictVLLM()
+            async with server.serving() as url:
+                assert "\n" not in await refusal(url.replace("http", "https"), AntiphonError)
+
+        run(go)
+
+
+class TestProxies:
+    """The proxy that is named is used, with its password, which nobody sees."""
+
+    @staticmethod
+    async def proxy(seen: list[tuple[str, str | None]]) -> Any:
+        """An HTTP proxy that passes on what comes, all to the server of the first request."""
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            head = await reader.readuntil(b"\r\n\r\n")
+            lines = head.decode().split("\r\n")
+            target = lines[0].split(" ")[1]
+            fields = {line.partition(": ")[0].lower(): line.partition(": ")[2] for line in lines[1:]}
+            seen.append((target, fields.get("proxy-authorization")))
+            host, _, port = target.split("/")[2].partition(":")
+            inner, out = await asyncio.open_connection(host, int(port))
+            out.write(head)
+
+            async def pass_on(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+                with suppress(ConnectionError):
+                    while block := await source.read(1 << 16):
+                        sink.write(block)
+                        await sink.drain()
+                sink.close()
+
+            await asyncio.gather(pass_on(reader, out), pass_on(inner, writer))
+
+        return await asyncio.start_server(serve, "127.0.0.1")
+
+    def test_the_named_proxy_is_used(self) -> None:
+        async def go() -> None:
+            seen: list[tuple[str, str | None]] = []
+            server = StrictVLLM(SCRIPT)
+            async with server.serving(), await self.proxy(seen) as proxy:
+                port = proxy.sockets[0].getsockname()[1]
+                async with talking(server, proxy=f"http://me:hunter2@127.0.0.1:{port}") as engine:
+                    assert seen[0] == (f"{server.url}/v1/models", "Basic bWU6aHVudGVyMg==")
+                    assert "hunter2" not in json.dumps([engine.about, engine.name, engine.remarks])
+
+        run(go)
+
+    def test_a_proxy_that_is_down(self) -> None:
+        message = run(lambda: refusal("http://example.org", EngineUnavailable, proxy="http://me:hunter2@127.0.0.1:1"))
+        assert "proxy http://127.0.0.1:1 does not answer" in message
+        assert "hunter2" not in message
+
+    def test_a_proxy_that_is_none_for_http(self) -> None:
+        message = run(lambda: refusal("http://example.org", SettingsError, proxy="socks5://me:hunter2@127.0.0.1:1"))
+        assert "only HTTP proxies" in message
+        assert "hunter2" not in message
+
+    def test_the_environments_proxy_is_not_for_this_machine(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        async def go() -> None:
+            monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+            async with served(StrictVLLM(SCRIPT)) as engine:
+                assert (await told(engine, stops=(END,))).ids == SCRIPT
+
+        run(go)
+
+
+class TestTokenizers:
+    """Where a model's ids are known from."""
+
+    def test_the_users_folder_comes_first(self) -> None:
+        async def go() -> None:
+            async with served(StrictVLLM(SCRIPT, files=False), tokenizer=str(FOLDER)) as engine:
+                assert engine.about["tokenizer"] == str(FOLDER)
+
+        run(go)
+
+    def test_then_the_cache_by_the_served_name(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        async def go() -> None:
+            monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+            place = tmp_path / "models--nobody--student" / "snapshots" / "0123"
+            place.mkdir(parents=True)
+            for name in ("tokenizer.json", "tokenizer_config.json"):
+                shutil.copy(FOLDER / name, place)
+            server = StrictVLLM(SCRIPT, files=False)
+            server.names = ["nobody/student"]
+            async with served(server) as engine:
+                assert (engine.about["tokenizer"], engine.name) == (str(place), "student")
+
+        run(go)
+
+    def test_a_server_with_no_route_for_it_takes_text(self) -> None:
+        async def go() -> None:
+            server = StrictOpenAI(SCRIPT, takes=("top_k", "min_p", "repetition_penalty"))
+            server.kind = "vllm"  # type: ignore[misc]
+            async with served(server) as engine:
+                assert not (await engine.capabilities()).ids
+                assert any("text only" in remark and "server.tokenizer" in remark for remark in engine.remarks)
+                assert (await told(engine)).text == "four five six"
+
+        run(go)
+
+
+def test_kinds_can_be_pinned() -> None:
+    async def go() -> None:
+        server = StrictVLLM(SCRIPT)
+        listed = server.listed
+        server.listed = lambda name: {"id": listed(name)["id"]}  # type: ignore[method-assign]
+        async with served(server, kind="vllm", tokenizer=str(FOLDER)) as engine:
+            assert engine.about["kind"] == "vllm"
+        async with StrictOpenAI(SCRIPT).serving() as url:
+            assert "\n" not in await refusal(url, kind="llama.cpp")
+            assert "\n" not in await refusal(url, kind="sglang")
+
+    run(go)
+
+
+def test_servers_of_one_role_serve_one_model() -> None:
+    async def go() -> None:
+        one, other, third = StrictVLLM(SCRIPT), StrictVLLM(SCRIPT), StrictSGLang(SCRIPT)
+        other.names = ["teacher"]
+        async with one.serving(), other.serving(), third.serving():
+            for second, said in ((other, "must serve the same model"), (third, "not of the same kind")):
+                engine = HttpEngine([one.url, second.url])
+                with pytest.raises(ModelError, match=said):
+                    await engine.capabilities()
+                await engine.close()
+
+    run(go)
+
+
+def test_slots_add_up() -> None:
+    async def go() -> None:
+        one, other = StrictLlama(SCRIPT, slots=2), StrictLlama(SCRIPT, slots=3, context=100)
+        async with one.serving(), other.serving(), talking(one, other) as engine:
+            able = await engine.capabilities()
+            assert (able.slots, able.context) == (5, 100)
+
+    run(go)
