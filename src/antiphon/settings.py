@@ -52,8 +52,8 @@ class Sampling(_Section):
 class Connection(_Section):
     """How to speak to the servers of a role."""
 
-    kind: Literal["auto", "vllm", "sglang", "llama.cpp", "openai"] = Field(
-        "auto", description="the kind of server; auto: found by asking it"
+    kind: Literal["auto", "vllm", "sglang", "llama.cpp", "openai", "chat"] = Field(
+        "auto", description="the kind of server; auto: found by asking it; chat: whole replies only"
     )
     served: str | None = Field(None, description="the model's name there; unset: the only one that it serves")
     tokenizer: str | None = Field(
@@ -63,7 +63,11 @@ class Connection(_Section):
     key: str | None = Field(None, description="name of the environment variable that holds the server's key")
     headers: dict[str, str] = Field({}, description="further headers; ${NAME} stands for an environment variable")
     proxy: str | None = Field(None, description="an HTTP proxy; unset: what the environment says")
-    verify: bool | str = Field(True, description="check certificates: true, false, or a file of authorities to trust")
+    verify: bool | str = Field(
+        True,
+        description="check certificates: true, false, or a file of authorities to trust",
+        union_mode="left_to_right",  # the command and the environment say 'false' in letters
+    )
     timeout: float = Field(300.0, description="seconds without a byte after which a request counts as broken", gt=0)
     retries: int = Field(5, description="how often a failed request is tried again before its trace fails", ge=0)
 

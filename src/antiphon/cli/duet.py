@@ -103,8 +103,8 @@ class Stage:
         from antiphon.cli.pen import Pen
         from antiphon.engine import models
         from antiphon.synth.cast import assemble
-        from antiphon.synth.duet import Duet
         from antiphon.synth.record import MemoryRecorder
+        from antiphon.synth.reply import writer_for
         from antiphon.synth.score import Listener
         from antiphon.trace import Key, Trace
 
@@ -131,7 +131,7 @@ class Stage:
         try:
             if not self._silent:
                 self._announce(settings, problem)
-            await Duet(cast.score, problem, key, recorder).write()
+            await writer_for(cast.score)(cast.score, problem, key, recorder).write()
         finally:
             if not self._silent:
                 pen.close()

@@ -58,11 +58,12 @@ def _role(total: Totals, about: Mapping[str, Any]) -> dict[str, Any]:
     from antiphon.synth.spend import Prices
 
     prices = about.get("prices")
+    counts_tokens = about.get("counts_tokens", about.get("ids", True))
     return {
         **asdict(total),
         "thrown_away": total.thrown_away,
         "cached_share": total.cached_share,
-        "cost": None if prices is None else Prices(**prices).cost(total, ids=about.get("ids", True)),
+        "cost": None if prices is None else Prices(**prices).cost(total, ids=counts_tokens),
         "words_per_span": total.words / total.spans if total.spans and total.words else None,
     }
 

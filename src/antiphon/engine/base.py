@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from antiphon.dialect import Part
+from antiphon.dialect import Message, Part
 from antiphon.settings import Sampling
 
 if TYPE_CHECKING:
@@ -52,12 +52,34 @@ class Chunk(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Capabilities:
     """What an engine can do. `context` is the longest sequence in tokens (None: unknown), `scoring` whether `score`
-    works, `slots` how many prefixes it keeps at once (None: as many as memory holds)."""
+    works, `slots` how many prefixes it keeps at once (None: as many as memory holds). `continues` is whether it goes on
+    from any prefix; if not, only `complete` works."""
 
     ids: bool
     context: int | None
     scoring: bool = False
     slots: int | None = None
+    continues: bool = True
+
+
+class Reply(NamedTuple):
+    """A whole reply. `thinking` is what the engine itself tells apart from the answer; where it does not, `answer` may
+    begin with thinking between the model's markers. `finish` is `stop`, `length`, or the server's own word.
+
+    Counts are in tokens, the server's where it tells, else estimates. `requests` counts those that broke off, too, as
+    do `prompt` and `received`; `kept` is what the reply itself took. `cached` is how much of the prompts of `told`
+    tokens came from the server's cache (None: not told)."""
+
+    thinking: str
+    answer: str
+    finish: str
+    server: str
+    prompt: int
+    received: int
+    kept: int
+    requests: int = 1
+    cached: int | None = None
+    told: int = 0
 
 
 class Sequence(ABC):
@@ -182,11 +204,15 @@ class Engine(ABC):
 
         raise RequestRefused(f"{self.name} cannot score text")
 
-    async def complete(self, messages: List[Mapping[str, str]], sampling: Sampling, max_tokens: int) -> str:
-        """A whole reply to a conversation (all that chat endpoints can do).
+    async def complete(
+        self, messages: List[Message], sampling: Sampling, max_tokens: int, seed: int | None = None
+    ) -> Reply:
+        """A whole reply to a conversation (all that most chat endpoints can do). `max_tokens` bounds thinking and
+        answer together.
 
         Raises:
-            RequestRefused: the engine has no such route; its caller writes through a sequence instead.
+            RequestRefused: this request failed while others are served, or the engine has no such route.
+            EngineUnavailable: it does not answer.
         """
         from antiphon.errors import RequestRefused
 

@@ -15,6 +15,8 @@ def _insert(table: str, names: str, *, replacing: bool = False) -> str:
     return f"INSERT {'OR REPLACE ' if replacing else ''}INTO {table} ({names}) VALUES ({marks})"
 
 
+_DROP_SPANS = "DELETE FROM spans WHERE trace = ?"
+_DROP_ALL_GROWTH = "DELETE FROM growing WHERE trace = ?"
 _DROP_GROWTH = "DELETE FROM growing WHERE trace = ? AND position = ?"
 _INSERT_SPANS = _insert("spans", f"trace, position, {columns.SPAN}, change", replacing=True)
 _INSERT_GROWTH = _insert("growing", f"trace, position, {columns.SPAN}")
@@ -108,6 +110,7 @@ class Batch:
 
     def __init__(self) -> None:
         self._begun: list[Row] = []
+        self._anew: list[Row] = []
         self._spans: dict[tuple[int, int], Row] = {}
         self._growth: dict[tuple[int, int], list[Row]] = {}
         self._turns: list[Row] = []
@@ -119,9 +122,11 @@ class Batch:
         self._calls: list[Row] = []
         self._touched: dict[int, None] = {}
 
-    def begin(self, trace: int, started: float) -> None:
-        """A trace's writing begins, or goes on."""
+    def begin(self, trace: int, started: float, *, anew: bool = False) -> None:
+        """A trace's writing begins, or goes on; `anew`: the spans that were there go."""
         self._begun.append((started, trace))
+        if anew:
+            self._anew.append((trace,))
         self._touched[trace] = None
 
     def grow(self, trace: int, position: int, part: Row) -> None:
@@ -186,6 +191,8 @@ class Batch:
     def write(self, connection: sqlite3.Connection, changes: Changes) -> None:
         """Writes all of it inside the open transaction."""
         many, change = connection.executemany, (changes.next(),)
+        many(_DROP_SPANS, self._anew)
+        many(_DROP_ALL_GROWTH, self._anew)
         many(_DROP_GROWTH, self._spans)
         many(_INSERT_SPANS, ((*place, *span, *change) for place, span in self._spans.items()))
         many(_INSERT_GROWTH, ((*place, *part) for place, parts in self._growth.items() for part in parts))

@@ -232,9 +232,9 @@ class Recorder:
         self._turns = turns
         self._spans = spans  # that were closed at least once
 
-    def begin(self) -> None:
-        """Writing begins now, or goes on: the first time counts."""
-        self._thread.put(_ROW, partial(Batch.begin, trace=self._trace, started=time.time()))
+    def begin(self, *, anew: bool = False) -> None:
+        """Writing begins now, or goes on: the first time counts. `anew`: with the first span, whatever was there."""
+        self._thread.put(_ROW, partial(Batch.begin, trace=self._trace, started=time.time(), anew=anew))
 
     def grow(self, index: int, head: Span, text: str, ids: array[int], words: bytes) -> None:
         """The span at `index`, which is open again or still, has grown by this.

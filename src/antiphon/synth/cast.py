@@ -12,9 +12,9 @@ from antiphon.boundary.base import BoundaryPredictor
 from antiphon.engine import models
 from antiphon.engine.base import Engine
 from antiphon.engine.models import open_engine
-from antiphon.errors import DialectError, SettingsError
+from antiphon.errors import DialectError, ModelError, SettingsError
 from antiphon.settings import Role, Settings
-from antiphon.synth.methods import Method, method
+from antiphon.synth.methods import METHODS, Method, method
 from antiphon.synth.score import Listener, Score
 from antiphon.synth.spend import Prices
 from antiphon.synth.voice import Voice
@@ -111,6 +111,9 @@ def _predictors(settings: Settings, roles: Mapping[Author, Role]) -> dict[Author
 def _cast(
     settings: Settings, chosen: Method, roles: Mapping[Author, Role], voices: Mapping[Author, Voice], listener: Listener
 ) -> Cast:
+    for author in chosen.roles:
+        if not voices[author].continues:
+            _require_whole_replies(settings, chosen, voices[author])
     script = voices.get(Author.STUDENT) or voices[Author.TEACHER]
     thinking, answer = budgets(settings, voices[chosen.answer].context)
     _require_room(voices[chosen.answer], answer)
@@ -182,8 +185,26 @@ async def find_voice(author: Author, engine: Engine, role: Role, predictor: Boun
         context=role.context if can.context is None else min(can.context, role.context or can.context),
         has_ids=can.ids,
         slots=can.slots,
+        continues=can.continues,
         predictor=predictor,
     )
+
+
+def _require_whole_replies(settings: Settings, chosen: Method, voice: Voice) -> None:
+    """Returns where the method takes whole replies of a voice that cannot go on from a prefix.
+
+    Raises:
+        ModelError, SettingsError: it goes on from the middle of one.
+    """
+    what = f"{voice.engine.name}: a chat endpoint cannot go on from the middle of a reply"
+    if chosen.roles != (voice.role,):
+        fitting = ", ".join(method.name for method in METHODS.values() if method.roles == (voice.role,))
+        raise ModelError(
+            f"{what}, which the method {chosen.name} needs of the {voice.role}; give the address of a completion server"
+            f" (without /chat/completions), or choose the method {fitting}"
+        )
+    if settings.budget.on_budget == "close":
+        raise SettingsError(f"budget.on_budget: {what}, so its thinking cannot be closed; set it to stop")
 
 
 def budgets(settings: Settings, context: int | None) -> tuple[int, int]:
@@ -258,6 +279,7 @@ def _about(settings: Settings, roles: Mapping[Author, Role], voices: Mapping[Aut
             "model": models.shown(role.model or ""),
             "context": voice.context,
             "ids": voice.has_ids,
+            "counts_tokens": voice.counts_tokens,
             **voice.engine.about,
         }
         prices = Prices.of(role)

@@ -61,7 +61,7 @@ class Duet:
         self._spans = saved.spans
         self._manuscript = Manuscript(score, recorder, saved.spans, saved.usage)
         self._speakers = self._manuscript.speakers
-        self._seeds = _seeds(score.seed, key, saved.turns)
+        self._seeds = seeds(score.seed, key, saved.turns)
         self._breaks = 0
         self._closed_by: Author | None = None
         self._answer_opened_at = 0
@@ -298,7 +298,7 @@ class Duet:
         return Author.NONE if last.end in (SpanEnd.BUDGET, SpanEnd.CONTEXT) else last.author.other
 
 
-def _seeds(seed: int | None, key: Key, turns: int) -> Iterator[int | None]:
+def seeds(seed: int | None, key: Key, turns: int) -> Iterator[int | None]:
     """One for each request: none, or a 32-bit hash of the run's seed, the trace and the request's number."""
     while True:
         turns += 1

@@ -28,7 +28,7 @@ _SAVE_EVERY = 0.5  # seconds an open span may grow unsaved
 class Recorder(Protocol):
     """Where one trace is recorded: `antiphon.store.Recorder`, or `MemoryRecorder`."""
 
-    def begin(self) -> None: ...
+    def begin(self, *, anew: bool = False) -> None: ...
 
     def grow(self, index: int, head: Span, text: str, ids: array[int], words: bytes) -> None: ...
 
@@ -59,8 +59,9 @@ class MemoryRecorder:
         self.closed_by: Author | None = None
         self.usage: Mapping[Author, Usage] = {}
 
-    def begin(self) -> None:
-        pass
+    def begin(self, *, anew: bool = False) -> None:
+        if anew:
+            self.spans.clear()
 
     def grow(self, index: int, head: Span, text: str, ids: array[int], words: bytes) -> None:
         del self.spans[index + 1 :]

@@ -18,8 +18,8 @@ from antiphon.problem import Problem
 from antiphon.settings import Settings
 from antiphon.store import Reader, Store
 from antiphon.synth.cast import Cast, EngineOpener, assemble
-from antiphon.synth.duet import Duet
 from antiphon.synth.outage import Outage
+from antiphon.synth.reply import writer_for
 from antiphon.synth.score import Listener
 from antiphon.synth.spend import LimitReached, Spend, prices
 from antiphon.trace import Author, Key, Kind, Status, Trace, Turn, Usage
@@ -185,7 +185,7 @@ class Run:
     def _spend(self, cast: Cast) -> Spend:
         with Reader(self.directory) as reader:
             earlier = reader.totals(self.variant)
-        textual = [role for role, voice in cast.score.voices.items() if not voice.has_ids]
+        textual = [role for role, voice in cast.score.voices.items() if not voice.counts_tokens]
         began, session = self.tally.began, self.tally.usage
         return Spend(self.settings, began=began, session=session, earlier=earlier, textual=textual)
 
@@ -243,8 +243,9 @@ class Run:
             saved = store.saved(key)
             recorder = store.recorder(key)
             try:
-                duet = Duet(cast.score, self._problems[key.problem], key, recorder, saved, spend.check)
-                status, cause = await duet.write()
+                writer = writer_for(cast.score)
+                problem = self._problems[key.problem]
+                status, cause = await writer(cast.score, problem, key, recorder, saved, spend.check).write()
             except EngineUnavailable as error:
                 await store.flush()
                 self.tally.silent = True

@@ -23,7 +23,8 @@ class Voice:
 
     `dialect` is bound to the engine. `context` is the longest sequence in tokens (None: unknown). `predictor` is None
     in methods that do not write in turns. `has_ids` False: lengths are characters, and estimates in tokens. `slots` is
-    how many prefixes the engine keeps at once (None: as many as memory holds).
+    how many prefixes the engine keeps at once (None: as many as memory holds). `continues` False: the engine gives
+    whole replies only (`antiphon.synth.reply`).
 
     `ends` and `closes` are the ids that end a turn and that close the thinking, `controls` all ids that are no text,
     these among them: whatever other control token a model samples, its turn ends there.
@@ -37,6 +38,7 @@ class Voice:
     has_ids: bool = True
     predictor: BoundaryPredictor | None = None
     slots: int | None = None
+    continues: bool = True
     ends: frozenset[int] = field(init=False)
     closes: frozenset[int] = field(init=False)
     controls: frozenset[int] = field(init=False)
@@ -53,6 +55,11 @@ class Voice:
     def _ids_of(self, tokens: Iterable[str]) -> frozenset[int]:
         ids = map(self.engine.control_id, tokens)
         return frozenset(token for token in ids if token is not None)
+
+    @property
+    def counts_tokens(self) -> bool:
+        """Whether its turns count tokens: whole replies do, by what their server tells; else without ids characters."""
+        return self.has_ids or not self.continues
 
     async def speaker(self, messages: Sequence[Message]) -> Speaker:
         """Opens a trace: the prompt is read, the thinking is open."""

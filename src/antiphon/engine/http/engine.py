@@ -11,17 +11,19 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from antiphon.dialect import Part
-from antiphon.engine.base import Capabilities, Engine
+from antiphon.dialect import Message, Part
+from antiphon.engine.base import Capabilities, Engine, Reply
+from antiphon.engine.http.chat import Chat, whole_reply
 from antiphon.engine.http.client import Client
 from antiphon.engine.http.faults import Fault, Refused, Transient
-from antiphon.engine.http.find import Found, base_of, explained, find
+from antiphon.engine.http.find import Found, base_of, chat_route, explained, find
 from antiphon.engine.http.openai import OpenAI
 from antiphon.engine.http.sequence import HttpSequence, IdSequence, TextSequence
 from antiphon.engine.http.servers import Server, Servers
 from antiphon.engine.http.tokens import FileTokens, ServerTokens, Tokens, cached_model
 from antiphon.engine.http.wire import Ask, Wire
 from antiphon.engine.model_files import Tokenizer, read_tokenizer
+from antiphon.engine.models import shown
 from antiphon.errors import DialectError, EngineUnavailable, ModelError, RequestRefused, SettingsError
 from antiphon.settings import Connection, Sampling
 from antiphon.trace import pack_ids
@@ -29,7 +31,8 @@ from antiphon.trace import pack_ids
 if TYPE_CHECKING:
     from antiphon.engine.launch import Launch
 
-_GREEDY = Sampling(temperature=0, top_p=1, top_k=0)
+_CHATML = "<|im_start|>"  # llama-server shows a ChatML template for models that bring none
+_TRIED = Sampling()
 
 
 class HttpEngine(Engine):
@@ -52,9 +55,10 @@ class HttpEngine(Engine):
     ):
         self._options = options or Connection()
         self._bases = [base_of(address) for address in addresses]
+        self._chat_routes = [chat_route(address) for address in addresses]
         self._context = context
         self.launched = launched
-        self.name = ", ".join(self._bases) if launched is None else launched.name
+        self.name = ", ".join(map(shown, self._bases)) if launched is None else launched.name
         self.remarks: list[str] = [launched.warning] if launched is not None and launched.warning else []
         self._found: Found | None = None
         self._tokens: Tokens | None = None
@@ -65,11 +69,12 @@ class HttpEngine(Engine):
     @property
     def identity(self) -> Mapping[str, str]:
         tokens = self._tokens
-        return {
+        identity = {
             "model": self.name,
             "tokenizer": "" if tokens is None else tokens.digest,
             "template": "" if self.chat_template is None else hashed(self.chat_template),
         }
+        return {**identity, "route": "chat"} if isinstance(self.wire, Chat) else identity
 
     @property
     def about(self) -> Mapping[str, Any]:
@@ -111,10 +116,12 @@ class HttpEngine(Engine):
     async def _connect(self) -> Capabilities:
         options = self._options
         if self.launched is not None:
-            self._bases = [base_of(await self.launched.start())]
+            self._bases, self._chat_routes = [base_of(await self.launched.start())], [None]
         clients = [self._client(base) for base in self._bases]
         try:
-            found = await asyncio.gather(*(find(client, options) for client in clients))
+            found = await asyncio.gather(
+                *(find(client, options, chat) for client, chat in zip(clients, self._chat_routes, strict=True))
+            )
             self._agree(clients, found)
             self._found = found[0]
             self.name = Path(found[0].wire.model).name
@@ -122,7 +129,8 @@ class HttpEngine(Engine):
             servers = [Server(client, count) for client, count in zip(clients, slots, strict=True)]
             self._servers = Servers(self.name, servers, self._check, retries=options.retries)
             self._tokens = await self._find_tokens(clients[0])
-            await self._try(servers[0])
+            for server in servers:
+                await self._try(server)
         except Fault as fault:
             await _close(clients)
             raise explained(clients[0], fault, options) from None
@@ -137,6 +145,7 @@ class HttpEngine(Engine):
             context=context,
             scoring=self._tokens is not None and self.wire.scores,
             slots=sum(counted) if len(counted) == len(slots) else None,
+            continues=not isinstance(self.wire, Chat),
         )
 
     def _client(self, base: str) -> Client:
@@ -153,27 +162,25 @@ class HttpEngine(Engine):
                     f"{client.shown} serves {other.wire.model}, {clients[0].shown} {found[0].wire.model}; "
                     "the servers of one role must serve the same model"
                 )
-            if type(other.wire) is not type(found[0].wire):
+            if (type(other.wire), other.wire.path) != (type(found[0].wire), found[0].wire.path):
                 raise ModelError(f"{client.shown} and {clients[0].shown} are not of the same kind")
 
     async def _find_tokens(self, client: Client) -> Tokens | None:
         """Ids by the first of: the files that the user names, the model's own on this machine, Hugging Face's local
         cache, the server's routes. None: text only."""
         wire, facts = self._known
-        if isinstance(wire, OpenAI) and type(wire) is OpenAI:
+        if type(wire) in (OpenAI, Chat):
             tokenizer = self._read_files(facts.files)
             self._take_template(tokenizer)
             return None
         tokenizer = self._read_files(facts.files)
         self._take_template(tokenizer)
-        if self.chat_template is None:
-            self.chat_template = facts.template
         if tokenizer is not None:
             self.controls = tuple(tokenizer.vocabulary.controls)
             return FileTokens(tokenizer.vocabulary, str(tokenizer.path))
         tokens = ServerTokens(client, wire)
         try:
-            await tokens.learn(("<|im_end|>",))
+            await tokens.learn((_CHATML,))
         except (Fault, RequestRefused, NotImplementedError, LookupError):
             self.remarks.append(
                 f"{client.shown}: text only, since its tokenizer is not on this machine and it has no route for it; "
@@ -182,6 +189,8 @@ class HttpEngine(Engine):
             self._found = Found(OpenAI(wire.model), facts)
             return None
         self.controls = tuple(tokens.controls)
+        if facts.template is not None and (_CHATML not in facts.template or _CHATML in tokens.controls):
+            self.chat_template = facts.template
         return tokens
 
     def _read_files(self, places: Iterable[Path]) -> Tokenizer | None:
@@ -203,14 +212,22 @@ class HttpEngine(Engine):
 
     async def _try(self, server: Server) -> None:
         """One token: does the server give ids, and take every sampling value?"""
-        await self._one_token(server)
+        while True:
+            try:
+                return await self._one_token(server)
+            except Refused as refused:
+                wire = self.wire
+                named = wire.leave_out(Ask("", _TRIED, 1), refused) if isinstance(wire, OpenAI) else []
+                if not named:
+                    raise
+                self.remarks.append(f"{server.client.shown}: it takes no {', '.join(named)}; requests go without")
 
     async def _one_token(self, server: Server) -> None:
         """Raises a Fault, or ModelError where a server that should give ids gives none."""
         tokens, wire = self._tokens, self.wire
         prompt: array[int] | str = "1 2 3" if tokens is None else await tokens.encode("1 2 3")
         given = False
-        async with aclosing(server.client.events(wire.path, wire.body(Ask(prompt, _GREEDY, 1)))) as events:
+        async with aclosing(server.client.events(wire.path, wire.body(Ask(prompt, _TRIED, 1)))) as events:
             async for data in events:
                 try:
                     event = wire.read(data, 0)
@@ -232,7 +249,8 @@ class HttpEngine(Engine):
         """
         if server.doubtful:
             try:
-                now = await find(server.client, self._options)
+                chat = self.wire.path if isinstance(self.wire, Chat) else None
+                now = await find(server.client, self._options, chat)
             except (ModelError, EngineUnavailable) as error:
                 raise Transient(str(error).removeprefix(f"{server.client.shown}: ")) from None
             if Path(now.wire.model).name != self.name:
@@ -247,6 +265,8 @@ class HttpEngine(Engine):
     async def open(self, parts: Iterable[Part]) -> HttpSequence:
         await self.capabilities()
         parts = tuple(parts)
+        if isinstance(self.wire, Chat):
+            raise RequestRefused(f"{self.name}: a chat endpoint gives whole replies only")
         context = self._capabilities.context if self._capabilities else None
         if self._tokens is None:
             text = TextSequence(self.wire, self._servers, context)
@@ -259,6 +279,14 @@ class HttpEngine(Engine):
             ids = pack_ids([start, *ids])
         await sequence.append_ids(ids)
         return sequence
+
+    async def complete(
+        self, messages: Sequence[Message], sampling: Sampling, max_tokens: int, seed: int | None = None
+    ) -> Reply:
+        await self.capabilities()
+        if not isinstance(self.wire, Chat):
+            return await super().complete(messages, sampling, max_tokens, seed)
+        return await whole_reply(self.wire, self._servers, messages, sampling, max_tokens, seed)
 
     async def learn(self, spellings: Collection[str]) -> None:
         if self._tokens is not None:
