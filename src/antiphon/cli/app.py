@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from antiphon.cli import demo, duet, export, status, synth, trace
+from antiphon.cli import demo, doctor, duet, export, status, synth, trace
 from antiphon.cli.options import NO_VALUE
 from antiphon.cli.stopping import INTERRUPTED
 from antiphon.cli.terminal import complain
@@ -58,6 +58,7 @@ def _root(
 
 for name, command in (
     ("demo", demo.demo),
+    ("doctor", doctor.doctor),
     ("duet", duet.duet),
     ("synth", synth.synth),
     ("status", status.status),

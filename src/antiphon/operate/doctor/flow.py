@@ -1,0 +1,164 @@
+"""How tokens come: one by one, no longer than they are wanted, and what a turn costs."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Collection
+from statistics import median
+
+from antiphon.dialect import Part
+from antiphon.engine.base import Sequence
+from antiphon.engine.http import HttpEngine
+from antiphon.engine.http.llamacpp import LlamaCpp
+from antiphon.engine.http.tokens import ServerTokens
+from antiphon.errors import StreamBroken
+from antiphon.operate.doctor.manual import counter
+from antiphon.operate.doctor.report import Finding, failure, ok, warning
+from antiphon.operate.doctor.subject import GREEDY, NO_ROUTE, Subject, middle, spoken
+
+_STREAMED = 48  # tokens by which a stream is judged
+_LEAST = 12
+_LONG = 4096  # tokens asked for by a request that is going to be closed
+_STOPS_WITHIN, _EVERY = 5.0, 0.05  # seconds
+_TURN = 8  # tokens in, tokens out
+_TURNS = 5
+_PREFIX = 400  # tokens before a turn
+
+
+async def stream(subject: Subject) -> Finding:
+    """Whether its tokens come one by one, as they are written."""
+    sequence, _ = await subject.counting(60)
+    before = (await subject.write(sequence, GREEDY, 1)).seconds
+    try:
+        written = await subject.write(sequence, GREEDY, subject.most(sequence, _STREAMED))
+    except StreamBroken as broken:
+        return failure(
+            f"a short stream breaks: {broken}",
+            "if a proxy stands between, raise its read timeout (nginx: proxy_read_timeout), or speak to the server"
+            " itself",
+        )
+    tokens, chunks = written.tokens, len(written.sizes)
+    if tokens < _LEAST:
+        return warning(f"not seen: the model ended after {tokens} tokens")
+    writing = max(1e-9, written.seconds - before)
+    held = (written.first - before) / writing  # near 0 where the first token comes when it is written, 1 where all wait
+    gaps = [after - earlier for earlier, after in zip(written.times, written.times[1:], strict=False)]
+    arrivals = 1 + sum(gap > 0.3 * writing / tokens for gap in gaps)
+    facts = {"tokens": tokens, "chunks": chunks, "arrivals": arrivals}
+    if chunks == 1 or held > 0.5:
+        says = f"nothing comes before the end: {tokens} tokens arrive at once"
+        advice = "switch buffering off in the proxy (nginx: proxy_buffering off); until then: --set run_ahead=16"
+        if subject.settings.run_ahead == "streamed":
+            return failure(f"{says}, so each turn is written to its last token before it is cut", advice, **facts)
+        return warning(says, advice, **facts)
+    if arrivals < chunks / 4:
+        return warning(
+            f"{tokens} tokens come in {arrivals} clumps: more is written, and thrown away, than needed",
+            "switch buffering off in the proxy (nginx: proxy_buffering off)",
+            **facts,
+        )
+    if tokens > 1.5 * chunks:
+        return warning(
+            f"{tokens / chunks:.1f} tokens come together: what comes with a cut is thrown away",
+            "start vLLM with --stream-interval 1, SGLang with --stream-interval 1",
+            **facts,
+        )
+    return ok(f"{tokens} tokens in {chunks} chunks, as they are written", **facts)
+
+
+async def abort(subject: Subject) -> Finding:
+    """Whether a stream that is closed ends at the server, too."""
+    http = subject.http
+    if http is None:
+        return ok("what runs in this process ends with its stream")
+    sequence, _ = await subject.counting(60)
+    await subject.write(sequence, GREEDY, 1)
+    running = await _running(http, subject.manual.running)
+    generated = await counter(http.clients[0], subject.manual.generated)
+    written = await subject.write(sequence, GREEDY, subject.most(sequence, _LONG), close_after=4)
+    if running is None and generated is None:
+        return warning("closed; whether the server stops cannot be seen", subject.manual.counters)
+    began = time.perf_counter()
+    if running is not None:
+        while (now := await _running(http, subject.manual.running)) is not None and now > running:
+            if time.perf_counter() - began > _STOPS_WITHIN:
+                return failure(
+                    f"{_STOPS_WITHIN:.0f} s after a stream was closed the server still works on it: what is thrown"
+                    " away is written in full",
+                    "if a proxy stands between, let it end requests whose client is gone (nginx:"
+                    " proxy_ignore_client_abort off)",
+                )
+            await asyncio.sleep(_EVERY)
+    took = (time.perf_counter() - began) * 1000
+    facts = {"milliseconds": round(took)}
+    if generated is not None:
+        await subject.write(sequence, GREEDY, 1)  # some servers count anew only when they work
+        after = await counter(http.clients[0], subject.manual.generated)
+        beyond = max(0, int((after or 0) - generated) - written.tokens - 1)
+        facts["beyond"] = beyond
+        if beyond > 64:
+            return warning(
+                f"the server wrote {beyond} tokens after the stream was closed",
+                "if a proxy stands between, let it end requests whose client is gone",
+                **facts,
+            )
+        return ok(f"a closed stream ends at the server, {beyond} tokens later", **facts)
+    return ok(f"a closed stream ends at the server, within {spoken(max(took, 1))}", **facts)
+
+
+async def _running(http: HttpEngine, names: Collection[str]) -> float | None:
+    """Requests that the server works on now."""
+    client = http.clients[0]
+    known = await counter(client, names)
+    if known is None and isinstance(http.wire, LlamaCpp):
+        try:
+            slots = await client.get("/slots")
+            return float(sum(bool(slot["is_processing"]) for slot in slots))
+        except NO_ROUTE:
+            return None
+    return known
+
+
+async def clock(subject: Subject) -> Finding:
+    """What a turn of eight tokens in and eight out takes behind a prefix that the cache has."""
+    sequence, number = await subject.counting(_PREFIX)
+    await subject.write(sequence, GREEDY, 1)
+    firsts, each, turns, tokenising = [], [], [], []
+    for turn in range(_TURNS):
+        began = time.perf_counter()
+        await _heard(subject, sequence, number + turn)
+        tokenising.append(time.perf_counter() - began)
+        written = await subject.write(sequence, GREEDY, subject.most(sequence, 8 * _TURN), close_after=_TURN)
+        turns.append(time.perf_counter() - began)
+        firsts.append(written.first)
+        if len(written.times) > 1:
+            each.append((written.times[-1] - written.first) / (written.tokens - written.sizes[0]))
+    if not each:
+        return warning("not measured: the model ended after its first token")
+    facts = {
+        "first_token": round(middle(firsts), 2),
+        "each_token": round(middle(each), 2),
+        "turn": round(middle(turns), 2),
+    }
+    says = (
+        f"{spoken(middle(turns))} for a turn of {_TURN} tokens in, {_TURN} out: {spoken(middle(firsts))} to the first,"
+        f" {spoken(middle(each))} for each other"
+    )
+    http = subject.http
+    if http is not None and isinstance(http.tokens, ServerTokens):
+        facts["tokenising"] = round(middle(tokenising), 2)
+        share = median(tokenising) / median(turns)
+        says += f"; {spoken(middle(tokenising))} of it to tokenise by the server's route"
+        if share > 0.1:
+            return warning(
+                f"{says}, {share:.0%}",
+                f"name the folder or file of its tokenizer here: {subject.author}.server.tokenizer",
+                **facts,
+            )
+    return ok(says, **facts)
+
+
+async def _heard(subject: Subject, sequence: Sequence, number: int) -> None:
+    """About eight tokens of the other author's, such as nobody has written before."""
+    await sequence.append((Part(f" and so on. Then there is {number}"),))
