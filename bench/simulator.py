@@ -14,7 +14,7 @@ import re
 import socket
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,25 +123,42 @@ def simulated_pairs(folder: Path, count: int = 1) -> Iterator[list[Pair]]:
     Args:
         folder: gets the problems (`p512.jsonl` ...) and `tokenizer.json`.
     """
-    tokenizer = folder / "tokenizer.json"
-    if not tokenizer.exists():
-        subprocess.run([sys.executable, SIMULATOR / "make_problems.py", folder], check=True)
-    pairs = [Pair(SimulatedServer(one), SimulatedServer(other), tokenizer) for one, other in _free_ports(count)]
-    names = [f"{role}:{getattr(pair, role).port}" for pair in pairs for role in ("teacher", "student")]
-    process = subprocess.Popen(
-        [sys.executable, SIMULATOR / "simserver.py", *(word for name in names for word in ("--engine", name))],
-        env={**os.environ, "SIM_TOKENIZER": str(tokenizer), "PYTHONDONTWRITEBYTECODE": "1"},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    pairs = unserved_pairs(folder, count)
+    process = serve(pairs)
     try:
-        assert process.stdout is not None
-        if not process.stdout.readline().startswith("ready"):
-            raise RuntimeError("the simulated servers did not start")
         yield pairs
     finally:
         process.terminate()
         process.communicate()
+
+
+def unserved_pairs(folder: Path, count: int = 1) -> list[Pair]:
+    """As `simulated_pairs`, but nothing listens there yet."""
+    tokenizer = folder / "tokenizer.json"
+    if not tokenizer.exists():
+        subprocess.run([sys.executable, SIMULATOR / "make_problems.py", folder], check=True)
+    return [Pair(SimulatedServer(one), SimulatedServer(other), tokenizer) for one, other in _free_ports(count)]
+
+
+def serve(pairs: Sequence[Pair]) -> subprocess.Popen[str]:
+    """Starts the servers of pairs, all in one process, and returns once they listen.
+
+    Raises:
+        RuntimeError: they do not.
+    """
+    names = [f"{role}:{getattr(pair, role).port}" for pair in pairs for role in ("teacher", "student")]
+    process = subprocess.Popen(
+        [sys.executable, SIMULATOR / "simserver.py", *(word for name in names for word in ("--engine", name))],
+        env={**os.environ, "SIM_TOKENIZER": str(pairs[0].tokenizer), "PYTHONDONTWRITEBYTECODE": "1"},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    if not process.stdout.readline().startswith("ready"):
+        process.kill()
+        process.communicate()
+        raise RuntimeError("the simulated servers did not start")
+    return process
 
 
 def _free_ports(pairs: int) -> list[tuple[int, int]]:
