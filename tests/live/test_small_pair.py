@@ -16,7 +16,8 @@ import pytest
 
 import antiphon
 from antiphon.engine.model_files import ModelFiles
-from antiphon.trace import Author, IdsFrom, Kind, SpanEnd, Status, Trace, unpack_words
+from antiphon.trace import Author, Status, Trace
+from tests.live.records import check
 
 pytestmark = [pytest.mark.live, pytest.mark.slow]
 PROBLEMS = 8
@@ -76,37 +77,12 @@ def test_as_many_are_complete_as_by_the_student_alone(traces: dict[str, list[Tra
 
 
 def test_the_invariants_hold_on_every_record(traces: dict[str, list[Trace]]) -> None:
-    """Those that a record shows: markers, authors, maximal spans, ids that give the text, words with their verdicts."""
     vocabularies = {
         Author.STUDENT: ModelFiles.read(model("LIVE_SMOLLM2")).vocabulary,
         Author.TEACHER: ModelFiles.read(model("LIVE_GEMMA3")).vocabulary,
     }
-    spans = forced = 0
-    for trace in (trace for written in traces.values() for trace in written):
-        assert trace.response == "".join(span.text for span in trace.spans)
-        markers = [number for number, span in enumerate(trace.spans) if span.kind is Kind.MARKER]
-        assert markers[0] == 0
-        assert len(markers) <= 2
-        assert all(trace.spans[number].author is Author.NONE for number in markers)
-        answers = [span for span in trace.spans if span.kind is Kind.ANSWER]
-        assert all(span.author is Author.STUDENT for span in answers)
-        for before, span in zip([None, *trace.spans], trace.spans, strict=False):
-            if span.author is Author.NONE:
-                continue
-            spans += 1
-            forced += span.forced
-            assert span.end is not None
-            assert span.ids_from is IdsFrom.SAMPLED
-            assert vocabularies[span.author].decode(span.ids) == span.text
-            if before is not None and not before.forced and not span.forced:
-                assert (before.author, before.kind) != (span.author, span.kind)
-            if span.kind in (Kind.STYLE, Kind.CAPABILITY):
-                words = list(unpack_words(span.words))
-                assert words
-                assert all(word.style is (span.kind is Kind.STYLE) for word in words)
-                assert not span.text[words[-1].end :].strip()
-                assert (span.author is Author.STUDENT) is (span.kind is Kind.STYLE) or span.forced
-            if span.end is SpanEnd.BOUNDARY and not span.reencoded:
-                last = vocabularies[span.author].decode(span.ids[-1:])
-                assert "\n" in last or not last.isspace()
-    print(f"{spans} spans, {forced} forced words")
+    written = [trace for method in traces.values() for trace in method]
+    for trace in written:
+        check(trace, vocabularies)
+    spans = [span for trace in written for span in trace.spans]
+    print(f"{len(spans)} spans, {sum(span.forced for span in spans)} forced words")
