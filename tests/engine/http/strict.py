@@ -114,12 +114,15 @@ class Strict:
     Attributes:
         requests: the bodies of completions in order, those of the start-up included.
         prompts: their prompts.
+        connections: those that requests came by.
         aborted: how many streams lost their reader, at the moment that they lost it.
         most: how many streams were open at once.
     """
 
     kind: ClassVar[str]
     completions: ClassVar[str]
+    about: ClassVar[Mapping[str, str]] = {}
+    """Headers by which the server tells of itself."""
 
     def __init__(
         self,
@@ -148,6 +151,7 @@ class Strict:
         self.requests: list[dict[str, Any]] = []
         self.prompts: list[Any] = []
         self.headers: list[Mapping[str, str]] = []
+        self.connections: set[Any] = set()
         self.aborted = 0
         self.lost = asyncio.Event()
         self.begun = asyncio.Event()
@@ -200,10 +204,14 @@ class Strict:
     @web.middleware
     async def _guarded(self, request: web.Request, handler: Any) -> web.StreamResponse:
         self.headers.append(dict(request.headers))
+        self.connections.add(request.transport)
         if self.key is not None and request.headers.get("Authorization") != f"Bearer {self.key}":
             return web.json_response({"error": "Unauthorized"}, status=401)
         try:
-            return await handler(request)  # type: ignore[no-any-return]
+            response: web.StreamResponse = await handler(request)
+            if not response.prepared:
+                response.headers.update(self.about)
+            return response
         except Problem as problem:
             return web.json_response(self.error(str(problem), problem.status), status=problem.status)
 
@@ -277,7 +285,8 @@ class Strict:
             everything = _sum(everything, step)
         if self.plain:
             return web.json_response(self.whole(everything, ids, cached))
-        stream = web.StreamResponse(headers={"Content-Type": "text/event-stream; charset=utf-8"})
+        about = {"Content-Type": "text/event-stream; charset=utf-8", **self.about}
+        stream = web.StreamResponse(headers=about)
         await stream.prepare(request)
         sent = 0
 
@@ -569,10 +578,12 @@ class StrictSGLang(Strict):
 
 class StrictLlama(Strict):
     """llama.cpp's llama-server: the native routes. Its stream tells of a character when that is whole, and then sends
-    the last of its ids only; control tokens have no text."""
+    the last of its ids only; control tokens have no text. Behind a stream it closes the connection, which it does not
+    announce."""
 
     kind = "llamacpp"
     completions = "/completion"
+    about = {"Server": "llama.cpp"}  # noqa: RUF012
 
     def __init__(self, script: Iterable[int] = (), *, slots: int = 2, **options: Any):
         super().__init__(script, **options)
@@ -659,9 +670,13 @@ class StrictLlama(Strict):
             self._seen = [self._kept.get(slot, [])]
             self._kept[slot] = list(prompt)
         try:
-            return await super()._answer(request, prompt, most, stops, fault)
+            answer = await super()._answer(request, prompt, most, stops, fault)
         finally:
             self._busy.discard(slot)
+        if not self.plain and request.transport is not None:
+            await answer.write_eof()
+            request.transport.close()
+        return answer
 
     def first(self, prompt: list[int], cached: int) -> list[Any]:
         progress = {"total": len(prompt), "cache": cached, "time_ms": 1}

@@ -12,6 +12,7 @@ import pytest
 from antiphon.dialect import Part
 from antiphon.engine.base import Finish, Sequence
 from antiphon.engine.http import HttpEngine
+from antiphon.engine.http.servers import Servers
 from antiphon.errors import RequestRefused
 from antiphon.settings import Sampling
 from tests.engine.http.strict import END, FOLDER, KINDS, OPENING, Fault, Strict, StrictOpenAI, ids_of, vocabulary
@@ -451,5 +452,26 @@ def test_text_to_ids_and_back(kind: str) -> None:
             assert engine.control_id("<|nothing|>") is None
             assert engine.tokens is not None
             assert engine.tokens.source == (str(FOLDER) if "no files" not in kind else engine.tokens.source)
+
+    run(go)
+
+
+@every
+def test_turns_follow_each_other_without_a_failure(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Connections are used again, where the server keeps them."""
+
+    async def never(*about: object) -> Any:
+        raise AssertionError(f"a request failed: {about}")
+
+    async def go() -> None:
+        monkeypatch.setattr(Servers, "again", never)
+        server = make(kind)
+        async with served(server) as engine:
+            prefix = await (await learned(engine)).open([Part(OPENING)])
+            for _ in range(5):
+                await read(prefix, 3, (END,))
+                await asyncio.sleep(0)
+            assert kind == "openai" or prefix.length == len(ids_of(OPENING)) + 15
+            assert kind.startswith("llama.cpp") or len(server.connections) == 1
 
     run(go)

@@ -20,7 +20,7 @@ import aiohttp
 import orjson
 
 from antiphon.engine.http.address import proxy_for, trusted, without_user
-from antiphon.engine.http.faults import Denied, Down, Fault, Refused, Transient
+from antiphon.engine.http.faults import Broken, Denied, Down, Fault, Refused, Transient
 from antiphon.engine.models import shown
 from antiphon.errors import SettingsError
 
@@ -32,6 +32,8 @@ _PROXIES = {
 }
 """What a proxy means by a status, for a server itself hardly ever says so."""
 _SHOWN = 200  # characters of a server's own words in an error
+_CLOSES = "llama.cpp"  # closes the connection after each stream without a word, so that the next request would fail
+_IDLE = 4.0  # seconds a free connection is kept: less than the 5 after which most servers close theirs
 _SECRET = 8  # characters from which a word of a header may be a secret
 _RESET = struct.pack("ii", 1, 0)  # linger on, for no time: close() sends RST, which leaves no TIME_WAIT behind
 
@@ -76,6 +78,7 @@ class Client:
         self._timeout = timeout
         self._proxy = proxy_for(self.base, proxy)
         self._ssl = trusted(verify)
+        self._closes = False
         self._session: aiohttp.ClientSession | None = None
 
     async def get(self, path: str) -> Any:
@@ -114,20 +117,25 @@ class Client:
         Raises:
             Fault: the stream did not begin, or broke.
         """
-        async with _Attempt(self, "POST", path, body) as response:
+        attempt = _Attempt(self, "POST", path, body)
+        async with attempt as response:
             if response.content_type != "text/event-stream":
                 yield parsed(await response.read())
                 return
-            rest = b""
+            rest, done = b"", False
             async for block in response.content.iter_any():
                 *lines, rest = (rest + block).split(b"\n")
                 for line in lines:
                     if line.startswith(b"data:"):
                         data = line[5:].strip()
-                        if data != b"[DONE]":
+                        if data == b"[DONE]":
+                            done = True
+                        else:
                             yield parsed(data)
                     elif line.startswith(b"error:"):  # llama.cpp
                         raise Transient(_told(line[6:]))
+            if not done:
+                attempt.reset()  # who ends without saying so mostly closes the connection, too
 
     def without_secrets(self, body: bytes) -> bytes:
         """A server's words, without what they repeat of the headers."""
@@ -148,7 +156,7 @@ class Client:
             raise_file_limit()
             self._session = aiohttp.ClientSession(
                 # Neither a cap on connections (aiohttp's own is 100) nor on the length of an answer.
-                connector=aiohttp.TCPConnector(limit=0, ssl=self._ssl),
+                connector=aiohttp.TCPConnector(limit=0, ssl=self._ssl, keepalive_timeout=_IDLE),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=min(30, self._timeout), sock_read=self._timeout),
                 headers=self._headers,
                 auto_decompress=True,
@@ -169,7 +177,9 @@ class _Attempt:
 
     async def __aenter__(self) -> aiohttp.ClientResponse:
         client = self._client
-        headers = None if self._body is None else {"Content-Type": "application/json"}
+        headers = {} if self._body is None else {"Content-Type": "application/json"}
+        if client._closes:
+            headers["Connection"] = "close"
         try:
             response = await client._opened().request(
                 self._method,
@@ -180,11 +190,12 @@ class _Attempt:
                 allow_redirects=False,
             )
             self._response = response
+            client._closes = response.headers.get("Server") == _CLOSES
             if response.status != 200:
                 raise _refusal(response, client.without_secrets(await response.read()))
             return response
         except Exception as error:
-            self._reset()
+            self.reset()
             raise self._fault(error) from None
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
@@ -193,11 +204,12 @@ class _Attempt:
         if error is None and response.content.at_eof():
             response.release()
         else:
-            self._reset()
+            self.reset()
         if isinstance(error, Exception):
             raise self._fault(error) from None
 
-    def _reset(self) -> None:
+    def reset(self) -> None:
+        """Closes the connection at once, whatever is still to come."""
         response = self._response
         if response is None or response.connection is None:
             return
@@ -229,13 +241,13 @@ class _Attempt:
             case aiohttp.ClientConnectorError():
                 return Down(f"nothing answers there ({_reason(error)})")
             case aiohttp.ClientPayloadError():
-                return Transient("the connection broke in the middle of a reply")
+                return Broken("the connection broke in the middle of a reply")
             case aiohttp.InvalidURL():
                 return Refused("this is no address of a server", 400)
             case TimeoutError():
                 return Transient(f"it sent nothing for {client._timeout:g} s")
             case aiohttp.ClientError() | ConnectionError():
-                return Transient(f"the connection broke ({_reason(error)})")
+                return Broken(f"the connection broke ({_reason(error)})")
             case _:
                 return error
 
@@ -282,7 +294,8 @@ def _refusal(response: aiohttp.ClientResponse, body: bytes) -> Fault:
     elif status in _PROXIES:
         words += f"; {_PROXIES[status]}"
     if status in _BUSY:
-        return Transient(words, _retry_after(response.headers.get("Retry-After")))
+        kind = Broken if status in (502, 503) else Transient
+        return kind(words, _retry_after(response.headers.get("Retry-After")))
     return Refused(words, status)
 
 
