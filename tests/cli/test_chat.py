@@ -1,0 +1,56 @@
+"""The command on a chat endpoint."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from antiphon.store import Reader
+from antiphon.trace import Key
+from tests.cli.conftest import Command
+from tests.engine.http.chat_server import ChatServer, Says
+
+
+def solved(messages: Sequence[dict[str, str]]) -> Says:
+    found = re.search(r"(\d+) times (\d+)", messages[-1]["content"])
+    if found is None:
+        return Says("1 2 3")
+    return Says(f"It is {int(found[1]) * int(found[2])}.", f"{found[1]} by {found[2]}.", field="reasoning")
+
+
+@pytest.fixture
+def server() -> Iterator[ChatServer]:
+    with ChatServer(solved).beside() as server:
+        yield server
+
+
+def test_whole_replies_are_written_and_exported(
+    command: Command, server: ChatServer, problems: Path, tmp_path: Path
+) -> None:
+    run = ("synth", problems, "--run", tmp_path / "run", "--teacher", server.base, "--method", "teacher_only")
+    done = command(*run, "--set", "teacher.price_out=2", "--json")
+    assert (done.code, done.err) == (0, "")
+    assert done.json["finished"] == {"complete": 3}
+    assert done.json["tokens"]["teacher"]["kept"] == 21
+    with Reader(tmp_path / "run") as reader:
+        trace = reader.trace(Key("347x6", "teacher_only", 0))
+    assert trace.response == "<think>\n347 by 6.\n</think>\n\nIt is 2082."
+    (variant,) = command("status", tmp_path / "run", "--json").json["variants"]
+    assert variant["cost"] == pytest.approx(42e-6)
+    exported = command("export", tmp_path / "run", "--format", "messages", "--to", tmp_path / "train.jsonl")
+    assert exported.code == 0
+    assert "It is 2082." in (tmp_path / "train.jsonl").read_text("utf-8")
+
+
+def test_turns_are_refused_in_one_line_before_anything_is_spent(
+    command: Command, server: ChatServer, problems: Path, tmp_path: Path
+) -> None:
+    run = ("synth", problems, "--run", tmp_path / "run", "--boundary", "lab")
+    done = command(*run, "--teacher", server.url, "--student", server.base)
+    assert done.code == 2
+    (line,) = done.err.strip().splitlines()
+    assert "a chat endpoint cannot go on from the middle of a reply" in line
+    assert len(server.asked) == 2  # one token each at start-up
