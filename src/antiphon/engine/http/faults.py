@@ -18,6 +18,10 @@ class Transient(Fault):
         self.wait = wait
 
 
+class Broken(Transient):
+    """The connection broke, or a proxy lost the server: it may have ended, and another model may serve there next."""
+
+
 class Down(Fault):
     """Nobody listens there."""
 
