@@ -34,7 +34,7 @@ def write(folder: Path, file: Path) -> Path:
     writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
     writer.add_rope_freq_base(config["rope_parameters"]["rope_theta"])
 
-    kinds = {token: TokenType.NORMAL for token in tokenizer["model"]["vocab"]}
+    kinds = dict.fromkeys(tokenizer["model"]["vocab"], TokenType.NORMAL)
     ids = dict(tokenizer["model"]["vocab"])
     for added in tokenizer["added_tokens"]:
         ids[added["content"]] = added["id"]
@@ -44,9 +44,7 @@ def write(folder: Path, file: Path) -> Path:
     writer.add_tokenizer_pre("qwen2")
     writer.add_token_list(tokens)
     writer.add_token_types([kinds[token] for token in tokens])
-    writer.add_token_merges(
-        [pair if isinstance(pair, str) else " ".join(pair) for pair in tokenizer["model"]["merges"]]
-    )
+    writer.add_token_merges([" ".join(pair) for pair in tokenizer["model"]["merges"]])
     writer.add_add_bos_token(False)
     writer.add_eos_token_id(ids[settings["eos_token"]])
     writer.add_pad_token_id(ids[settings["pad_token"]])
