@@ -146,6 +146,7 @@ def test_conversations_without_a_question_are_refused(messages: list[Message], s
         ('ends = ["<a>"]', "ends = 3", 3, "ends: Input should be a valid list"),
         ('ends = ["<a>"]', 'ends = ["<a>", 3]', 3, "ends.1: Input should be a valid string"),
         ('ends = ["<a>"]', 'ends = ["<a>", " "]', 3, "ends: a control token cannot be blank"),
+        ('ends = ["<a>"]', 'ends = ["<a>"]\nnext_turn = ["\\n"]', 4, "next_turn: what begins a turn cannot be blank"),
         ('ends = ["<a>"]', 'end = ["<a>"]', 3, "end: there is no such key"),
         ('mood = "calm"', "mood = [1]", 6, "settings.mood"),
         ('mood = "calm"', 'content = "calm"', 6, "settings.content: this name is taken"),

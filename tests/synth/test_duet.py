@@ -507,6 +507,23 @@ def test_another_token_may_close_the_thinking_too() -> None:
     assert recorder.closed_by is Author.TEACHER
 
 
+@pytest.mark.parametrize("ids", [True, False])
+def test_what_begins_the_next_turn_ends_its_own(ids: bool) -> None:
+    """A base model does not stop: it asks itself the next question."""
+    dialect = replace(DIALECT, next_turn=("\nQuestion:",))
+    composed = duet(
+        in_turn(["Okay,", " 4", " x"], [" so"], ["It", " is", " 4.\n", "Quest", "ion:", " 5?", END]),
+        in_turn([" four\n", "\nQues", "tion: 5?", " x"]),
+        dialect=dialect,
+        student_is={"ids": ids},
+        teacher_is={"ids": ids},
+    )
+    ending, recorder = perform(composed)
+    assert ending.status is Status.COMPLETE
+    assert "".join(s.text for s in recorder.spans) == "<think>\nOkay, four\n so\n</think>\n\nIt is 4."
+    assert recorder.spans[2].end is SpanEnd.END_OF_TURN
+
+
 # -- methods of one voice
 
 

@@ -79,7 +79,8 @@ class Dialect:
     `close_text` the text where it has no such token (exactly one of the two is set). `also_close` are other control
     tokens by which the model leaves its thinking (gpt-oss changes the channel in the middle of it): they close it as
     well, and only `think_close` is ever written. `answer_open` stands between the close and the answer. `ends` are the
-    control tokens that end a turn.
+    control tokens that end a turn, and `next_turn` texts: a base model that has no such token goes on with the next
+    turn, and has ended its own before that.
 
     `follows_template` says whether prompts claim to equal the model's own chat template (`antiphon.dialect.check`
     tests it), which is given `settings` as its variables (`date` is what `strftime_now` tells). `fingerprint` is a hash
@@ -95,6 +96,7 @@ class Dialect:
     close_token: str | None = None
     close_text: str | None = None
     also_close: tuple[str, ...] = ()
+    next_turn: tuple[str, ...] = ()
     prompt_opens_thinking: bool = False
     follows_template: bool = True
     settings: Mapping[str, str | bool | int] = field(default_factory=dict)

@@ -64,6 +64,7 @@ class Page(_Table):
 
     controls: list[str] = Field(default_factory=list)
     ends: list[str] = Field(default_factory=list)
+    next_turn: list[str] = Field(default_factory=list)
     follows_template: bool = True
     settings: dict[str, str | bool | int] = Field(default_factory=dict)
     prompt: Prompt | None = None
@@ -194,6 +195,8 @@ class _Draft:
         for name, tokens in lists.items():
             if not all(token.strip() for token in tokens):
                 raise self._error(f"{name}: a control token cannot be blank", tuple(name.split(".")))
+        if not all(text.strip() for text in page.next_turn):
+            raise self._error("next_turn: what begins a turn cannot be blank", ("next_turn",))
         if _CONTENT in page.settings:
             raise self._error("settings.content: this name is taken", ("settings", _CONTENT))
         if (day := page.settings.get("date")) is not None:
@@ -250,6 +253,7 @@ def dialect_of(
         close_token=token,
         close_text=thinking.close.strip() if token is None else None,
         also_close=tuple(thinking.also_close),
+        next_turn=tuple(page.next_turn),
         prompt_opens_thinking=thinking.in_prompt,
         follows_template=page.follows_template,
         settings=page.settings,

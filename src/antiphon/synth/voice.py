@@ -72,7 +72,8 @@ class Voice:
         """What closes its thinking and ends its turn as text: without ids all of that, else only what has no token."""
         text = self.dialect.close_text
         closing = self.dialect.closes if not self.has_ids else () if text is None else (text,)
-        return Markers(closing if in_thinking else (), () if self.has_ids else self.dialect.ends)
+        ending = self.dialect.next_turn if self.has_ids else (*self.dialect.ends, *self.dialect.next_turn)
+        return Markers(closing if in_thinking else (), ending)
 
     def before_control(self, pieces: tuple[Piece, ...]) -> tuple[tuple[Piece, ...], int | None]:
         """The pieces before the first control token, and that token. The spelling of one is not the model's text."""
