@@ -117,25 +117,20 @@ class Client:
         Raises:
             Fault: the stream did not begin, or broke.
         """
-        attempt = _Attempt(self, "POST", path, body)
-        async with attempt as response:
+        async with _Attempt(self, "POST", path, body) as response:
             if response.content_type != "text/event-stream":
                 yield parsed(await response.read())
                 return
-            rest, done = b"", False
+            rest = b""
             async for block in response.content.iter_any():
                 *lines, rest = (rest + block).split(b"\n")
                 for line in lines:
                     if line.startswith(b"data:"):
                         data = line[5:].strip()
-                        if data == b"[DONE]":
-                            done = True
-                        else:
+                        if data != b"[DONE]":
                             yield parsed(data)
                     elif line.startswith(b"error:"):  # llama.cpp
                         raise Transient(_told(line[6:]))
-            if not done:
-                attempt.reset()  # who ends without saying so mostly closes the connection, too
 
     def without_secrets(self, body: bytes) -> bytes:
         """A server's words, without what they repeat of the headers."""
@@ -195,7 +190,7 @@ class _Attempt:
                 raise _refusal(response, client.without_secrets(await response.read()))
             return response
         except Exception as error:
-            self.reset()
+            self._reset()
             raise self._fault(error) from None
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
@@ -204,12 +199,11 @@ class _Attempt:
         if error is None and response.content.at_eof():
             response.release()
         else:
-            self.reset()
+            self._reset()
         if isinstance(error, Exception):
             raise self._fault(error) from None
 
-    def reset(self) -> None:
-        """Closes the connection at once, whatever is still to come."""
+    def _reset(self) -> None:
         response = self._response
         if response is None or response.connection is None:
             return
