@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from statistics import median
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from antiphon.dialect import Part
 from antiphon.engine.base import Sequence
@@ -12,13 +12,12 @@ from antiphon.operate.doctor.report import Finding, ok, warning
 from antiphon.operate.doctor.subject import GREEDY, Subject, spoken
 from antiphon.trace import estimated_tokens
 
-_PREFIX = 400  # tokens
+_PREFIX, _LONG_PREFIX = 400, 2000  # tokens; the longer one passes the sliding windows of most models that have some
+_LONGEST = 20.0  # seconds that reading the longer one may take
+_BARE = 20  # tokens that take no time to read
 _WRITTEN, _BACK = 16, 6  # tokens written, and rolled back of these
 _ALIVE = 0.6  # share of a prefix: whole blocks of up to 128 tokens are cached
-_QUICK = 0.3  # seconds; what is quicker is measured three times
-_TELLING = 0.01  # seconds by which reading a prefix must differ from finding it
-
-How = Literal["usage", "counters", "time"]
+_TELLING = 0.005  # seconds that reading a prefix must take for its absence to be seen
 
 
 class Seen(NamedTuple):
@@ -40,17 +39,23 @@ class Look(NamedTuple):
 
 async def cache(subject: Subject) -> Finding:
     """The same prompt twice, and once more after a rollback."""
-    looks = [await _look(subject)]
-    while len(looks) < 3 and looks[0].again.cached is None and looks[0].cold.seconds < _QUICK:
-        looks.append(await _look(subject))
-    look = looks[-1]
+    look = await _look(subject, _PREFIX)
     if look.again.cached is None:
-        return _by_time(subject, looks)
+        return await _by_time(subject, [look, await _look(subject, _PREFIX), await _look(subject, _PREFIX)])
+    if look.cold.seconds * _LONG_PREFIX / _PREFIX < _LONGEST and _share(subject, look.back, look.kept) >= _ALIVE:
+        look = await _look(subject, _LONG_PREFIX)
     again, back = _share(subject, look.again, look.length), _share(subject, look.back, look.kept)
     usage = subject.http is None or await _told(subject)
-    how = "as the server tells" if usage else "by its /metrics"
-    facts = {"again": round(again, 3), "after_rollback": round(back, 3), "known_by": "usage" if usage else "counters"}
-    share = f"{again:.0%} of a prompt sent twice come from the cache, {back:.0%} after a rollback ({how})"
+    facts = {
+        "again": round(again, 3),
+        "after_rollback": round(back, 3),
+        "tokens": _tokens(subject, look.length),
+        "known_by": "usage" if usage else "counters",
+    }
+    share = (
+        f"{again:.0%} of a prompt of {facts['tokens']:,} tokens come from the cache when it is sent again, {back:.0%}"
+        f" after a rollback{'' if usage else ' (by its /metrics)'}"
+    )
     if again < _ALIVE:
         return warning(f"{share}: each turn reads its whole prefix again", subject.manual.cache, **facts)
     if back < _ALIVE:
@@ -60,27 +65,29 @@ async def cache(subject: Subject) -> Finding:
     return ok(share, **facts)
 
 
-def _by_time(subject: Subject, looks: list[Look]) -> Finding:
-    cold, again, back = (
+async def _by_time(subject: Subject, looks: list[Look]) -> Finding:
+    """What a prompt that is sent again takes lies between one that is new and one that is hardly any."""
+    bare, _ = await subject.counting(_BARE)
+    least = min([(await _request(subject, bare, bare.length)).seconds for _ in range(3)])
+    new, again, back = (
         median(seen.seconds for seen in each)
         for each in zip(*((look.cold, look.again, look.back) for look in looks), strict=True)
     )
-    facts = {"known_by": "time", "new": cold * 1000, "again": again * 1000, "after_rollback": back * 1000}
-    times = f"{spoken(cold * 1000)} to the first token of a new prompt, {spoken(again * 1000)} when sent again"
-    if cold - again < _TELLING and cold < 2 * again:
-        if cold < 5 * _TELLING:
-            return ok(f"cannot be told: {times}, too quick to see a difference", **facts)
-        return warning(f"{times}: each turn reads its whole prefix again", subject.manual.cache, **facts)
-    if cold < 1.5 * again:
+    facts = {"known_by": "time", "new": new * 1000, "again": again * 1000, "after_rollback": back * 1000}
+    times = f"{spoken(new * 1000)} to the first token of a new prompt, {spoken(again * 1000)} when it is sent again"
+    reading = new - least
+    if reading < max(_TELLING, 0.3 * least):
+        return ok(f"cannot be told: {times}, and nobody counts", **facts)
+    if again - least > (1 - _ALIVE) * reading:
         return warning(f"{times}: each turn reads its whole prefix again", subject.manual.cache, **facts)
     times += f", {spoken(back * 1000)} after a rollback (by time: nobody counts)"
-    if cold < 1.5 * back:
+    if back - least > (1 - _ALIVE) * reading:
         return warning(f"{times}: each rollback costs the whole prefix", subject.manual.rollback, **facts)
     return ok(times, **facts)
 
 
-async def _look(subject: Subject) -> Look:
-    sequence, number = await subject.counting(_PREFIX)
+async def _look(subject: Subject, tokens: int) -> Look:
+    sequence, number = await subject.counting(tokens)
     length = sequence.length
     cold = await _request(subject, sequence, length)
     again = await _request(subject, sequence, length)
@@ -93,8 +100,11 @@ async def _look(subject: Subject) -> Look:
 
 def _share(subject: Subject, seen: Seen, length: int) -> float:
     """How much of a prefix came from the cache; its length is an estimate without ids."""
-    tokens = length if subject.can.ids else estimated_tokens(length)
-    return min(1.0, (seen.cached or 0) / tokens)
+    return min(1.0, (seen.cached or 0) / _tokens(subject, length))
+
+
+def _tokens(subject: Subject, length: int) -> int:
+    return length if subject.can.ids else estimated_tokens(length)
 
 
 async def _request(subject: Subject, sequence: Sequence, length: int) -> Seen:
@@ -114,5 +124,5 @@ async def _hits(subject: Subject) -> float | None:
 
 async def _told(subject: Subject) -> bool:
     """Whether the server itself says of a request how much of its prompt was cached."""
-    sequence, _ = await subject.counting(60)
+    sequence, _ = await subject.counting(_BARE)
     return (await subject.write(sequence, GREEDY, 1)).cached is not None

@@ -138,8 +138,9 @@ async def slots(subject: Subject) -> Finding:
         return ok("as many prefixes as its memory holds")
     if count >= wanted:
         return ok(f"{count} slots for {wanted} traces", slots=count)
+    few = "1 slot: 1 trace is" if count == 1 else f"{count} slots: {count} traces are"
     return warning(
-        f"{count} slots: {count} traces are in flight, not {wanted}",
+        f"{few} in flight, not {wanted}",
         "; or ".join(filter(None, (subject.advice(subject.manual.slots), f"set --concurrency {count}"))),
         slots=count,
     )
@@ -152,8 +153,8 @@ async def scoring(subject: Subject) -> Finding:
     given = list(await subject.engine.encode("One and one is two."))
     try:
         scores = await subject.engine.score(given)
-    except RequestRefused as refused:
-        return warning(f"no probabilities of given text, which this kind of server should have: {refused}")
+    except (RequestRefused, *NO_ROUTE):
+        return warning("no probabilities of given text, which this kind of server should have (writing needs none)")
     if len(scores) != len(given) or any(score > 0 for score in scores):
         return warning("its probabilities of a given text are none", "measuring likelihood with it will not work")
     return ok("probabilities of given text", scoring=True)

@@ -136,6 +136,8 @@ class _Examination:
                 raise
             except (AntiphonError, Fault) as error:
                 finding = failure(str(error))
+            except (LookupError, TypeError, ValueError, AttributeError) as error:
+                finding = failure(f"its reply has not the documented form ({type(error).__name__}: {error})")
             self.note(name, finding)
 
 

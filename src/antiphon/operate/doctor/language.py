@@ -9,6 +9,7 @@ from antiphon.dialect import Part, check
 from antiphon.dialect.base import joined, split
 from antiphon.dialect.check import CONVERSATIONS
 from antiphon.engine.http.llamacpp import LlamaCpp
+from antiphon.engine.http.tokens import FileTokens
 from antiphon.engine.http.wire import Ask
 from antiphon.errors import DialectError
 from antiphon.operate.doctor.report import Finding, failure, ok, warning
@@ -27,12 +28,12 @@ async def template(subject: Subject) -> Finding:
     assert voice is not None
     dialect, known = voice.dialect, engine.chat_template
     if known is None:
-        return warning(
-            f"no chat template is known to compare with; the dialect is {dialect.name!r}",
-            f"choose {subject.author}.dialect, if the model was trained with one; if it has a template, name the folder"
-            f" that holds it ({subject.author}.server.tokenizer)",
-            dialect=dialect.name,
-        )
+        says = f"no chat template is known to compare with; the dialect {dialect.name!r} was"
+        if subject.role.dialect == "auto":
+            return warning(f"{says} found by control tokens", _advice(subject), dialect=dialect.name)
+        if subject.http is None or isinstance(subject.http.tokens, FileTokens):
+            return ok(f"{says} chosen", dialect=dialect.name)
+        return warning(f"{says} chosen", _advice(subject), dialect=dialect.name)
     if not dialect.follows_template:
         return ok(f"the dialect {dialect.name!r} does not claim to follow the chat template", dialect=dialect.name)
 
@@ -56,6 +57,13 @@ async def template(subject: Subject) -> Finding:
     return ok(
         f"{len(CONVERSATIONS)} awkward conversations as its own template has them, {what} (dialect {dialect.name!r})",
         dialect=dialect.name,
+    )
+
+
+def _advice(subject: Subject) -> str:
+    return (
+        f"choose {subject.author}.dialect, if the model was trained with one; if it has a template, name the folder"
+        f" that holds it ({subject.author}.server.tokenizer)"
     )
 
 

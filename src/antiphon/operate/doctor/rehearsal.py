@@ -75,7 +75,8 @@ def _judged(trace: Trace, turns: int) -> Finding:
             shares[f"{span.author} {span.kind}"] += len(span.text)
     seconds = (trace.finished or 0) - (trace.started or 0)
     by_author = ", ".join(f"{who} {characters}" for who, characters in shares.items()) or "nothing"
-    says = f"{trace.status} after {turns} turns and {seconds:.1f} s; characters by author: {by_author}"
+    small = " (the budget is that small)" if trace.status is Status.TOO_LONG else ""
+    says = f"{trace.status}{small} after {turns} turns and {seconds:.1f} s; characters by author: {by_author}"
     facts: dict[str, Any] = {
         "status": trace.status,
         "turns": turns,

@@ -99,7 +99,7 @@ class Subject:
         the number that comes next. It goes on for long: models count on reliably."""
         number = random.randrange(100_000, 800_000)
         if self.context is not None:
-            tokens = min(tokens, self.context // 3)
+            tokens = min(tokens, self.context * 2 // 3)
         sample = len(await self.engine.encode(numbers(number, 10))) / 10 if self.can.ids else 3
         count = max(4, int(tokens / max(1.0, sample)))
         sequence = await self.open(f"Count on from {number}.", numbers(number, count))
