@@ -18,7 +18,9 @@ NO_VALUE = ""
 Config = Annotated[Path | None, typer.Option(metavar="FILE", help="Configuration (see synth --init).")]
 Teacher = Annotated[
     str | None,
-    typer.Option(metavar="MODEL", help="A model directory, a GGUF file or lab:teacher.", rich_help_panel=MODELS),
+    typer.Option(
+        metavar="MODEL", help="A server's URL, a model directory, a GGUF file or lab:teacher.", rich_help_panel=MODELS
+    ),
 ]
 Student = Annotated[
     str | None,
