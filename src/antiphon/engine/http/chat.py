@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from antiphon.dialect import Message
 from antiphon.engine.base import Reply
 from antiphon.engine.http.client import Client
-from antiphon.engine.http.faults import Fault, Refused, Transient
+from antiphon.engine.http.faults import Broken, Fault, Refused, Transient
 from antiphon.engine.http.openai import OpenAI
 from antiphon.engine.http.servers import Servers
 from antiphon.engine.http.wire import Ask, Event, counted
@@ -71,11 +71,12 @@ async def whole_reply(
         reading = _Reading(asked)
         at.sequences += 1
         try:
-            async with aclosing(at.client.events(wire.path, wire.body(ask))) as events:
+            client = await servers.assured(at)
+            async with aclosing(client.events(wire.path, wire.body(ask))) as events:
                 async for data in events:
                     reading.take(data)
             if reading.finish is None:
-                raise Transient("the stream ended before its end")
+                raise Broken("the stream ended before its end")
         except Fault as fault:
             if reading.text:
                 broken.append(reading)

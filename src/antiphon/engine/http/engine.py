@@ -16,7 +16,7 @@ from antiphon.engine.base import Capabilities, Engine, Reply
 from antiphon.engine.http.chat import Chat, whole_reply
 from antiphon.engine.http.client import Client
 from antiphon.engine.http.faults import Fault, Refused, Transient
-from antiphon.engine.http.find import Found, base_of, chat_route, explained, find
+from antiphon.engine.http.find import Found, base_of, chat_route, explained, find, served_model
 from antiphon.engine.http.openai import OpenAI
 from antiphon.engine.http.sequence import HttpSequence, IdSequence, TextSequence
 from antiphon.engine.http.servers import Server, Servers
@@ -24,7 +24,7 @@ from antiphon.engine.http.tokens import FileTokens, ServerTokens, Tokens, cached
 from antiphon.engine.http.wire import Ask, Wire
 from antiphon.engine.model_files import Tokenizer, read_tokenizer
 from antiphon.engine.models import shown
-from antiphon.errors import DialectError, EngineUnavailable, ModelError, RequestRefused, SettingsError
+from antiphon.errors import DialectError, ModelError, RequestRefused, SettingsError
 from antiphon.settings import Connection, Sampling
 from antiphon.trace import pack_ids
 
@@ -127,7 +127,7 @@ class HttpEngine(Engine):
             self.name = Path(found[0].wire.model).name
             slots = [each.facts.slots for each in found]
             servers = [Server(client, count) for client, count in zip(clients, slots, strict=True)]
-            self._servers = Servers(self.name, servers, self._check, retries=options.retries)
+            self._servers = Servers(servers, same=self._same, serves=self._one_token, retries=options.retries)
             self._tokens = await self._find_tokens(clients[0])
             for server in servers:
                 await self._try(server)
@@ -241,21 +241,19 @@ class HttpEngine(Engine):
                 "it gives no token ids (vLLM does from 0.10.2 on); for text only set server.ids = 'never'", 501
             )
 
-    async def _check(self, server: Server) -> None:
-        """Whether a server serves now; after an outage, whether it still serves the model.
+    async def _same(self, server: Server) -> None:
+        """Whether a server serves the model that this run began with.
 
         Raises:
             Fault: no.
         """
-        if server.doubtful:
-            try:
-                chat = self.wire.path if isinstance(self.wire, Chat) else None
-                now = await find(server.client, self._options, chat)
-            except (ModelError, EngineUnavailable) as error:
-                raise Transient(str(error).removeprefix(f"{server.client.shown}: ")) from None
-            if Path(now.wire.model).name != self.name:
-                raise Transient(f"it serves {now.wire.model} now, and this run began with {self.name}")
-        await self._one_token(server)
+        client, chat = server.client, self.wire.path if isinstance(self.wire, Chat) else None
+        try:
+            model = await served_model(client, self._options, chat)
+        except ModelError as error:
+            raise Refused(str(error).removeprefix(f"{client.shown}: "), 404) from None
+        if Path(model).name != self.name:
+            raise Refused(f"it serves {model} now, and this run began with {self.name}", 404)
 
     async def probe(self) -> None:
         if self.launched is not None:

@@ -73,6 +73,16 @@ async def find(client: Client, options: Connection, chat: str | None = None) -> 
         raise ModelError(f"{client.shown}: it does not tell of itself as {options.kind} servers do") from None
 
 
+async def served_model(client: Client, options: Connection, chat: str | None = None) -> str:
+    """The name of the model that a server serves.
+
+    Raises:
+        Fault: it does not answer.
+        ModelError: it serves none, or not the one that is wanted.
+    """
+    return str((await _listed(client, options, chat))["id"])
+
+
 def explained(client: Client, fault: Fault, options: Connection) -> EngineUnavailable | ModelError:
     """A fault at start-up in a user's terms: what to change."""
     match fault:

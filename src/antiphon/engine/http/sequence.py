@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from antiphon.dialect import Part, text_of
 from antiphon.engine.base import Chunk, Finish, Piece, Sequence
-from antiphon.engine.http.faults import Fault, Transient
+from antiphon.engine.http.faults import Broken, Fault, Transient
 from antiphon.engine.http.tokens import Assembles, Tokens
 from antiphon.engine.http.wire import Ask, Event, Wire
 from antiphon.errors import RequestRefused, StreamBroken
@@ -53,6 +53,7 @@ class HttpSequence(Sequence):
                 return
             except Fault as fault:
                 if progress:
+                    self._at.doubt(fault)
                     raise StreamBroken(f"{self.server}: {fault}") from None
                 attempt += 1
                 self._move(await self._servers.again(self._at, fault, attempt))
@@ -64,6 +65,7 @@ class HttpSequence(Sequence):
     ) -> AsyncGenerator[Chunk]:
         """One try. What it has yielded is part of the sequence."""
         server, wire = self._at, self._wire
+        client = await self._servers.assured(server)
         pieces: list[Piece] = []
         cached = finish = None
         told = over = False
@@ -72,8 +74,8 @@ class HttpSequence(Sequence):
                 self._slot = await stack.enter_async_context(server.slots.one(self._slot))
             body = wire.body(Ask(self._prompt(max_tokens), sampling, max_tokens, stop_ids, seed, self._slot))
             if wire.aborts:
-                stack.callback(lambda: None if over else server.abandon(wire.abort(server.client, body)))
-            events = await stack.enter_async_context(aclosing(server.client.events(wire.path, body)))
+                stack.callback(lambda: None if over else server.abandon(wire.abort(client, body)))
+            events = await stack.enter_async_context(aclosing(client.events(wire.path, body)))
             reading = self._reading(stop_ids)
             try:
                 async for data in events:
@@ -94,7 +96,7 @@ class HttpSequence(Sequence):
                 if finish is None:
                     raise
         if finish is None:
-            raise Transient("the stream ended before its end")
+            raise Broken("the stream ended before its end")
         self._add(pieces)
         yield Chunk(tuple(pieces), finish, cached)
 

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from antiphon.engine.http.client import Client
-from antiphon.engine.http.faults import Denied, Down, Fault, Refused, Transient
+from antiphon.engine.http.faults import Broken, Denied, Down, Fault, Refused, Transient
 from antiphon.errors import EngineUnavailable, RequestRefused
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.25, 8.0  # seconds between two tries of a request
@@ -65,7 +65,8 @@ class Server:
     Attributes:
         sequences: how many sequences live there now.
         up: whether it answered when it was last asked.
-        doubtful: it was gone, so that another model may serve there now.
+        doubtful: it may have been gone, so that another model may serve there now.
+        asking: the question whether it does not, if it is being asked now.
     """
 
     def __init__(self, client: Client, slots: int | None = None):
@@ -74,7 +75,12 @@ class Server:
         self.sequences = 0
         self.up = True
         self.doubtful = False
+        self.asking: asyncio.Task[None] | None = None
         self._aborting: set[asyncio.Task[None]] = set()
+
+    def doubt(self, fault: Fault) -> None:
+        """After a fault: may it have been gone?"""
+        self.doubtful = self.doubtful or isinstance(fault, Broken)
 
     def abandon(self, abort: Coroutine[Any, Any, None]) -> None:
         """Tells the server in the background that nobody listens to a request any more."""
@@ -98,16 +104,24 @@ class Servers:
     """All servers of one model.
 
     Args:
-        check: asks a server for one token, and after an outage whether it still serves the model; raises a Fault.
+        same: asks a server whether it serves the model; raises a Fault.
+        serves: asks it for one token; raises a Fault.
         retries: how often a request is tried again before its trace fails.
     """
 
-    def __init__(self, model: str, servers: list[Server], check: Callable[[Server], Awaitable[None]], *, retries: int):
-        self._model = model
+    def __init__(
+        self,
+        servers: list[Server],
+        *,
+        same: Callable[[Server], Awaitable[None]],
+        serves: Callable[[Server], Awaitable[None]],
+        retries: int,
+    ):
         self._servers = servers
-        self._check = check
+        self._same = same
+        self._serves = serves
         self._retries = retries
-        self._recovering: set[asyncio.Task[None]] = set()
+        self._background: set[asyncio.Task[None]] = set()
 
     def choose(self) -> Server:
         """For a new sequence: of those that answer the one with the fewest.
@@ -130,6 +144,18 @@ class Servers:
         """One per server."""
         return [server.client for server in self._servers]
 
+    async def assured(self, server: Server) -> Client:
+        """Its connections, which a request may use; where it may have been gone, it is asked for its model first.
+
+        Raises:
+            Fault: it does not serve the model, or does not answer.
+        """
+        if server.doubtful:
+            if server.asking is None:
+                server.asking = self._start(self._assure(server))
+            await asyncio.shield(server.asking)  # which is asked for all who wait for it
+        return server.client
+
     async def again(self, server: Server, fault: Fault, attempt: int) -> Server:
         """After the `attempt`th failure in a row of a request: waits as long as is right and gives the server for the
         next try.
@@ -139,6 +165,7 @@ class Servers:
             EngineUnavailable: no server serves.
         """
         shown = server.client.shown
+        server.doubt(fault)
         if isinstance(fault, Refused) and fault.status != 404:
             raise RequestRefused(f"{shown}: {fault}")
         if isinstance(fault, Down | Denied) or (isinstance(fault, Refused) and fault.status == 404):
@@ -149,7 +176,7 @@ class Servers:
             await asyncio.sleep(max(wait, min(asked or 0.0, _LONGEST_ASKED)))
             return server
         try:
-            await self._check(server)
+            await self._serves_model(server)
         except Fault as now:
             return self._leave(server, now)
         raise RequestRefused(f"{shown}: {fault}, {attempt} times in a row, while it serves others")
@@ -166,9 +193,9 @@ class Servers:
 
     async def close(self) -> None:
         """Lets go of all connections."""
-        for task in self._recovering:
+        for task in self._background:
             task.cancel()
-        await asyncio.gather(*self._recovering, return_exceptions=True)
+        await asyncio.gather(*self._background, return_exceptions=True)
         await asyncio.gather(*(server.close() for server in self._servers))
 
     def _leave(self, server: Server, fault: Fault) -> Server:
@@ -176,9 +203,7 @@ class Servers:
         if server.up:
             server.up, server.doubtful = False, True
             if len(self._servers) > 1:
-                task = asyncio.create_task(self._recover(server))
-                self._recovering.add(task)
-                task.add_done_callback(self._recovering.discard)
+                self._start(self._recover(server))
         if not any(other.up for other in self._servers):
             raise EngineUnavailable(f"{server.client.shown}: {fault}")
         return self.choose()
@@ -193,9 +218,33 @@ class Servers:
 
     async def _revive(self, server: Server) -> Fault | None:
         try:
-            await self._check(server)
+            await self._serves_model(server)
         except Fault as fault:
             server.up, server.doubtful = False, True
             return fault
-        server.up, server.doubtful = True, False
+        server.up = True
         return None
+
+    async def _serves_model(self, server: Server) -> None:
+        await self.assured(server)
+        await self._serves(server)
+
+    async def _assure(self, server: Server) -> None:
+        try:
+            await self._same(server)
+            server.doubtful = False
+        finally:
+            server.asking = None
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Does something in the background, for as long as there are connections."""
+        task = asyncio.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._over)
+        return task
+
+    def _over(self, task: asyncio.Task[None]) -> None:
+        self._background.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, Fault):  # a Fault is heard by those who wait for it, if any
+            raise error
