@@ -55,6 +55,9 @@ class Connection(_Section):
     kind: Literal["auto", "vllm", "sglang", "llama.cpp", "openai", "chat"] = Field(
         "auto", description="the kind of server; auto: found by asking it; chat: whole replies only"
     )
+    prefix: Literal["never", "continue_final_message", "prefix"] = Field(
+        "never", description="how a chat endpoint goes on from the beginning of a reply, for turns (docs/methods.md)"
+    )
     served: str | None = Field(None, description="the model's name there; unset: the only one that it serves")
     tokenizer: str | None = Field(
         None, description="a folder or file with the model's tokenizer; unset: looked for, then the server's own route"

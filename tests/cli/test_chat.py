@@ -8,10 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from antiphon.engine.scripted import Control, Situation
 from antiphon.store import Reader
-from antiphon.trace import Key
+from antiphon.trace import Author, Key
 from tests.cli.conftest import Command
+from tests.cli.pair import STUDENT, TEACHER, Manner, speaker
 from tests.engine.http.chat_server import ChatServer, Says
+from tests.engine.http.prefix_server import PrefixServer, Script, counting
 
 
 def solved(messages: Sequence[dict[str, str]]) -> Says:
@@ -43,6 +46,53 @@ def test_whole_replies_are_written_and_exported(
     exported = command("export", tmp_path / "run", "--format", "messages", "--to", tmp_path / "train.jsonl")
     assert exported.code == 0
     assert "It is 2082." in (tmp_path / "train.jsonl").read_text("utf-8")
+
+
+def speaking(manner: Manner) -> Script:
+    """A voice of the scripted pair, over text."""
+
+    def script(question: str, reply: str) -> Iterator[str]:
+        if "times" not in question:
+            yield from counting(question, reply)
+            return
+        for token in speaker(manner)(Situation(0, 0, lambda: question + reply)):
+            assert not isinstance(token, bytes)
+            yield token.text if isinstance(token, Control) else token
+
+    return script
+
+
+@pytest.mark.parametrize("mode", ["continue_final_message", "prefix"])
+def test_turns_are_written_where_a_reply_can_be_gone_on_with(
+    command: Command, problems: Path, tmp_path: Path, mode: str
+) -> None:
+    run = ("synth", problems, "--run", tmp_path / "run", "--boundary", "lab", "--json")
+    with (
+        PrefixServer(speaking(TEACHER), mode=mode).beside() as teacher,
+        PrefixServer(speaking(STUDENT), mode=mode).beside() as student,
+    ):
+        prefixes = [f"{role}.server.prefix={mode}" for role in ("teacher", "student")]
+        flags = [flag for prefix in prefixes for flag in ("--set", prefix)]
+        done = command(*run, "--teacher", teacher.url, "--student", student.url, *flags)
+    assert (done.code, done.json["finished"]) == (0, {"complete": 3})
+    with Reader(tmp_path / "run") as reader:
+        trace = reader.trace(Key("347x6", "tessy", 0))
+    assert trace.answer == "I get 2082."
+    assert {span.author for span in trace.spans} == {Author.NONE, Author.STUDENT, Author.TEACHER}
+    assert trace.thinking.startswith("Okay, let me see units 7x6=42")
+
+
+def test_an_unfaithful_prefix_is_refused_before_anything_is_spent(
+    command: Command, problems: Path, tmp_path: Path
+) -> None:
+    run = ("synth", problems, "--run", tmp_path / "run", "--method", "teacher_only")
+    with PrefixServer(speaking(TEACHER), flaw="strips").beside() as teacher:
+        how = ("--set", "teacher.server.prefix=continue_final_message")
+        done = command(*run, "--teacher", teacher.url, *how)
+    assert done.code == 2
+    (line,) = done.err.strip().splitlines()
+    assert "cut behind a blank, it begins with white space" in line
+    assert not (tmp_path / "run").exists()
 
 
 def test_turns_are_refused_in_one_line_before_anything_is_spent(

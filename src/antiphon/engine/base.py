@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from antiphon.dialect import Message, Part
+from antiphon.dialect import Dialect, Message, Part
 from antiphon.settings import Sampling
 
 if TYPE_CHECKING:
@@ -181,6 +181,18 @@ class Engine(ABC):
     @abstractmethod
     async def open(self, parts: Iterable[Part]) -> Sequence:
         """A new sequence that begins with `parts` (and the tokenizer's own start token where the dialect has none)."""
+
+    async def begin(self, messages: List[Message], dialect: Dialect) -> Sequence:
+        """A new sequence in which an assistant is to reply to a conversation, by default as the dialect renders it."""
+        return await self.open(dialect.render(messages))
+
+    async def rehearse(self, opening: str) -> None:
+        """Returns if replies that begin so can be written in turns.
+
+        Raises:
+            ModelError: they cannot; says what was seen.
+            EngineUnavailable: it does not answer.
+        """
 
     @abstractmethod
     async def encode(self, text: str) -> array[int]:

@@ -9,6 +9,7 @@ from typing import Any
 import antiphon.boundary
 import antiphon.dialect
 from antiphon.boundary.base import BoundaryPredictor
+from antiphon.dialect import text_of
 from antiphon.engine import models
 from antiphon.engine.base import Engine
 from antiphon.engine.models import open_engine
@@ -158,6 +159,7 @@ async def find_voice(author: Author, engine: Engine, role: Role, predictor: Boun
 
     Raises:
         DialectError: none fits.
+        ModelError: a chat endpoint that is to go on from the beginning of a reply does not do it faithfully.
         EngineUnavailable: the engine does not answer.
     """
     can = await engine.capabilities()
@@ -177,6 +179,7 @@ async def find_voice(author: Author, engine: Engine, role: Role, predictor: Boun
                 f"{engine.name}: the dialect {role.dialect!r} differs from the model's chat template in {difference}; "
                 "choose the dialect auto or template, or a page of your own (docs/dialects.md)"
             )
+    await engine.rehearse(text_of(dialect.think_open))
     return Voice(
         role=author,
         engine=engine,
@@ -201,7 +204,7 @@ def _require_whole_replies(settings: Settings, chosen: Method, voice: Voice) -> 
         fitting = ", ".join(method.name for method in METHODS.values() if method.roles == (voice.role,))
         raise ModelError(
             f"{what}, which the method {chosen.name} needs of the {voice.role}; give the address of a completion server"
-            f" (without /chat/completions), or choose the method {fitting}"
+            f" (without /chat/completions), say how this one goes on (server.prefix), or choose the method {fitting}"
         )
     if settings.budget.on_budget == "close":
         raise SettingsError(f"budget.on_budget: {what}, so its thinking cannot be closed; set it to stop")

@@ -63,7 +63,7 @@ class Voice:
 
     async def speaker(self, messages: Sequence[Message]) -> Speaker:
         """Opens a trace: the prompt is read, the thinking is open."""
-        sequence = await self.engine.open(self.dialect.render(messages))
+        sequence = await self.engine.begin(messages, self.dialect)
         opening = await sequence.append(self.dialect.think_open)
         session = self.predictor.session(self.role) if self.predictor is not None else None
         return Speaker(self, sequence, session, opening)

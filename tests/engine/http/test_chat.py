@@ -101,7 +101,7 @@ def test_a_server_without_completions_is_a_chat_endpoint(missing: int, ids: str)
             can = await engine.capabilities()
             assert (engine.wire.kind, can.continues, can.ids) == ("chat", False, False)
             assert engine.identity["route"] == "chat"
-            with pytest.raises(RequestRefused, match="whole replies only"):
+            with pytest.raises(RequestRefused, match="takes conversations, not prompts"):
                 await engine.open([Part("2+2?")])
 
     run(go)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from collections.abc import Sequence as List
 from contextlib import aclosing
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from antiphon.dialect import Message
 from antiphon.engine.base import Reply
@@ -17,13 +17,18 @@ from antiphon.engine.http.wire import Ask, Event, counted
 from antiphon.settings import Sampling
 from antiphon.trace import estimated_tokens
 
+APART = "it tells thinking apart, which is lost in turns; start it without its parser of reasoning"
+_GOING_ON = ("continue_final_message", "add_generation_prompt")
+
 
 class Chat(OpenAI):
     """`POST /v1/chat/completions`, likewise; where `max_tokens` is refused it goes by its newer name."""
 
     kind = "chat"
     path = "/v1/chat/completions"
-    needed = frozenset({"model", "messages", "stream", "max_completion_tokens"})
+    needed = frozenset({"model", "messages", "stream", "max_completion_tokens", *_GOING_ON})
+    prefix: Literal["never", "continue_final_message", "prefix"] = "never"
+    """How it goes on from the beginning of a reply, which is the last message then."""
 
     @classmethod
     async def recognises(cls, client: Client, listed: Mapping[str, Any]) -> bool:
@@ -34,6 +39,11 @@ class Chat(OpenAI):
         body = super().body(ask)
         prompt = body.pop("prompt")
         body["messages"] = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else list(prompt)
+        if body["messages"][-1]["role"] == "assistant":
+            if self.prefix == "prefix":
+                body["messages"][-1] = {**body["messages"][-1], "prefix": True}
+            else:
+                body |= {"continue_final_message": True, "add_generation_prompt": False}
         if "max_tokens" in self._left_out:
             body["max_completion_tokens"] = ask.max_tokens
         if "stream_options" not in self._left_out:
@@ -44,6 +54,8 @@ class Chat(OpenAI):
         if error := data.get("error"):
             return Event(broken=str(error.get("message", error) if isinstance(error, dict) else error))
         said = _said(data)
+        if said.thinking and self.prefix != "never":
+            raise Refused(APART, 501)
         if said.finish not in (None, "stop", "length"):
             return Event(broken=f"it ended with {said.finish!r}")
         return Event((), said.text, said.finish, None, counted(said.usage))  # type: ignore[arg-type]
@@ -66,17 +78,13 @@ async def whole_reply(
     asked = sum(len(message["content"]) for message in messages)
     at = first = servers.choose()
     attempt = 0
-    broken: list[_Reading] = []
+    broken: list[Reading] = []
     while True:
-        reading = _Reading(asked)
+        reading = Reading(asked)
         at.sequences += 1
         try:
             client = await servers.assured(at)
-            async with aclosing(client.events(wire.path, wire.body(ask))) as events:
-                async for data in events:
-                    reading.take(data)
-            if reading.finish is None:
-                raise Broken("the stream ended before its end")
+            await reading.read(client, wire, ask)
         except Fault as fault:
             if reading.text:
                 broken.append(reading)
@@ -123,7 +131,7 @@ def _text(parts: Any) -> str:
     return parts if isinstance(parts, str) else "".join(part["text"] for part in parts if part["type"] == "text")
 
 
-class _Reading:
+class Reading:
     """A reply as it arrives.
 
     Args:
@@ -137,7 +145,19 @@ class _Reading:
         self._answer: list[str] = []
         self._usage: Mapping[str, Any] = {}
 
-    def take(self, data: Any) -> None:
+    async def read(self, client: Client, wire: Chat, ask: Ask) -> None:
+        """Asks, and reads to the end.
+
+        Raises:
+            Fault: it was not reached; what came before stands.
+        """
+        async with aclosing(client.events(wire.path, wire.body(ask))) as events:
+            async for data in events:
+                self._take(data)
+        if self.finish is None:
+            raise Broken("the stream ended before its end")
+
+    def _take(self, data: Any) -> None:
         """Reads one event.
 
         Raises:
@@ -157,7 +177,23 @@ class _Reading:
     @property
     def text(self) -> str:
         """All that arrived."""
-        return "".join((*self._thinking, *self._answer))
+        return self.thinking + self.answer
+
+    @property
+    def thinking(self) -> str:
+        """What the server told apart as thinking."""
+        return "".join(self._thinking)
+
+    @property
+    def answer(self) -> str:
+        """All else."""
+        return "".join(self._answer)
+
+    @property
+    def told_prompt(self) -> int | None:
+        """Tokens of the prompt, where the server told."""
+        told = self._usage.get("prompt_tokens")
+        return told if isinstance(told, int) else None
 
     @property
     def _written(self) -> int:
@@ -165,14 +201,14 @@ class _Reading:
 
     @property
     def _prompt(self) -> int:
-        return int(self._usage.get("prompt_tokens") or estimated_tokens(self._asked))
+        return self.told_prompt or estimated_tokens(self._asked)
 
-    def reply(self, server: str, broken: list[_Reading]) -> Reply:
+    def reply(self, server: str, broken: list[Reading]) -> Reply:
         """The whole of it; `broken` are the tries before."""
         cached = counted(self._usage)
         return Reply(
-            thinking="".join(self._thinking),
-            answer="".join(self._answer),
+            thinking=self.thinking,
+            answer=self.answer,
             finish=self.finish or "",
             server=server,
             requests=1 + len(broken),

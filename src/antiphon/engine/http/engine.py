@@ -11,13 +11,14 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from antiphon.dialect import Message, Part
+from antiphon.dialect import Dialect, Message, Part
 from antiphon.engine.base import Capabilities, Engine, Reply
 from antiphon.engine.http.chat import Chat, whole_reply
 from antiphon.engine.http.client import Client
 from antiphon.engine.http.faults import Fault, Refused, Transient
 from antiphon.engine.http.find import Found, base_of, chat_route, explained, find, served_model
 from antiphon.engine.http.openai import OpenAI
+from antiphon.engine.http.prefix import ReplySequence, require_faithful
 from antiphon.engine.http.sequence import HttpSequence, IdSequence, TextSequence
 from antiphon.engine.http.servers import Server, Servers
 from antiphon.engine.http.tokens import FileTokens, ServerTokens, Tokens, cached_model
@@ -74,7 +75,9 @@ class HttpEngine(Engine):
             "tokenizer": "" if tokens is None else tokens.digest,
             "template": "" if self.chat_template is None else hashed(self.chat_template),
         }
-        return {**identity, "route": "chat"} if isinstance(self.wire, Chat) else identity
+        if isinstance(self.wire, Chat):
+            identity["route"] = "chat" if self.wire.prefix == "never" else f"chat, {self.wire.prefix}"
+        return identity
 
     @property
     def about(self) -> Mapping[str, Any]:
@@ -145,7 +148,7 @@ class HttpEngine(Engine):
             context=context,
             scoring=self._tokens is not None and self.wire.scores,
             slots=sum(counted) if len(counted) == len(slots) else None,
-            continues=not isinstance(self.wire, Chat),
+            continues=not isinstance(self.wire, Chat) or self.wire.prefix != "never",
         )
 
     def _client(self, base: str) -> Client:
@@ -264,7 +267,7 @@ class HttpEngine(Engine):
         await self.capabilities()
         parts = tuple(parts)
         if isinstance(self.wire, Chat):
-            raise RequestRefused(f"{self.name}: a chat endpoint gives whole replies only")
+            raise RequestRefused(f"{self.name}: a chat endpoint takes conversations, not prompts")
         context = self._capabilities.context if self._capabilities else None
         if self._tokens is None:
             text = TextSequence(self.wire, self._servers, context)
@@ -277,6 +280,21 @@ class HttpEngine(Engine):
             ids = pack_ids([start, *ids])
         await sequence.append_ids(ids)
         return sequence
+
+    async def begin(self, messages: Sequence[Message], dialect: Dialect) -> HttpSequence:
+        can = await self.capabilities()
+        if isinstance(self.wire, Chat):
+            return ReplySequence(self.wire, self._servers, can.context, messages)
+        return await self.open(dialect.render(messages))
+
+    async def rehearse(self, opening: str) -> None:
+        wire = self.wire
+        if isinstance(wire, Chat) and wire.prefix != "never":
+            for client in self.clients:
+                try:
+                    await require_faithful(client, wire, opening)
+                except Fault as fault:
+                    raise explained(client, fault, self._options) from None
 
     async def complete(
         self, messages: Sequence[Message], sampling: Sampling, max_tokens: int, seed: int | None = None

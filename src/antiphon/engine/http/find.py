@@ -64,8 +64,8 @@ async def find(client: Client, options: Connection, chat: str | None = None) -> 
         listed = await _listed(client, options, chat)
         kind = await _kind(client, listed, options, chat)
         wire = kind(str(listed["id"]))
-        if chat is not None and isinstance(wire, Chat):
-            wire.path = chat
+        if isinstance(wire, Chat):
+            wire.path, wire.prefix = chat or wire.path, options.prefix
         return Found(wire, await wire.facts(client, listed))
     except Fault as fault:
         raise explained(client, fault, options) from None

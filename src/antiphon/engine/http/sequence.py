@@ -5,10 +5,11 @@ from __future__ import annotations
 from abc import abstractmethod
 from array import array
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable
+from collections.abc import Sequence as List
 from contextlib import AsyncExitStack, aclosing
 from typing import TYPE_CHECKING, Any
 
-from antiphon.dialect import Part, text_of
+from antiphon.dialect import Message, Part, text_of
 from antiphon.engine.base import Chunk, Finish, Piece, Sequence
 from antiphon.engine.http.faults import Broken, Fault, Transient
 from antiphon.engine.http.tokens import Assembles, Tokens
@@ -112,7 +113,7 @@ class HttpSequence(Sequence):
             self._at.sequences -= 1
 
     @abstractmethod
-    def _prompt(self, max_tokens: int) -> array[int] | str:
+    def _prompt(self, max_tokens: int) -> array[int] | str | List[Message]:
         """What is sent.
 
         Raises:
@@ -191,7 +192,7 @@ class TextSequence(HttpSequence):
             raise ValueError(f"cannot cut {len(self._text)} characters to {length}")
         self._text = self._text[:length]
 
-    def _prompt(self, max_tokens: int) -> str:
+    def _prompt(self, max_tokens: int) -> str | List[Message]:
         return self._text
 
     def _reading(self, stop_ids: Collection[int]) -> _Reading:
