@@ -13,7 +13,7 @@ from antiphon.operate.doctor.subject import GREEDY, Subject, spoken
 from antiphon.trace import estimated_tokens
 
 _PREFIX, _LONG_PREFIX = 400, 2000  # tokens; the longer one passes the sliding windows of most models that have some
-_LONGEST = 20.0  # seconds that reading the longer one may take
+_LONGEST = 45.0  # seconds that reading the longer one may take
 _BARE = 20  # tokens that take no time to read
 _WRITTEN, _BACK = 16, 6  # tokens written, and rolled back of these
 _ALIVE = 0.6  # share of a prefix: whole blocks of up to 128 tokens are cached

@@ -21,7 +21,6 @@ from antiphon.operate.doctor.subject import GREEDY, NO_ROUTE, Subject, Written, 
 
 _STREAMED = 48  # tokens by which a stream is judged
 _LEAST = 12
-_HELD = 0.5
 _LONG = 4096  # tokens asked for by a request that is going to be closed
 _STOPS_WITHIN, _EVERY = 5.0, 0.05  # seconds
 _TURN = 8  # tokens in, tokens out
@@ -37,14 +36,22 @@ class _Seen(NamedTuple):
     held: float
     clumps: int
 
+    @property
+    def waits(self) -> bool:
+        return len(self.written.sizes) == 1 or self.held > 0.5
+
+    @property
+    def clumped(self) -> bool:
+        return self.clumps < len(self.written.sizes) / 4
+
 
 async def stream(subject: Subject) -> Finding:
     """Whether its tokens come one by one, as they are written."""
     try:
         seen = await _streamed(subject)
-        for _ in range(2):  # one that waited may have been tried again, or met a busy machine
-            if seen.held > _HELD:
-                seen = min(seen, await _streamed(subject), key=lambda each: each.held)
+        for _ in range(2):  # a request may have been tried again, or have met a busy machine
+            if seen.waits or seen.clumped:
+                seen = min(seen, await _streamed(subject), key=lambda each: (each.waits, -each.clumps))
     except StreamBroken as broken:
         return failure(
             f"a short stream breaks: {broken}",
@@ -55,13 +62,13 @@ async def stream(subject: Subject) -> Finding:
     if tokens < _LEAST:
         return warning(f"not seen: the model ended after {tokens} tokens")
     facts = {"tokens": tokens, "chunks": chunks, "clumps": seen.clumps}
-    if chunks == 1 or seen.held > _HELD:
+    if seen.waits:
         says = f"nothing comes before the end: {tokens} tokens arrive at once"
         advice = "switch buffering off in the proxy (nginx: proxy_buffering off); until then: --set run_ahead=16"
         if subject.settings.run_ahead == "streamed":
             return failure(f"{says}, so each turn is written to its last token before it is cut", advice, **facts)
         return warning(says, advice, **facts)
-    if seen.clumps < chunks / 4:
+    if seen.clumped:
         return warning(
             f"{tokens} tokens come in {seen.clumps} clumps: more is written, and thrown away, than needed",
             "switch buffering off in the proxy (nginx: proxy_buffering off)",
