@@ -21,9 +21,11 @@ _TELLING = 0.005  # seconds that reading a prefix must take for its absence to b
 
 
 class Seen(NamedTuple):
-    """One request: tokens of its prompt from the cache (None: nobody told), and seconds to its first token."""
+    """One request: tokens of its prompt from the cache (None: nobody counts), whether the server told of them itself,
+    and seconds to its first token."""
 
     cached: float | None
+    told: bool
     seconds: float
 
 
@@ -45,22 +47,22 @@ async def cache(subject: Subject) -> Finding:
     if look.cold.seconds * _LONG_PREFIX / _PREFIX < _LONGEST and _share(subject, look.back, look.kept) >= _ALIVE:
         look = await _look(subject, _LONG_PREFIX)
     again, back = _share(subject, look.again, look.length), _share(subject, look.back, look.kept)
-    usage = subject.http is None or await _told(subject)
+    told = look.again.told
     facts = {
         "again": round(again, 3),
         "after_rollback": round(back, 3),
         "tokens": _tokens(subject, look.length),
-        "known_by": "usage" if usage else "counters",
+        "known_by": "usage" if told else "counters",
     }
     share = (
         f"{again:.0%} of a prompt of {facts['tokens']:,} tokens come from the cache when it is sent again, {back:.0%}"
-        f" after a rollback{'' if usage else ' (by its /metrics)'}"
+        f" after a rollback{'' if told else ' (by its /metrics)'}"
     )
     if again < _ALIVE:
         return warning(f"{share}: each turn reads its whole prefix again", subject.manual.cache, **facts)
     if back < _ALIVE:
         return warning(f"{share}: each rollback costs the whole prefix", subject.manual.rollback, **facts)
-    if not usage and subject.manual.counted:
+    if not told and subject.manual.counted:
         return warning(share, subject.manual.counted, **facts)
     return ok(share, **facts)
 
@@ -113,16 +115,10 @@ async def _request(subject: Subject, sequence: Sequence, length: int) -> Seen:
     written = await subject.write(sequence, GREEDY, 1)
     sequence.truncate(length)
     if written.cached is not None:
-        return Seen(written.cached, written.first)
+        return Seen(written.cached, True, written.first)
     after = await _hits(subject)
-    return Seen(None if before is None or after is None else after - before, written.first)
+    return Seen(None if before is None or after is None else after - before, False, written.first)
 
 
 async def _hits(subject: Subject) -> float | None:
     return None if subject.http is None else await counter(subject.http.clients[0], subject.manual.hits)
-
-
-async def _told(subject: Subject) -> bool:
-    """Whether the server itself says of a request how much of its prompt was cached."""
-    sequence, _ = await subject.counting(_BARE)
-    return (await subject.write(sequence, GREEDY, 1)).cached is not None

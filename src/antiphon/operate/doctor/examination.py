@@ -120,7 +120,7 @@ class _Examination:
         try:
             subject.voice = await find_voice(subject.author, subject.engine, subject.role)
         except AntiphonError as error:
-            self.note("template", failure(str(error)))
+            self.note("template", failure(str(error), f"choose another: {subject.author}.dialect (auto finds one)"))
         else:
             await self._each(SPEAKING, subject)
         await self._each(WRITING, subject)
@@ -138,6 +138,8 @@ class _Examination:
                 finding = failure(str(error))
             except (LookupError, TypeError, ValueError, AttributeError) as error:
                 finding = failure(f"its reply has not the documented form ({type(error).__name__}: {error})")
+            finally:
+                await subject.let_go()
             self.note(name, finding)
 
 

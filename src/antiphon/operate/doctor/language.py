@@ -29,11 +29,13 @@ async def template(subject: Subject) -> Finding:
     dialect, known = voice.dialect, engine.chat_template
     if known is None:
         says = f"no chat template is known to compare with; the dialect {dialect.name!r} was"
+        where = f"name the folder that holds its template, if it has one ({subject.author}.server.tokenizer)"
         if subject.role.dialect == "auto":
-            return warning(f"{says} found by control tokens", _advice(subject), dialect=dialect.name)
+            advice = f"{where}, or choose the dialect that it was trained with ({subject.author}.dialect)"
+            return warning(f"{says} found by control tokens", advice, dialect=dialect.name)
         if subject.http is None or isinstance(subject.http.tokens, FileTokens):
             return ok(f"{says} chosen", dialect=dialect.name)
-        return warning(f"{says} chosen", _advice(subject), dialect=dialect.name)
+        return warning(f"{says} chosen", where, dialect=dialect.name)
     if not dialect.follows_template:
         return ok(f"the dialect {dialect.name!r} does not claim to follow the chat template", dialect=dialect.name)
 
@@ -57,13 +59,6 @@ async def template(subject: Subject) -> Finding:
     return ok(
         f"{len(CONVERSATIONS)} awkward conversations as its own template has them, {what} (dialect {dialect.name!r})",
         dialect=dialect.name,
-    )
-
-
-def _advice(subject: Subject) -> str:
-    return (
-        f"choose {subject.author}.dialect, if the model was trained with one; if it has a template, name the folder"
-        f" that holds it ({subject.author}.server.tokenizer)"
     )
 
 

@@ -60,6 +60,7 @@ class Subject:
         self.engine = engine
         self.can = can
         self.voice: Voice | None = None
+        self._opened: list[Sequence] = []
 
     @property
     def http(self) -> HttpEngine | None:
@@ -90,9 +91,15 @@ class Subject:
         if self.voice is not None:
             parts = self.voice.dialect.prompt([Message(role="user", content=question)])
         sequence = await self.engine.open(parts)
+        self._opened.append(sequence)
         if thinking:
             await sequence.append((Part(thinking),))
         return sequence
+
+    async def let_go(self) -> None:
+        """Closes all that was opened."""
+        while self._opened:
+            await self._opened.pop().close()
 
     async def counting(self, tokens: int) -> tuple[Sequence, int]:
         """A sequence that nobody has seen before, of about so many tokens at most, in which the model is counting; and
@@ -100,7 +107,7 @@ class Subject:
         number = random.randrange(100_000, 800_000)
         if self.context is not None:
             tokens = min(tokens, self.context * 2 // 3)
-        sample = len(await self.engine.encode(numbers(number, 10))) / 10 if self.can.ids else 3
+        sample = len(await self.engine.encode(numbers(number, 10))) / 10 if self.can.ids else 7
         count = max(4, int(tokens / max(1.0, sample)))
         sequence = await self.open(f"Count on from {number}.", numbers(number, count))
         return sequence, number + count
@@ -129,8 +136,7 @@ class Subject:
         """As many tokens as its context has room for, `tokens` at most."""
         if self.context is None:
             return tokens
-        length = sequence.length if self.can.ids else sequence.length // 2
-        return max(1, min(tokens, self.context - length))
+        return max(1, min(tokens, self.context - sequence.length))  # a token has a character at least
 
 
 def numbers(first: int, count: int) -> str:
