@@ -91,7 +91,7 @@ def test_an_unfaithful_prefix_is_refused_before_anything_is_spent(
         done = command(*run, "--teacher", teacher.url, *how)
     assert done.code == 2
     (line,) = done.err.strip().splitlines()
-    assert "cut behind a blank, it begins with white space" in line
+    assert "cut behind a blank, it writes as without" in line
     assert not (tmp_path / "run").exists()
 
 

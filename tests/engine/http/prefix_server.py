@@ -11,7 +11,7 @@ from aiohttp import web
 from tests.engine.http.chat_server import FIELDS, OTHERS, ChatServer, Refusal, Says
 
 NUMBERS = (
-    "one two three four five six seven eight nine ten\neleven twelve thirteen fourteen fifteen sixteen"
+    "one two three four five\nsix seven eight nine ten\neleven twelve thirteen fourteen fifteen\nsixteen"
     " seventeen eighteen nineteen twenty\ntwenty-one twenty-two"
 )
 Script = Callable[[str, str], Iterable[str]]
@@ -19,7 +19,7 @@ Script = Callable[[str, str], Iterable[str]]
 
 def counting(question: str, reply: str) -> Iterable[str]:
     """The tokens of `NUMBERS` that are missing in a reply."""
-    return tokens(NUMBERS.removeprefix(reply.removeprefix("<think>\n")))
+    return tokens(NUMBERS.removeprefix(re.sub(r"\n+", "\n", reply.removeprefix("<think>\n"))))
 
 
 def tokens(text: str) -> list[str]:
@@ -31,7 +31,8 @@ class PrefixServer(ChatServer):
 
     Args:
         mode: the field that it takes.
-        flaw: what is wrong with how it goes on: `strips`, `anew`, `apart`, `silent`, `puts`, `drifts`.
+        flaw: what is wrong with how it goes on: `strips`, `anew`, `whole words`, `apart`, `silent`,
+            `puts`, `drifts`.
     """
 
     def __init__(self, script: Script = counting, *, mode: str = "continue_final_message", flaw: str = ""):
@@ -62,9 +63,8 @@ class PrefixServer(ChatServer):
     def _goes_on(self, messages: Sequence[dict[str, str]], most: int) -> Says:
         begun = messages[-1]["content"] if messages[-1]["role"] == "assistant" else ""
         asked = sum(len(tokens(message["content"])) for message in messages)
-        reply = begun.rstrip() if self.flaw == "strips" and begun != "<think>\n" else begun
-        if self.flaw == "anew" and begun != "<think>\n":
-            reply = ""
+        healed = begun if {*begun.split()[-1:]} <= {*NUMBERS.split()} else re.sub(r"\w+$", "", begun)
+        reply = {"strips": begun.rstrip(), "anew": "", "whole words": healed}.get(self.flaw, begun)
         said, finish = [], "stop"
         for token in self.script(messages[0]["content"], reply):
             if token == "<|im_end|>":
@@ -74,10 +74,10 @@ class PrefixServer(ChatServer):
                 finish = "length"
                 break
         text = "".join(said)
-        if self.flaw == "silent" and begun != "<think>\n":
+        if self.flaw == "silent" and begun:
             text = ""
-        if self.flaw == "drifts" and begun != "<think>\n":
-            text = text.replace("e", "3")
+        if self.flaw == "drifts" and "eleven" in begun:
+            text = text.upper()
         if self.flaw == "puts" and begun:
             asked += 4
         thinking = text if self.flaw == "apart" else ""

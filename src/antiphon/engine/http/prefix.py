@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from collections.abc import Sequence as List
-from typing import NamedTuple
 
 from antiphon.dialect import Message
 from antiphon.engine.http.chat import APART, Chat, Reading
@@ -17,7 +16,8 @@ from antiphon.errors import ModelError
 from antiphon.settings import Sampling
 
 _GREEDY = Sampling(temperature=0, top_p=1, top_k=0)
-_QUESTION = "Write the numbers from one to thirty as English words, ten in each line, with a blank between two of them."
+_QUESTION = "Write the numbers from one to thirty as English words, five in each line, with blanks between them."
+_START = "one two three four five\nsix seven eight nine ten\n"  # so that weak models know what to do, too
 _WHOLE, _PART = 60, 12  # tokens asked for
 _ALIKE = 12  # characters that must agree
 
@@ -41,21 +41,21 @@ class ReplySequence(TextSequence):
         return [*self._messages, *_begun(self._text)]
 
 
-class _Place(NamedTuple):
-    """Where a reply is cut, to be gone on with: what is special there, and whether what comes must be the same to the
-    letter (where the cut need not change the tokens)."""
-
-    what: str
-    at: int
-    exact: bool = False
+_CUTS = {
+    "behind a word": re.compile(r"\w()(?= \w)"),
+    "inside a word": re.compile(r"\b[a-z]{2}()(?=[a-z]{2})"),
+    "behind a blank": re.compile(r"\w ()(?=\w)"),
+    "behind a line break": re.compile(r"\n()(?=\S)"),
+}
 
 
 async def require_faithful(client: Client, wire: Chat, opening: str) -> None:
     """Returns if the server goes on from the beginning of a reply as if it had been let write.
 
-    Compares, without chance, a reply asked for in one go with what the server writes when it is given the first part of
-    it: cut behind a word, behind a blank, inside a word and behind a line break. Where the server counts tokens, it is
-    also seen that nothing is put before the reply.
+    Compares, without chance, what it writes in one go after a short start with what it writes when it is given the
+    first part of that, too. Behind a word it must write the same. Other cuts may change its tokens and so its words:
+    inside a word it must not write that word anew, and behind white space not what it writes without that. Where the
+    server counts tokens, it is also seen that nothing is put before the reply.
 
     Args:
         opening: what replies begin with: the opening of the thinking.
@@ -71,17 +71,34 @@ async def require_faithful(client: Client, wire: Chat, opening: str) -> None:
         await reply.read(client, wire, Ask(messages, _GREEDY, most))
         return reply
 
-    async def write(text: str, most: int) -> str:
-        reply = await read([*asked, *_begun(text)], most)
+    async def write(text: str, most: int = _PART) -> str:
+        reply = await read([*asked, *_begun(opening + _START + text)], most)
         if reply.thinking:
             raise _unfaithful(client, wire, APART)
+        if not reply.answer:
+            raise _unfaithful(client, wire, "it writes nothing")
+        if reply.answer.startswith(_START[:_ALIKE]):
+            raise _unfaithful(client, wire, f"it begins the reply anew ({reply.answer[:20]!r})")
         return reply.answer
 
-    whole = await write(opening, _WHOLE)
-    for place in _places(client, wire, whole):
-        seen = _difference(whole, place, await write(opening + whole[: place.at], _PART))
-        if seen is not None:
-            raise _unfaithful(client, wire, f"cut {place.what}, {seen}")
+    whole = await write("", _WHOLE)
+    for where, pattern in _CUTS.items():
+        at = _nearest(pattern, whole)
+        if at is None:
+            if where == "behind a line break":  # weak models do without
+                continue
+            raise _unfaithful(client, wire, f"its reply to a simple question cannot be judged ({whole[:60]!r})")
+        given, written = whole[:at], await write(whole[:at])
+        if where == "behind a word":
+            expected, same = whole[at:], min(_ALIKE, len(written))
+            if written[:same] != expected[:same]:
+                seen = f"it writes {written[:20]!r} where it wrote {expected[:20]!r} in one go"
+                raise _unfaithful(client, wire, f"cut {where}, {seen}")
+        elif where == "inside a word":
+            if re.match(rf"\s*{given[-2:]}", written):
+                raise _unfaithful(client, wire, f"cut {where}, it writes the word anew ({written[:20]!r})")
+        elif written == await write(given.rstrip()):
+            raise _unfaithful(client, wire, f"cut {where}, it writes as without ({written[:20]!r})")
     if opening:
         longer: list[Message] = [{"role": "user", "content": f"{_QUESTION} {opening}"}]
         sizes = [(await read(messages, 1)).told_prompt for messages in (asked, [*asked, *_begun(opening)], longer)]
@@ -95,46 +112,14 @@ def _begun(text: str) -> list[Message]:
     return [{"role": "assistant", "content": text}] if text else []
 
 
+def _nearest(pattern: re.Pattern[str], text: str) -> int | None:
+    """Where the pattern is found nearest to the middle, with enough behind it to compare."""
+    found = [match.start(1) for match in pattern.finditer(text) if match.start(1) <= len(text) - _ALIKE]
+    return min(found, key=lambda at: abs(at - len(text) // 2), default=None)
+
+
 def _unfaithful(client: Client, wire: Chat, seen: str) -> ModelError:
     return ModelError(
         f"{client.shown}: with server.prefix = '{wire.prefix}' it does not go on from the beginning of a reply as it"
         f" should: {seen}; take a completion server, or a method of whole replies (docs/methods.md)"
     )
-
-
-def _places(client: Client, wire: Chat, text: str) -> list[_Place]:
-    """Where to cut, each place well inside the text.
-
-    Raises:
-        ModelError: the reply has no such places.
-    """
-    patterns = {
-        "behind a word": r"\w()(?= \w)",
-        "behind a blank": r"\w ()(?=\w)",
-        "inside a word": r"\b[a-z]{2}()(?=[a-z]{2})",
-        "behind a line break": r"\n()(?=\S)",
-    }
-    places = []
-    for what, pattern in patterns.items():
-        found = [match.start(1) for match in re.finditer(pattern, text) if match.start(1) <= len(text) - _ALIKE]
-        if found:
-            nearest = min(found, key=lambda at: abs(at - len(text) // 2))
-            places.append(_Place(what, nearest, exact=what == "behind a word"))
-    if len(places) < len(patterns) - 1:  # a model may do without line breaks
-        raise _unfaithful(client, wire, f"its reply to a simple question cannot be judged ({text[:60]!r})")
-    return places
-
-
-def _difference(whole: str, place: _Place, written: str) -> str | None:
-    """What is wrong with what was written after a cut; None where it goes on."""
-    expected = whole[place.at :]
-    same = min(_ALIKE, len(written))
-    if not written:
-        return "it writes nothing"
-    if written[:1].isspace() and not expected[:1].isspace():
-        return f"it begins with white space ({written[:20]!r})"
-    if written.lstrip()[:_ALIKE] == whole.lstrip()[:_ALIKE] != expected.lstrip()[:_ALIKE]:
-        return f"it begins the reply anew ({written[:20]!r})"
-    if place.exact and written[:same] != expected[:same]:
-        return f"it writes {written[:20]!r} where it wrote {expected[:20]!r} in one go"
-    return None
