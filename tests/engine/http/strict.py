@@ -42,10 +42,11 @@ _HIDDEN = {token for spelling, token in vocabulary().controls.items() if "think"
 
 
 class Fault(NamedTuple):
-    """What goes wrong with a request, after so many events of its answer."""
+    """What goes wrong with a request, after so many events of its answer (-1: when the model has ended)."""
 
     kind: str
-    """reset, hang, end (without a finish), error (the server's event), status, page, or raw: `body` as an event."""
+    """reset (what was sent may be lost), close (nothing is), hang, end (without a finish), error (the server's event),
+    status, page, or raw: `body` as an event."""
     after: int = 0
     status: int = 500
     headers: Mapping[str, str] = {}
@@ -295,12 +296,12 @@ class Strict:
                 await stream.write(part)
                 await asyncio.sleep(0)
 
-        async def fail() -> bool:
-            if fault is None or sent < fault.after:
+        async def fail(ended: bool = False) -> bool:
+            if fault is None or not (0 <= fault.after <= sent or ended):
                 return False
-            if fault.kind == "reset":
+            if fault.kind in ("reset", "close"):
                 assert request.transport is not None
-                request.transport.abort()
+                request.transport.abort() if fault.kind == "reset" else request.transport.close()
                 await asyncio.sleep(0)
             elif fault.kind == "hang":
                 await asyncio.Event().wait()
@@ -327,7 +328,7 @@ class Strict:
                 if self.hold is not None and sent > len(self.first(ids, cached)):
                     await self.hold.wait()
             events = []
-        if await fail():
+        if await fail(ended=True):
             return stream
         for event in self.last(so_far, ids, cached):
             await send(self.spelled(event))

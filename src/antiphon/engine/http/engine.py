@@ -181,7 +181,7 @@ class HttpEngine(Engine):
         if tokenizer is not None:
             self.controls = tuple(tokenizer.vocabulary.controls)
             return FileTokens(tokenizer.vocabulary, str(tokenizer.path))
-        tokens = ServerTokens(client, wire)
+        tokens = ServerTokens(self._servers, wire)
         try:
             await tokens.learn((_CHATML,))
         except (Fault, RequestRefused, NotImplementedError, LookupError):
@@ -229,7 +229,7 @@ class HttpEngine(Engine):
         """Raises a Fault, or ModelError where a server that should give ids gives none."""
         tokens, wire = self._tokens, self.wire
         prompt: array[int] | str = "1 2 3" if tokens is None else await tokens.encode("1 2 3")
-        given = False
+        given, text, finish = False, "", None
         async with aclosing(server.client.events(wire.path, wire.body(Ask(prompt, _TRIED, 1)))) as events:
             async for data in events:
                 try:
@@ -238,8 +238,10 @@ class HttpEngine(Engine):
                     raise Transient(f"its reply has not the form of a completion: {str(data)[:200]}") from None
                 if event.broken is not None:
                     raise Transient(f"it gave up: {event.broken}")
-                given = given or bool(event.ids)
-        if tokens is not None and not given:
+                given, text, finish = given or bool(event.ids), text + event.text, finish or event.finish
+        if finish is None:
+            raise Transient("the stream ended before its end")
+        if tokens is not None and text and not given:  # without text it may be a part of a character
             raise Refused(
                 "it gives no token ids (vLLM does from 0.10.2 on); for text only set server.ids = 'never'", 501
             )

@@ -8,18 +8,20 @@ from array import array
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from collections.abc import Sequence as List
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from antiphon.dialect import Part
 from antiphon.dialect.base import joined
 from antiphon.engine.base import Piece
 from antiphon.engine.http.client import Client
-from antiphon.engine.http.faults import Fault
+from antiphon.engine.http.faults import Fault, Refused
+from antiphon.engine.http.servers import Servers
 from antiphon.engine.http.wire import Wire
 from antiphon.engine.vocabulary import Assembler, TokenizerVocabulary
 from antiphon.errors import DialectError, RequestRefused
 from antiphon.trace import pack_ids
 
+_Answer = TypeVar("_Answer")
 _REMEMBERED = 4096  # texts whose ids are kept: prompts' frames and openings come again and again
 
 
@@ -114,19 +116,19 @@ class ServerTokens(Tokens):
     digest = ""
     start_id = None
 
-    def __init__(self, client: Client, wire: Wire):
+    def __init__(self, servers: Servers, wire: Wire):
         self.controls: dict[str, int] = {}
         self.spellings: dict[int, str] = {}
-        self._client = client
+        self._servers = servers
         self._wire = wire
-        self._asked: set[str] = set()
+        self._learned: set[str] = set()
         self._encode = _remembered(self._encode_anew)
 
     async def learn(self, spellings: Iterable[str]) -> None:
         for spelling in spellings:
-            if spelling not in self._asked:
-                self._asked.add(spelling)
-                ids = await self._wire.tokenize(self._client, spelling, controls=True)
+            if spelling not in self._learned:
+                self._learned.add(spelling)
+                ids = await self._tokenize(spelling, controls=True)
                 if len(ids) == 1 and not (self._wire.spells and len(await self.encode(spelling)) == 1):
                     self.controls[spelling] = ids[0]
                     self.spellings[ids[0]] = spelling
@@ -136,19 +138,34 @@ class ServerTokens(Tokens):
         return await self._encode(text)
 
     async def _encode_anew(self, text: str) -> array[int]:
-        try:
-            ids = pack_ids()
-            for stretch in [text] if self._wire.spells else _halved(text, self.controls):
-                ids.extend(await self._wire.tokenize(self._client, stretch, controls=False))
-            return ids
-        except Fault as fault:
-            raise RequestRefused(f"{self._client.shown}: cannot tokenise: {fault}") from None
+        ids = pack_ids()
+        for stretch in [text] if self._wire.spells else _halved(text, self.controls):
+            ids.extend(await self._tokenize(stretch, controls=False))
+        return ids
+
+    async def _tokenize(self, text: str, *, controls: bool) -> List[int]:
+        return await self._asked(lambda client: self._wire.tokenize(client, text, controls=controls))
 
     async def decode(self, ids: Iterable[int]) -> str:
-        try:
-            return await self._wire.detokenize(self._client, list(ids))
-        except Fault as fault:
-            raise RequestRefused(f"{self._client.shown}: cannot detokenise: {fault}") from None
+        wanted = list(ids)
+        return await self._asked(lambda client: self._wire.detokenize(client, wanted))
+
+    async def _asked(self, ask: Callable[[Client], Awaitable[_Answer]]) -> _Answer:
+        """What one of the servers answers.
+
+        Raises:
+            RequestRefused, EngineUnavailable: none does.
+        """
+        server, attempt = self._servers.choose(), 0
+        while True:
+            try:
+                return await ask(await self._servers.assured(server))
+            except Fault as fault:
+                if isinstance(fault, Refused) and not server.doubtful:  # doubtful: another model is there
+                    raise RequestRefused(f"{server.client.shown}: cannot tokenise: {fault}") from None
+                attempt += 1
+                failed = fault
+            server = await self._servers.again(server, failed, attempt)
 
     def assembler(self) -> Assembles:
         return _ByText(self.spellings)
