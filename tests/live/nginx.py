@@ -39,6 +39,7 @@ master_process off;
 pid {folder}/pid;
 events {{ worker_connections 512; }}
 http {{
+    access_log off;
     client_body_temp_path {folder}/body;
     proxy_temp_path {folder}/proxy;
     fastcgi_temp_path {folder}/fastcgi;
