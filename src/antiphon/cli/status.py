@@ -156,7 +156,10 @@ _ROWS: tuple[_Row, ...] = (
     ("turns", lambda r: f"{r['turns']:,}"),
     ("seconds", lambda r: f"{r['seconds']:,.1f}"),
     ("prompt tokens", lambda r: f"{r['prompt']:,}" if r["prompt"] else "not counted"),
-    ("of them from cache", lambda r: "not told" if r["cached"] is None else _of(r["cached"], r["told"])),
+    (
+        "of them from cache",
+        lambda r: "not told" if r["cached"] is None else _of(min(r["cached"], r["told"]), r["told"]),
+    ),
 )
 _ROWS_IN_TURNS: tuple[_Row, ...] = (
     ("hand-overs, nothing kept", lambda r: _of(r["refused"], r["turns"])),
