@@ -8,6 +8,7 @@ from typing import Any
 from antiphon.dialect import Part, check
 from antiphon.dialect.base import joined, split
 from antiphon.dialect.check import CONVERSATIONS
+from antiphon.engine.http.chat import Chat
 from antiphon.engine.http.llamacpp import LlamaCpp
 from antiphon.engine.http.tokens import FileTokens
 from antiphon.engine.http.wire import Ask
@@ -27,6 +28,8 @@ async def template(subject: Subject) -> Finding:
     voice, engine = subject.voice, subject.engine
     assert voice is not None
     dialect, known = voice.dialect, engine.chat_template
+    if subject.http is not None and isinstance(subject.http.wire, Chat):
+        return ok("the server's own: it is given messages", dialect=dialect.name)
     if known is None:
         says = f"no chat template is known to compare with; the dialect {dialect.name!r} was"
         where = f"name the folder that holds its template, if it has one ({subject.author}.server.tokenizer)"
@@ -87,8 +90,9 @@ async def markers(subject: Subject) -> Finding:
     says = f"thinking closes with {named(closes)}"
     if dialect.close_text is not None and subject.can.ids:
         says += ", as text"
-    if ends:
-        return ok(f"{says}; a turn ends with {named(ends)}", **facts)
+    if ends or dialect.next_turn:
+        ending = [named(ends)] * bool(ends) + [f"{text!r}, as text" for text in dialect.next_turn]
+        return ok(f"{says}; a turn ends with {', '.join(ending)}", **facts)
     if not subject.can.ids:
         return ok(f"{says}; a turn ends where the server ends it", **facts)
     return warning(

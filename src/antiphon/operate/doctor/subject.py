@@ -87,10 +87,11 @@ class Subject:
 
     async def open(self, question: str, thinking: str = "") -> Sequence:
         """A sequence as a run opens one, the thinking begun with a text."""
-        parts: tuple[Part, ...] = (Part(question),)
-        if self.voice is not None:
-            parts = self.voice.dialect.prompt([Message(role="user", content=question)])
-        sequence = await self.engine.open(parts)
+        if self.voice is None:
+            sequence = await self.engine.open((Part(question),))
+        else:
+            sequence = await self.engine.begin([Message(role="user", content=question)], self.voice.dialect)
+            await sequence.append(self.voice.dialect.think_open)
         self._opened.append(sequence)
         if thinking:
             await sequence.append((Part(thinking),))
