@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 
 import pytest
-from bench.simulated import Command, faults, killed, measured, traces
+from bench.simulated import PIECEMEAL, Command, faults, killed, measured, traces, whole
 from bench.simulator import SIMULATOR, Form, Labels, Pair, problems, simulated_pairs
 from hypothesis import given
 from hypothesis import strategies as st
@@ -36,7 +36,7 @@ def pair(folder: Path) -> Iterator[Pair]:
 
 
 @given(trace=any_traces(), random=st.randoms(use_true_random=False))
-def test_exact_labels_keep_the_contract(trace: list[Part], random: random.Random) -> None:
+def test_exact_labels_keep_the_contract(trace: list[Part], random: Random) -> None:
     check_contract(Labels(), trace, random)
 
 
@@ -61,13 +61,11 @@ def test_512_problems_are_as_the_script_has_them(pair: Pair, folder: Path, form:
 def test_killed_runs_lose_nothing_and_have_almost_nothing_decoded_again(
     pair: Pair, folder: Path, tmp_path: Path
 ) -> None:
-    some = problems(folder, 64)
-    row = measured(pair, some, "ids", tmp_path / "whole")
-    assert row["faults"] == []
-    whole, chance, again = pair.decoded, random.Random(20261125), []
+    some = problems(folder, 32)
+    needed, chance, again = whole(Command(tmp_path / "whole", pair, some, "ids", **PIECEMEAL), pair), Random(7), []
     for number in range(KILLS):
-        command = Command(tmp_path / str(number), pair, some, "ids")
-        again.append(killed(command, pair, chance.uniform(0.02, 0.9) * whole) / whole - 1)
+        command = Command(tmp_path / str(number), pair, some, "ids", **PIECEMEAL)
+        again.append(killed(command, pair, chance.uniform(0.02, 0.9) * needed) / needed - 1)
         assert faults(traces(command.directory), some) == []
     print(f"decoded again: mean {sum(again) / KILLS:.2%}, most {max(again):.2%}")
     assert sum(again) / KILLS <= 0.02
