@@ -95,9 +95,11 @@ def test_two_llama_servers_are_well() -> None:
 
 
 @live
-def test_a_sliding_window_without_swa_full() -> None:
-    with llama_server(model("LIVE_GEMMA3"), "--metrics") as url:
-        names(examined(teacher__model=url), "prefix cache", Grade.WARNING, "after a rollback.*--swa-full")
+def test_too_few_slots_and_too_small_a_context() -> None:
+    with llama_server(model("LIVE_SMOLLM2")) as url:
+        report = examined(student__model=url, concurrency=8, budget__answer=2040)
+        names(report, "slots", Grade.WARNING, "2 slots.*--parallel")
+        names(report, "context", Grade.FAILURE, "no room beside an answer of 2,040.*-c N")
 
 
 @live

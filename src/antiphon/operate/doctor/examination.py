@@ -136,7 +136,7 @@ class _Examination:
                 raise
             except (AntiphonError, Fault) as error:
                 finding = failure(str(error))
-            except (LookupError, TypeError, ValueError, AttributeError) as error:
+            except (LookupError, TypeError, ValueError) as error:
                 finding = failure(f"its reply has not the documented form ({type(error).__name__}: {error})")
             finally:
                 await subject.let_go()

@@ -38,7 +38,7 @@ MANUALS = {
         context="start llama-server with a larger -c N (N is shared out among its --parallel slots)",
         slots="start llama-server with more --parallel, and -c larger in proportion",
         cache="start llama-server without --no-cache-prompt; each of its --parallel slots keeps one prefix",
-        rollback="start llama-server with --swa-full: a model with sliding windows forgets otherwise",
+        rollback="start llama-server with --swa-full: a model with sliding windows may forget otherwise",
         counters=f"start llama-server with --metrics; behind a proxy, {_PROXY}",
         running=("llamacpp:requests_processing",),
     ),
