@@ -69,7 +69,9 @@ def test_turns_are_written_where_a_reply_can_be_gone_on_with(
     run = ("synth", problems, "--run", tmp_path / "run", "--boundary", "lab", "--json")
     with (
         PrefixServer(speaking(TEACHER), mode=mode).beside() as teacher,
-        PrefixServer(speaking(STUDENT), mode=mode).beside() as student,
+        PrefixServer(
+            speaking(STUDENT._replace(answer="So.\nQuestion: done.\nI get {}.")), mode=mode
+        ).beside() as student,
     ):
         prefixes = [f"{role}.server.prefix={mode}" for role in ("teacher", "student")]
         flags = [flag for prefix in prefixes for flag in ("--set", prefix)]
@@ -77,7 +79,7 @@ def test_turns_are_written_where_a_reply_can_be_gone_on_with(
     assert (done.code, done.json["finished"]) == (0, {"complete": 3})
     with Reader(tmp_path / "run") as reader:
         trace = reader.trace(Key("347x6", "tessy", 0))
-    assert trace.answer == "I get 2082."
+    assert trace.answer == "So.\nQuestion: done.\nI get 2082."  # words of a prompt that is never sent end no turn
     assert {span.author for span in trace.spans} == {Author.NONE, Author.STUDENT, Author.TEACHER}
     assert trace.thinking.startswith("Okay, let me see units 7x6=42")
 

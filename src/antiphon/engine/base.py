@@ -53,13 +53,14 @@ class Chunk(NamedTuple):
 class Capabilities:
     """What an engine can do. `context` is the longest sequence in tokens (None: unknown), `scoring` whether `score`
     works, `slots` how many prefixes it keeps at once (None: as many as memory holds). `continues` is whether it goes on
-    from any prefix; if not, only `complete` works."""
+    from any prefix; if not, only `complete` works. `renders`: it is given conversations (`begin`), never prompts."""
 
     ids: bool
     context: int | None
     scoring: bool = False
     slots: int | None = None
     continues: bool = True
+    renders: bool = False
 
 
 class Reply(NamedTuple):

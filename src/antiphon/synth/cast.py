@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import antiphon.boundary
@@ -179,6 +179,8 @@ async def find_voice(author: Author, engine: Engine, role: Role, predictor: Boun
                 f"{engine.name}: the dialect {role.dialect!r} differs from the model's chat template in {difference}; "
                 "choose the dialect auto or template, or a page of your own (docs/dialects.md)"
             )
+    if can.renders:
+        dialect = replace(dialect, next_turn=())  # of the wording of a prompt that is never sent
     await engine.rehearse(text_of(dialect.think_open))
     return Voice(
         role=author,

@@ -149,6 +149,7 @@ class HttpEngine(Engine):
             scoring=self._tokens is not None and self.wire.scores,
             slots=sum(counted) if len(counted) == len(slots) else None,
             continues=not isinstance(self.wire, Chat) or self.wire.prefix != "never",
+            renders=isinstance(self.wire, Chat),
         )
 
     def _client(self, base: str) -> Client:
