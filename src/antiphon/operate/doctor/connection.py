@@ -8,6 +8,7 @@ from contextlib import aclosing
 from antiphon.engine.http import HttpEngine
 from antiphon.engine.http.wire import Ask
 from antiphon.errors import RequestRefused
+from antiphon.operate.doctor.manual import cache_size
 from antiphon.operate.doctor.report import Finding, failure, ok, warning
 from antiphon.operate.doctor.subject import GREEDY, NO_ROUTE, Subject, spoken
 from antiphon.synth.cast import LEAST_THINKING, budgets
@@ -135,7 +136,8 @@ async def slots(subject: Subject) -> Finding:
     """Whether it keeps as many prefixes as there are traces."""
     count, wanted = subject.can.slots, subject.settings.concurrency
     if count is None:
-        return ok("as many prefixes as its memory holds")
+        kept = None if subject.http is None else await cache_size(subject.http.clients[0])
+        return ok("as many prefixes as its memory holds") if kept is None else _memory(subject, kept)
     if count >= wanted:
         return ok(f"{count} slots for {wanted} traces", slots=count)
     few = "1 slot: 1 trace is" if count == 1 else f"{count} slots: {count} traces are"
@@ -143,6 +145,24 @@ async def slots(subject: Subject) -> Finding:
         f"{few} in flight, not {wanted}",
         "; or ".join(filter(None, (subject.advice(subject.manual.slots), f"set --concurrency {count}"))),
         slots=count,
+    )
+
+
+def _memory(subject: Subject, kept: int) -> Finding:
+    """Traces in flight are at half of their length in the mean."""
+    settings = subject.settings
+    thinking, answer = budgets(settings, subject.context)
+    longest = thinking + answer if method(settings.method).answer is subject.author else thinking
+    longest = min(longest, subject.context or longest)
+    room, wanted = max(1, 2 * kept // longest), settings.concurrency
+    says = f"its cache holds {kept:,} tokens, {room:,} traces half-way to {longest:,}"
+    if room >= wanted:
+        return ok(says, tokens=kept, traces=room)
+    return warning(
+        f"{says}: with {wanted} in flight prefixes are lost and read again",
+        f"set --concurrency {room}, or give it more memory (vLLM: --gpu-memory-utilization)",
+        tokens=kept,
+        traces=room,
     )
 
 

@@ -98,3 +98,15 @@ async def counter(client: Client, names: Collection[str]) -> float | None:
     pattern = "|".join(map(re.escape, names))
     values = re.findall(rf"^(?:{pattern})(?:\{{.*\}})? +([\d.eE+-]+)$", text, re.MULTILINE)
     return sum(map(float, values)) if values else None
+
+
+async def cache_size(client: Client) -> int | None:
+    """How many tokens a vLLM keeps, of all prefixes together; None where it does not tell."""
+    try:
+        told = re.search(r"^vllm:cache_config_info\{(.*)\}", await client.text("/metrics"), re.MULTILINE)
+    except Fault:
+        return None
+    about = dict(re.findall(r'(\w+)="(\d+)"', told[1])) if told else {}
+    if "num_gpu_blocks" not in about or "block_size" not in about:
+        return None
+    return int(about["num_gpu_blocks"]) * int(about["block_size"])
