@@ -16,7 +16,8 @@ from aiohttp import web
 
 from antiphon.engine.scripted import Control, Situation
 from tests.cli.pair import STUDENT, TEACHER, Manner, speaker
-from tests.engine.http.strict import END, Strict, StrictLlama, StrictOpenAI, StrictVLLM, Written, ids_of, vocabulary
+from tests.engine.http.kinds import StrictLlama, StrictOpenAI, StrictVLLM
+from tests.engine.http.strict import END, Strict, Written, ids_of, vocabulary
 
 _WORDS = ["one", "dark", "night", "the", "lamp", "was", "lit", "and", "nobody", "came", "to", "see", "it", "burn"]
 
@@ -36,6 +37,7 @@ class Lively(Strict):
         stubborn: a closed stream goes on at the server.
         restarts: after so many requests it goes down with all its connections, and comes up again.
         becomes: the model that it serves then.
+        blocks: of 16 tokens, in its cache.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class Lively(Strict):
         stubborn: bool = False,
         restarts: int | None = None,
         becomes: str | None = None,
+        blocks: int = 1000,
         **options: Any,
     ):
         super().__init__(**{"context": 8192, **options})
@@ -59,7 +62,7 @@ class Lively(Strict):
         self.solves = speaker(manner, careless=manner is STUDENT)
         self.pace, self.deaf, self.forgets, self.buffered = pace, set(deaf), forgets, buffered
         self.breaks, self.counts, self.stubborn = breaks, counts, stubborn
-        self.restarts, self.becomes = restarts, becomes
+        self.restarts, self.becomes, self.blocks = restarts, becomes, blocks
         self.restarted: asyncio.Task[None] | None = None
         self.cut = self._packets
         self.hits = self.generated = 0
@@ -76,6 +79,7 @@ class Lively(Strict):
             f'vllm:num_requests_running{{engine="0"}} {running}.0\n'
             f'vllm:prefix_cache_hits_total{{engine="0"}} {self.hits}.0\n'
             f'vllm:generation_tokens_total{{engine="0"}} {self.generated}.0\n'
+            f'vllm:cache_config_info{{block_size="16",engine="0",num_gpu_blocks="{self.blocks}"}} 1.0\n'
         )
 
     def _packets(self, data: bytes) -> list[bytes]:

@@ -6,11 +6,14 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from typing import Any, NamedTuple, cast
 
+import pytest
+
 from antiphon.dialect import Part
 from antiphon.engine.base import Finish, Piece
 from antiphon.engine.base import Sequence as Prefix
 from antiphon.engine.http import HttpEngine
 from antiphon.engine.scripted import ScriptedEngine, Situation
+from antiphon.errors import AntiphonError, ModelError
 from antiphon.settings import Connection, Sampling
 from tests.engine.http.strict import OPENING, Strict, vocabulary
 
@@ -98,3 +101,14 @@ class Reference(ScriptedEngine):
 
     def ids_of(self, token: Any) -> list[int]:
         return [token]
+
+
+async def refusal(url: str, error: type[AntiphonError] = ModelError, **options: Any) -> str:
+    """What an engine says that cannot start."""
+    engine = HttpEngine([url], Connection(**{"timeout": 5, **options}))
+    try:
+        with pytest.raises(error) as raised:
+            await engine.capabilities()
+        return str(raised.value)
+    finally:
+        await engine.close()

@@ -15,7 +15,8 @@ from antiphon.engine.http import HttpEngine
 from antiphon.engine.http.servers import Servers
 from antiphon.errors import RequestRefused
 from antiphon.settings import Sampling
-from tests.engine.http.strict import END, FOLDER, KINDS, OPENING, Fault, Strict, StrictOpenAI, ids_of, vocabulary
+from tests.engine.http.kinds import KINDS, StrictOpenAI
+from tests.engine.http.strict import END, FOLDER, OPENING, Fault, Strict, ids_of, vocabulary
 from tests.engine.http.talk import Read, Reference, read, served, told
 
 SCRIPT = ids_of("one two 東京 three 🙂 four\n\n", "</think>", "five, naïve six")

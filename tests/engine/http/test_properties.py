@@ -17,7 +17,8 @@ from antiphon.dialect import Part
 from antiphon.engine.base import Finish, Piece
 from antiphon.engine.http import servers
 from antiphon.errors import StreamBroken
-from tests.engine.http.strict import END, KINDS, OPENING, Fault, ids_of, vocabulary
+from tests.engine.http.kinds import KINDS
+from tests.engine.http.strict import END, OPENING, Fault, ids_of, vocabulary
 from tests.engine.http.talk import SAMPLING, Reference, served, told
 
 CONTROLS = ("<think>", "</think>", "<|im_start|>")

@@ -8,7 +8,8 @@ import pytest
 
 from antiphon.dialect import Part
 from antiphon.errors import EngineUnavailable, StreamBroken
-from tests.engine.http.strict import END, KINDS, OPENING, Fault, Strict, ids_of
+from tests.engine.http.kinds import KINDS
+from tests.engine.http.strict import END, OPENING, Fault, Strict, ids_of
 from tests.engine.http.talk import read, served
 
 SCRIPT = ids_of("one two three four five")

@@ -15,7 +15,8 @@ from antiphon.dialect import Part
 from antiphon.engine.http import servers
 from antiphon.engine.http.servers import Slots
 from antiphon.errors import EngineUnavailable, StreamBroken
-from tests.engine.http.strict import END, KINDS, OPENING, Fault, StrictLlama, StrictVLLM, ids_of
+from tests.engine.http.kinds import KINDS, StrictLlama, StrictVLLM
+from tests.engine.http.strict import END, OPENING, Fault, ids_of
 from tests.engine.http.talk import read, served, talking, told
 
 SCRIPT = ids_of("one two three four five")
