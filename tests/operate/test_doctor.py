@@ -138,6 +138,12 @@ MISTAKES: dict[str, tuple[Callable[[], Lively], dict[str, Any], str, Iterable[st
         "slots",
         ("2 slots", "--parallel", "--concurrency 2"),
     ),
+    "a cache too small for the traces": (
+        lambda: LivelyVLLM(blocks=200),
+        {"concurrency": 8, "budget.answer": 700},
+        "slots",
+        ("holds 3,200 tokens, 6 traces half-way to 1,000", "--concurrency 6"),
+    ),
     "a context smaller than the budget": (
         lambda: LivelyLlama(context=1200),
         {"budget.thinking": 2000},
