@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
+from antiphon.engine.scripted import Control, Situation
 from tests.cli.conftest import Command, Outcome, asked, write_lines
+from tests.cli.pair import STUDENT, speaker
+from tests.engine.http.chat_server import ChatServer, Says
+from tests.engine.http.prefix_server import PrefixServer, counting
 from tests.operate.servers import TEACHER, Lively, LivelyLlama, LivelyVLLM, up
 
 LAB = ("--boundary", "lab", "--concurrency", 2)
@@ -189,3 +193,30 @@ def test_a_server_that_changes_its_model_under_way(command: Command, tmp_path: P
     assert done.code == 3, done
     assert "it serves another now, and this run began with student" in done.err
     assert "Traceback" not in done.err
+
+
+def test_a_chat_endpoint_is_enough_for_whole_replies_and_not_for_turns(command: Command) -> None:
+    def solved(messages: Sequence[dict[str, str]]) -> Says:
+        return Says("It is 2082.", "347 by 6.", field="reasoning")
+
+    with ChatServer(solved).beside() as server:
+        alone = command("doctor", "--teacher", server.base)
+        turns = command("doctor", "--teacher", server.base, "--student", server.base)
+    assert alone.code == 0 and "whole replies, no turns" in alone.out and "It is 2082." in alone.out
+    assert turns.code == 3 and "teacher_only" in turns.out
+
+
+def test_a_chat_endpoint_that_goes_on_from_a_beginning_serves_turns(command: Command) -> None:
+    def script(question: str, reply: str) -> Iterator[str]:
+        if "times" in question:
+            for token in speaker(STUDENT)(Situation(0, 0, lambda: question + reply)):
+                yield token.text if isinstance(token, Control) else str(token)
+        else:
+            yield from counting(question, reply)
+
+    mode = "continue_final_message"
+    with PrefixServer(script, mode=mode).beside() as server:
+        settings = ("--set", f"student.server.prefix={mode}", "--set", "run_ahead=16")  # it writes in no time
+        done = command("doctor", "--student", server.url, *settings, *LAB)
+    assert done.code == 0, done
+    assert "the server's own: it is given messages" in flat(done.out)
