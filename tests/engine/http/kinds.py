@@ -227,8 +227,9 @@ class StrictLlama(Strict):
     completions = "/completion"
     about = {"Server": "llama.cpp"}  # noqa: RUF012
 
-    def __init__(self, script: Iterable[int] = (), *, slots: int = 2, **options: Any):
+    def __init__(self, script: Iterable[int] = (), *, slots: int = 2, drafts: bool = False, **options: Any):
         super().__init__(script, **options)
+        self.drafts = drafts  # its counts run ahead: they are of all that a draft model brought at once
         self.slots = slots
         self.used: list[int] = []
         self.collisions = 0
@@ -336,7 +337,13 @@ class StrictLlama(Strict):
             if decoder.getstate()[0]:
                 continue
             frame = {"index": 0, "content": text, "tokens": [token], "stop": False, "id_slot": -1}
-            events.append({**frame, "tokens_predicted": written, "tokens_evaluated": len(prompt)})
+            events.append(
+                {
+                    **frame,
+                    "tokens_predicted": len(so_far.ids) if self.drafts else written,
+                    "tokens_evaluated": len(prompt),
+                }
+            )
         if step.finish is not None:
             events.append(self._end(step.finish, "", []))
         return events
@@ -412,6 +419,7 @@ KINDS: Mapping[str, Callable[..., Strict]] = {
     "sglang, no files": lambda script=(), **options: StrictSGLang(script, files=False, **options),
     "llama.cpp": StrictLlama,
     "llama.cpp, no files": lambda script=(), **options: StrictLlama(script, files=False, **options),
+    "llama.cpp, drafting": lambda script=(), **options: StrictLlama(script, drafts=True, **options),
     "openai": StrictOpenAI,
 }
 """Every form in which a role can be served."""

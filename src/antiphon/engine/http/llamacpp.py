@@ -68,9 +68,10 @@ class LlamaCpp(Wire):
         finish = None
         if data["stop"]:
             finish = "length" if data["stop_type"] == "limit" else "stop"
-        ids = data.get("tokens") or ()
-        written = data.get("tokens_predicted", 0) if ids else 0
-        return Event(ids, data["content"], finish, missing=max(0, written - received - len(ids)))  # type: ignore[arg-type]
+        ids, missing = data.get("tokens") or (), None
+        if finish is None:
+            missing = max(0, data.get("tokens_predicted", 0) - received - len(ids))
+        return Event(ids, data["content"], finish, missing=missing)  # type: ignore[arg-type]
 
     async def tokenize(self, client: Client, text: str, *, controls: bool) -> list[int]:
         body = {"content": text, "add_special": False, "parse_special": controls}

@@ -213,7 +213,7 @@ class _Reading:
 
     async def take(self, event: Event) -> tuple[list[Piece], Finish | None]:
         """What an event adds, and whether it ends the stream."""
-        self.received += event.missing + len(event.ids)
+        self.received += (event.missing or 0) + len(event.ids)
         self.characters += len(event.text)
         return await self._take(event)
 
@@ -248,7 +248,7 @@ class _ReadingIds(_Reading):
 
     async def _take(self, event: Event) -> tuple[list[Piece], Finish | None]:
         ids, text = list(event.ids), event.text
-        if event.missing:
+        if event.missing is not None and not text.isascii() and not self._tokens.spelled(ids, text):
             spelled = list(await self._tokens.encode(text))
             if "\ufffd" in text and (len(spelled), spelled[-1:]) != (event.missing + len(ids), ids[-1:]):
                 return [], Finish("invalid")  # it stands for bytes that are no character
@@ -258,23 +258,23 @@ class _ReadingIds(_Reading):
             text, self._held = self._spellings[self._held] + text, None
         stopped = next((n for n, token in enumerate(ids) if token in self._stop_ids), None)
         if stopped is not None:
-            return self._pieces(ids[:stopped], text), self._ended(Finish("stop", ids[stopped]))
+            return await self._pieces(ids[:stopped], text), self._ended(Finish("stop", ids[stopped]))
         last = ids[-1] if ids and ids[-1] in self._spellings else None
         if event.finish == "stop":
             if last is not None and event.stop_id in (None, last):
                 del ids[-1]
             else:
                 last = event.stop_id
-            return self._pieces(ids, text), self._ended(Finish("stop", last))
+            return await self._pieces(ids, text), self._ended(Finish("stop", last))
         if event.finish is None and last is not None:
             self._held = ids.pop()
             text = text.removesuffix(self._spellings[self._held])
-        pieces = self._pieces(ids, text)
+        pieces = await self._pieces(ids, text)
         finish = None if event.finish is None else Finish(event.finish)
         return pieces, self._ended(finish)
 
-    def _pieces(self, ids: list[int], text: str) -> list[Piece]:
-        return self._assembler.push(ids, text if ids else "")
+    async def _pieces(self, ids: list[int], text: str) -> list[Piece]:
+        return await self._assembler.push(ids, text if ids else "")
 
     def _ended(self, finish: Finish | None) -> Finish | None:
         return Finish("invalid") if self._assembler.invalid else finish

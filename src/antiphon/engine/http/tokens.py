@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from array import array
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping
 from collections.abc import Sequence as List
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -22,15 +22,18 @@ from antiphon.errors import DialectError, RequestRefused
 from antiphon.trace import pack_ids
 
 _Answer = TypeVar("_Answer")
+_Key = TypeVar("_Key", bound=Hashable)
 _REMEMBERED = 4096  # texts whose ids are kept: prompts' frames and openings come again and again
 
 
 class Assembles(Protocol):
     """Ids as they arrive, to pieces."""
 
-    invalid: bool
+    @property
+    def invalid(self) -> bool:
+        """As `Assembler.invalid`."""
 
-    def push(self, ids: List[int], text: str) -> list[Piece]:
+    async def push(self, ids: List[int], text: str) -> list[Piece]:
         """Takes ids and the text that the server sent with them."""
 
 
@@ -70,6 +73,10 @@ class Tokens(ABC):
     async def learn(self, spellings: Iterable[str]) -> None:
         """Finds out which of these are control tokens, where that is not known yet."""
 
+    def spelled(self, ids: List[int], text: str) -> bool:
+        """Whether the text is known to be what these ids spell, and nothing more."""
+        return False
+
     @abstractmethod
     async def encode(self, text: str) -> array[int]:
         """As `Engine.encode`."""
@@ -94,6 +101,12 @@ class FileTokens(Tokens):
         self.spellings = {token: spelling for spelling, token in vocabulary.controls.items()}
         self._vocabulary = vocabulary
 
+    def spelled(self, ids: List[int], text: str) -> bool:
+        try:
+            return b"".join(map(self._vocabulary.bytes_of, ids)) == text.encode("utf-8", "surrogatepass")
+        except KeyError:
+            return True  # no tokens, which the assembler tells
+
     async def encode(self, text: str) -> array[int]:
         return self._vocabulary.encode(text)
 
@@ -104,9 +117,16 @@ class FileTokens(Tokens):
         return _ByVocabulary(self._vocabulary)
 
 
-class _ByVocabulary(Assembler):
-    def push(self, ids: Iterable[int], text: str = "") -> list[Piece]:
-        return super().push(ids)
+class _ByVocabulary:
+    def __init__(self, vocabulary: TokenizerVocabulary):
+        self._assembler = Assembler(vocabulary)
+
+    @property
+    def invalid(self) -> bool:
+        return self._assembler.invalid
+
+    async def push(self, ids: List[int], text: str) -> list[Piece]:
+        return self._assembler.push(ids)
 
 
 class ServerTokens(Tokens):
@@ -123,6 +143,7 @@ class ServerTokens(Tokens):
         self._wire = wire
         self._learned: set[str] = set()
         self._encode = _remembered(self._encode_anew)
+        self._decode: Callable[[tuple[int, ...]], Awaitable[str]] = _remembered(self.decode)
 
     async def learn(self, spellings: Iterable[str]) -> None:
         for spelling in spellings:
@@ -168,20 +189,22 @@ class ServerTokens(Tokens):
             server = await self._servers.again(server, failed, attempt)
 
     def assembler(self) -> Assembles:
-        return _ByText(self.spellings)
+        return _ByText(self.spellings, self._decode)
 
 
 class _ByText:
     """Ids whose text the server sent with them: held until there is any. Control tokens stand alone, whether the
-    server spells them (vLLM) or not (llama.cpp)."""
+    server spells them (vLLM) or not (llama.cpp). The last of several ids may be part of a character to come: that is
+    seen by what the others spell."""
 
     invalid = False
 
-    def __init__(self, spellings: Mapping[int, str]) -> None:
+    def __init__(self, spellings: Mapping[int, str], decode: Callable[[tuple[int, ...]], Awaitable[str]]) -> None:
         self._spellings = spellings
+        self._decode = decode
         self._held: list[int] = []
 
-    def push(self, ids: List[int], text: str) -> list[Piece]:
+    async def push(self, ids: List[int], text: str) -> list[Piece]:
         pieces: list[Piece] = []
         for token in ids:
             spelling = self._spellings.get(token)
@@ -190,16 +213,25 @@ class _ByText:
                 continue
             before, spelled, after = text.partition(spelling)
             if spelled:
-                pieces += self._taken(before)
+                pieces += self._taken(before, len(self._held))
                 text = after
             pieces.append(Piece(spelling, (token,)))
-        return [*pieces, *self._taken(text)]
+        return [*pieces, *self._taken(text, await self._spelling(text))]
 
-    def _taken(self, text: str) -> list[Piece]:
-        if not text or not self._held:
+    async def _spelling(self, text: str) -> int:
+        """How many of the ids that are held spell the text."""
+        count = len(self._held)
+        for fewer in range(min(4, count) if count > 1 and text else 0):
+            spelled = await self._decode(tuple(self._held[: count - fewer]))
+            if text.removeprefix(" ") == spelled.removeprefix(" "):  # some tokenizers drop a blank at the beginning
+                return count - fewer
+        return count
+
+    def _taken(self, text: str, count: int) -> list[Piece]:
+        if not text or not count:
             return []
-        piece = Piece(text, tuple(self._held))
-        self._held.clear()
+        piece = Piece(text, tuple(self._held[:count]))
+        del self._held[:count]
         return [piece]
 
 
@@ -217,15 +249,17 @@ def _halved(text: str, controls: Iterable[str]) -> list[str]:
     return [stretch for stretch in stretches if stretch]
 
 
-def _remembered(encode: Callable[[str], Awaitable[array[int]]]) -> Callable[[str], Awaitable[array[int]]]:
-    known: dict[str, array[int]] = {}
+def _remembered(ask: Callable[[_Key], Awaitable[_Answer]]) -> Callable[[_Key], Awaitable[_Answer]]:
+    known: dict[_Key, _Answer] = {}
 
-    async def look_up(text: str) -> array[int]:
-        if text not in known:
+    async def look_up(key: _Key) -> _Answer:
+        if key not in known:
             if len(known) >= _REMEMBERED:
                 known.pop(next(iter(known)))
-            known[text] = await encode(text)
-        return known[text]
+            answer = await ask(key)
+            known[key] = answer
+            return answer
+        return known[key]
 
     return look_up
 

@@ -29,8 +29,8 @@ class Ask(NamedTuple):
 
 class Event(NamedTuple):
     """What one event of a stream says. `stop_id` is the id that stopped it, where the server tells; `cached` how much
-    of the prompt came from its cache; `broken` why the server gave up; `missing` how many ids before `ids` the server
-    did not send, though `text` holds what they spell."""
+    of the prompt came from its cache; `broken` why the server gave up; `missing` how many ids before `ids`, as far
+    as it counts them, the server did not send though `text` holds what they spell (None: it sends all)."""
 
     ids: List[int] = ()
     text: str = ""
@@ -38,7 +38,7 @@ class Event(NamedTuple):
     stop_id: int | None = None
     cached: int | None = None
     broken: str | None = None
-    missing: int = 0
+    missing: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
