@@ -36,3 +36,11 @@ def vllm_python() -> Path:
     if not path or not Path(path).exists():
         pytest.skip("needs vLLM: LIVE_VLLM_PYTHON names no Python that has it")
     return Path(path)
+
+
+def hf_form(file: str, folder: Path) -> Path:
+    """The model of a GGUF file as a Hugging Face folder, made by `scripts/hf-form`."""
+    script = Path(__file__).parents[2] / "scripts" / "hf-form"
+    path = f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}"
+    subprocess.run([script, file, folder], check=True, env={**os.environ, "PATH": path})
+    return folder
