@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from antiphon.operate.doctor import Chart, Finding, Report
 
 _COLOURS = {"ok": "green", "warning": "bold yellow", "failure": "bold red"}
-_GRADE, _CHECK = 7, 12  # widths of the first columns
+_GRADE, _CHECK = 7, 12  # widths of the first columns, with two blanks behind each
+_INDENT = _GRADE + _CHECK + 4
 
 
 def doctor(
@@ -93,7 +94,6 @@ class _Notes:
         self._chart: Chart | None = None
 
     def hear(self, chart: Chart, finding: Finding) -> None:
-        from rich.table import Table
         from rich.text import Text
 
         if chart is not self._chart:
@@ -101,15 +101,16 @@ class _Notes:
             self._console.print()
             where = f"  {visible(chart.where)}".rstrip()
             self._console.print(Text.assemble((chart.title, "bold"), where), soft_wrap=True)
-        row = Table.grid(padding=(0, 2, 0, 0))
-        row.add_column(width=_GRADE)
-        row.add_column(width=_CHECK)
-        row.add_column()
         says = Text(visible(finding.says))
         if finding.advice:
             says.append(f"\n→ {visible(finding.advice)}", "italic")
-        row.add_row(Text(finding.grade, _COLOURS[finding.grade]), finding.check, says)
-        self._console.print(row)
+        lines = says.wrap(self._console, max(20, self._console.width - _INDENT))
+        grade = Text(f"{finding.grade:{_GRADE}}", _COLOURS[finding.grade])
+        before = Text.assemble(grade, f"  {finding.check:{_CHECK}}  ")
+        for line in lines:
+            line.rstrip()
+            self._console.print(before + line, soft_wrap=True)
+            before = Text(" " * _INDENT)
 
     def conclude(self, report: Report) -> None:
         from antiphon.cli.trace import tell
