@@ -321,3 +321,16 @@ def test_slots_add_up() -> None:
             assert (able.slots, able.context) == (5, 100)
 
     run(go)
+
+
+def test_as_text_the_start_token_is_left_to_the_server() -> None:
+    """Servers put it before every text; with DeepSeek's dialect, which writes it too, it would stand there twice."""
+
+    async def go() -> None:
+        server = StrictOpenAI(SCRIPT)
+        async with served(server) as engine:
+            prefix = await engine.open([Part("<｜begin▁of▁sentence｜>", True), Part("<｜User｜>", True), Part("2+2?")])
+            await read(prefix, 3)
+        assert server.requests[-1]["prompt"] == "<｜User｜>2+2?"
+
+    run(go)

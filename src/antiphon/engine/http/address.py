@@ -1,7 +1,9 @@
-"""What an address and its surroundings ask of a connection: a name and password, a proxy, certificates to trust."""
+"""What an address and its surroundings ask of a connection: a name and password, keys, a proxy, certificates."""
 
 from __future__ import annotations
 
+import os
+import re
 import ssl
 from base64 import b64encode
 from ipaddress import ip_address
@@ -10,6 +12,7 @@ from urllib.request import getproxies, proxy_bypass
 
 from antiphon.engine.models import shown
 from antiphon.errors import SettingsError
+from antiphon.settings import Connection
 
 
 def without_user(url: str) -> tuple[str, str | None]:
@@ -79,3 +82,27 @@ def trusted(verify: bool | str) -> ssl.SSLContext | bool:
         return ssl.create_default_context(cafile=verify)
     except (OSError, ssl.SSLError) as error:
         raise SettingsError(f"server.verify: {verify}: no certificates can be read there ({error})") from None
+
+
+def headers_of(options: Connection) -> dict[str, str]:
+    """The headers that settings ask for, the key among them; secrets are taken from the environment.
+
+    Raises:
+        SettingsError: the environment lacks a variable.
+    """
+    headers = {name: _with_variables(value) for name, value in options.headers.items()}
+    if options.key is not None:
+        headers["Authorization"] = f"Bearer {_variable(options.key)}"
+    return headers
+
+
+def _variable(name: str) -> str:
+    value = os.environ.get(name)
+    if not value:
+        raise SettingsError(f"server.key: the environment has no variable {name}; it should hold the server's key")
+    return value
+
+
+def _with_variables(value: str) -> str:
+    """A header's value, `${NAME}` in it taken from the environment, so that no secret stands in a file."""
+    return re.sub(r"\$\{(\w+)\}", lambda name: _variable(name[1]), value)

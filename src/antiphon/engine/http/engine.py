@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import re
 from array import array
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import aclosing
@@ -13,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from antiphon.dialect import Dialect, Message, Part
 from antiphon.engine.base import Capabilities, Engine, Reply
+from antiphon.engine.http.address import headers_of
 from antiphon.engine.http.chat import Chat, whole_reply
 from antiphon.engine.http.client import Client
 from antiphon.engine.http.faults import Fault, Refused, Transient
@@ -21,17 +20,18 @@ from antiphon.engine.http.openai import OpenAI
 from antiphon.engine.http.prefix import ReplySequence, require_faithful
 from antiphon.engine.http.sequence import HttpSequence, IdSequence, TextSequence
 from antiphon.engine.http.servers import Server, Servers
-from antiphon.engine.http.tokens import FileTokens, ServerTokens, Tokens, cached_model
+from antiphon.engine.http.tokenizer import find_tokenizer
+from antiphon.engine.http.tokens import FileTokens, ServerTokens, Tokens
 from antiphon.engine.http.wire import Ask, Wire
-from antiphon.engine.model_files import Tokenizer, read_tokenizer
 from antiphon.engine.models import shown
-from antiphon.errors import DialectError, ModelError, RequestRefused, SettingsError
+from antiphon.errors import DialectError, ModelError, RequestRefused
 from antiphon.settings import Connection, Sampling
 from antiphon.trace import pack_ids
 
 if TYPE_CHECKING:
     from antiphon.engine.launch import Launch
 
+_STARTS = ("<｜begin▁of▁sentence｜>", "<|begin_of_text|>", "<bos>", "<s>")  # which servers put before a text themselves
 _CHATML = "<|im_start|>"  # llama-server shows a ChatML template for models that bring none
 _TRIED = Sampling()
 
@@ -154,10 +154,8 @@ class HttpEngine(Engine):
 
     def _client(self, base: str) -> Client:
         options = self._options
-        headers = {name: _with_variables(value) for name, value in options.headers.items()}
-        if options.key is not None:
-            headers["Authorization"] = f"Bearer {_variable(options.key)}"
-        return Client(base, headers=headers, timeout=options.timeout, proxy=options.proxy, verify=options.verify)
+        timeout, proxy, verify = options.timeout, options.proxy, options.verify
+        return Client(base, headers=headers_of(options), timeout=timeout, proxy=proxy, verify=verify)
 
     def _agree(self, clients: Sequence[Client], found: Sequence[Found]) -> None:
         for client, other in zip(clients[1:], found[1:], strict=True):
@@ -173,12 +171,12 @@ class HttpEngine(Engine):
         """Ids by the first of: the files that the user names, the model's own on this machine, Hugging Face's local
         cache, the server's routes. None: text only."""
         wire, facts = self._known
+        tokenizer = find_tokenizer(self._options.tokenizer, wire.model, facts.files)
+        if tokenizer is not None:
+            self.chat_template = tokenizer.chat_template
+            self.special_tokens = tokenizer.special_tokens
         if type(wire) in (OpenAI, Chat):
-            tokenizer = self._read_files(facts.files)
-            self._take_template(tokenizer)
             return None
-        tokenizer = self._read_files(facts.files)
-        self._take_template(tokenizer)
         if tokenizer is not None:
             self.controls = tuple(tokenizer.vocabulary.controls)
             return FileTokens(tokenizer.vocabulary, str(tokenizer.path))
@@ -196,23 +194,6 @@ class HttpEngine(Engine):
         if facts.template is not None and (_CHATML not in facts.template or _CHATML in tokens.controls):
             self.chat_template = facts.template
         return tokens
-
-    def _read_files(self, places: Iterable[Path]) -> Tokenizer | None:
-        if self._options.tokenizer is not None:
-            return read_tokenizer(Path(self._options.tokenizer).expanduser())
-        cached = cached_model(self._known.wire.model)
-        for place in (*places, *([cached] if cached else [])):
-            try:
-                if place.exists():
-                    return read_tokenizer(place)
-            except (ModelError, OSError):
-                continue
-        return None
-
-    def _take_template(self, tokenizer: Tokenizer | None) -> None:
-        if tokenizer is not None:
-            self.chat_template = tokenizer.chat_template
-            self.special_tokens = tokenizer.special_tokens
 
     async def _try(self, server: Server) -> None:
         """One token: does the server give ids, and take every sampling value?"""
@@ -274,7 +255,8 @@ class HttpEngine(Engine):
         context = self._capabilities.context if self._capabilities else None
         if self._tokens is None:
             text = TextSequence(self.wire, self._servers, context)
-            await text.append(parts)
+            starts = parts and parts[0].control and parts[0].text in (*_STARTS, self.special_tokens.get("bos_token"))
+            await text.append(parts[1:] if starts else parts)
             return text
         sequence = IdSequence(self.wire, self._servers, context, self._tokens)
         start = self._tokens.start_id
@@ -347,15 +329,3 @@ def hashed(text: str) -> str:
 async def _close(clients: Iterable[Client]) -> None:
     for client in clients:
         await client.close()
-
-
-def _variable(name: str) -> str:
-    value = os.environ.get(name)
-    if not value:
-        raise SettingsError(f"server.key: the environment has no variable {name}; it should hold the server's key")
-    return value
-
-
-def _with_variables(value: str) -> str:
-    """A header's value, `${NAME}` in it taken from the environment, so that no secret stands in a file."""
-    return re.sub(r"\$\{(\w+)\}", lambda name: _variable(name[1]), value)

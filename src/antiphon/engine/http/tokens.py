@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
 from array import array
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping
 from collections.abc import Sequence as List
-from pathlib import Path
 from typing import Protocol, TypeVar
 
 from antiphon.dialect import Part
@@ -262,15 +260,3 @@ def _remembered(ask: Callable[[_Key], Awaitable[_Answer]]) -> Callable[[_Key], A
         return known[key]
 
     return look_up
-
-
-def cached_model(name: str) -> Path | None:
-    """The folder of a model in Hugging Face's local cache, the one used last, if its tokenizer is there.
-
-    The layout (`models--ORGANISATION--NAME/snapshots/REVISION`) is documented with huggingface_hub.
-    """
-    home = Path(os.environ.get("HF_HOME", Path.home() / ".cache" / "huggingface"))
-    hub = Path(os.environ.get("HF_HUB_CACHE", home / "hub"))
-    snapshots = (hub / f"models--{name.replace('/', '--')}" / "snapshots").glob("*/tokenizer.json")
-    found = sorted(snapshots, key=lambda file: file.stat().st_mtime)
-    return found[-1].parent if found else None
