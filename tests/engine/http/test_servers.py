@@ -294,7 +294,8 @@ class SlotMachine(RuleBasedStateMachine):
         for task, release in self.waiting:
             release.set()
             self.loop.run_until_complete(asyncio.gather(task, return_exceptions=True))
-        taken = [self.loop.run_until_complete(self.slots._take(None)) for _ in range(self.COUNT)]
+        free = (asyncio.wait_for(self.slots._take(None), 5) for _ in range(self.COUNT))
+        taken = [self.loop.run_until_complete(one) for one in free]
         self.loop.close()
         assert sorted(taken) == list(range(self.COUNT))
 
