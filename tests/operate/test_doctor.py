@@ -116,6 +116,12 @@ def says(finding: Finding, *said: str) -> Finding:
     return finding
 
 
+class LivelyVLLMWithoutScores(LivelyVLLM):
+    @staticmethod
+    def _scored(ids: list[int]) -> Any:
+        return {"choices": [{"index": 0, "text": "x", "finish_reason": "length"}]}
+
+
 MISTAKES: dict[str, tuple[Callable[[], Lively], dict[str, Any], str, Iterable[str]]] = {
     "vLLM without a prefix cache": (
         lambda: LivelyVLLM(forgets="all"),
@@ -132,6 +138,12 @@ MISTAKES: dict[str, tuple[Callable[[], Lively], dict[str, Any], str, Iterable[st
     "top_k not heeded": (lambda: LivelyVLLM(deaf=["top_k"]), {}, "sampling", ("top_k not heeded",)),
     "temperature replaced": (lambda: LivelyVLLM(deaf=["temperature"]), {}, "sampling", ("temperature not heeded",)),
     "no counters": (lambda: LivelyLlama(counts=False), {}, "abort", ("cannot be seen", "--metrics")),
+    "no probabilities of a prompt": (
+        LivelyVLLMWithoutScores,
+        {},
+        "scoring",
+        ("no probabilities of given text",),
+    ),
     "fewer slots than traces": (
         lambda: LivelyLlama(slots=2),
         {"concurrency": 8},

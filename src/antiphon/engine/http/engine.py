@@ -311,6 +311,8 @@ class HttpEngine(Engine):
             return await self.wire.score(server.client, ids)
         except Fault as fault:
             raise RequestRefused(f"{server.client.shown}: {fault}") from None
+        except (LookupError, TypeError, ValueError, AttributeError):
+            raise RequestRefused(f"{server.client.shown}: it gives no probabilities of a prompt") from None
 
     async def close(self) -> None:
         if self._found is not None:

@@ -173,7 +173,7 @@ async def scoring(subject: Subject) -> Finding:
     given = list(await subject.engine.encode("One and one is two."))
     try:
         scores = await subject.engine.score(given)
-    except (RequestRefused, *NO_ROUTE):
+    except RequestRefused:
         return warning("no probabilities of given text, which this kind of server should have (writing needs none)")
     if len(scores) != len(given) or any(score > 0 for score in scores):
         return warning("its probabilities of a given text are none", "measuring likelihood with it will not work")
