@@ -207,13 +207,13 @@ class _Reading:
 
     def __init__(self) -> None:
         self.received = 0
-        """Ids so far, as the server counts them."""
+        """Ids so far."""
         self.characters = 0
         """And characters."""
 
     async def take(self, event: Event) -> tuple[list[Piece], Finish | None]:
         """What an event adds, and whether it ends the stream."""
-        self.received += (event.missing or 0) + len(event.ids)
+        self.received += len(event.ids)
         self.characters += len(event.text)
         return await self._take(event)
 
@@ -250,8 +250,9 @@ class _ReadingIds(_Reading):
         ids, text = list(event.ids), event.text
         if event.missing is not None and not text.isascii() and not self._tokens.spelled(ids, text):
             spelled = list(await self._tokens.encode(text))
-            if "\ufffd" in text and (len(spelled), spelled[-1:]) != (event.missing + len(ids), ids[-1:]):
+            if "\ufffd" in text and (len(spelled) > event.missing + len(ids) or spelled[-1:] != ids[-1:]):
                 return [], Finish("invalid")  # it stands for bytes that are no character
+            self.received += len(spelled) - len(ids)
             ids = spelled
         if self._held is not None and (ids or event.finish is not None):
             ids.insert(0, self._held)
