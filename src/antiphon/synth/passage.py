@@ -246,7 +246,7 @@ class Passage:
     def _broken(self, error: StreamBroken) -> None:
         self._manuscript.breaks += 1
         if self._manuscript.breaks > self._score.breaks:
-            raise error
+            raise StreamBroken(f"{error}; it was broken stream {self._manuscript.breaks} of this trace (guards.breaks)")
 
     def _record(self, *, cut: bool, rejected: str) -> None:
         self._manuscript.turned(
