@@ -768,4 +768,5 @@ def test_bytes_that_are_not_utf8_at_the_very_beginning_of_a_request_are_a_break(
     assert ending.status is Status.COMPLETE
     composed = duet(in_turn(*[[b"\xff"]] * 9), in_turn(), breaks=4)
     ending, recorder = perform(composed)
-    assert (ending.status, recorder.cause) == (Status.FAILED, "student wrote bytes that are not UTF-8")
+    said = "student wrote bytes that are not UTF-8; it was broken stream 5 of this trace (guards.breaks)"
+    assert (ending.status, recorder.cause) == (Status.FAILED, said)
