@@ -35,6 +35,7 @@ class Lively(Strict):
         breaks: a proxy cuts each stream after so many events.
         counts: whether it has counters.
         stubborn: a closed stream goes on at the server.
+        others: requests of others that it serves all the time.
         restarts: after so many requests it goes down with all its connections, and comes up again.
         becomes: the model that it serves then.
         blocks: of 16 tokens, in its cache.
@@ -52,6 +53,7 @@ class Lively(Strict):
         breaks: int | None = None,
         counts: bool = True,
         stubborn: bool = False,
+        others: int = 0,
         restarts: int | None = None,
         becomes: str | None = None,
         blocks: int = 1000,
@@ -61,7 +63,7 @@ class Lively(Strict):
         self.names = [name]
         self.solves = speaker(manner, careless=manner is STUDENT)
         self.pace, self.deaf, self.forgets, self.buffered = pace, set(deaf), forgets, buffered
-        self.breaks, self.counts, self.stubborn = breaks, counts, stubborn
+        self.breaks, self.counts, self.stubborn, self.others = breaks, counts, stubborn, others
         self.restarts, self.becomes, self.blocks = restarts, becomes, blocks
         self.restarted: asyncio.Task[None] | None = None
         self.cut = self._packets
@@ -71,7 +73,7 @@ class Lively(Strict):
         return [*super().routes(), web.get("/metrics", self._metrics)]
 
     async def _metrics(self, request: web.Request) -> web.Response:
-        running = 1 if self.stubborn and self.aborted else self.open
+        running = self.others + (1 if self.stubborn and self.aborted else self.open)
         if not self.counts:
             return web.Response(status=501)
         return web.Response(

@@ -207,6 +207,7 @@ def test_a_stream_that_is_cut_fails() -> None:
 def test_a_closed_stream_that_goes_on_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("antiphon.operate.doctor.flow._STOPS_WITHIN", 0.2)
     fails(examined(LivelyLlama(stubborn=True)), "abort", "still works on it", "proxy_ignore_client_abort")
+    one_warning(examined(LivelyLlama(stubborn=True, others=3)), "abort", "others use the server now")
 
 
 def test_a_context_without_room_for_the_answer_fails() -> None:
