@@ -4,8 +4,9 @@
         pytest -m live tests/live/test_vllm.py -s
 
 `scripts/models` gets both files, `scripts/hf-form` makes vLLM's folder of the first. So small a pair hardly hands over
-inside the thinking. A streamed trace then asks vLLM two or three times, and up to half of what it asks about is new there:
-the problem, and what the other model wrote. With few tokens a request the same prefix is asked about again and again.
+inside the thinking. A streamed trace then asks vLLM two or three times, and up to half of what it asks about is new
+there: the problem, and what the other model wrote. With few tokens a request the same prefix is asked about again and
+again.
 """
 
 from __future__ import annotations
