@@ -179,7 +179,7 @@ def test_a_stream_tells_how_much_of_the_prompt_was_cached(engine: Any) -> None:
         told = []
         for _ in range(2):
             async with stream(sequence, 3) as chunks:
-                told += [chunk.finish.cached async for chunk in chunks if chunk.finish is not None]
+                told += [chunk.cached async for chunk in chunks if chunk.cached is not None]
         return [told[0], sequence.length - 3 - cast(int, told[1])]
 
     assert asyncio.run(script()) == [0, 1]

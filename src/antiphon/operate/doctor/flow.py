@@ -23,6 +23,7 @@ _STREAMED = 48  # tokens by which a stream is judged
 _LEAST = 12
 _LONG = 4096  # tokens asked for by a request that is going to be closed
 _STOPS_WITHIN, _EVERY = 5.0, 0.05  # seconds
+_BEYOND, _SOON = 64, 0.5  # tokens, or seconds of writing, that may pass until the server hears of a closed stream
 _TURN = 8  # tokens in, tokens out
 _TURNS = 5
 _PREFIX = 400  # tokens before a turn
@@ -125,7 +126,7 @@ async def abort(subject: Subject) -> Finding:
         after = await counter(http.clients[0], subject.manual.generated)
         beyond = max(0, int((after or 0) - generated) - written.tokens - 1)
         facts["beyond"] = beyond
-        if beyond > 64:
+        if beyond > max(_BEYOND, _SOON / written.pace):
             return warning(
                 f"the server wrote {beyond} tokens after the stream was closed",
                 "if a proxy stands between, let it end requests whose client is gone",

@@ -40,6 +40,11 @@ class Written:
         return sum(self.sizes)
 
     @property
+    def pace(self) -> float:
+        """Seconds a token after the first, as the whole of them came."""
+        return max(1e-6, (self.seconds - self.first) / max(1, self.tokens - 1))
+
+    @property
     def first(self) -> float:
         """Seconds to the first token (to the end, where there was none)."""
         return self.times[0] if self.times else self.seconds
