@@ -108,7 +108,10 @@ def test_a_plain_loop_works_where_an_event_loop_runs_already(tmp_path: Path) -> 
 
 
 def test_leaving_the_loop_keeps_everything_and_a_later_run_goes_on(tmp_path: Path) -> None:
-    for trace in run(tmp_path, concurrency=1):
+    def endless(role: str, request: Request) -> Fault | None:
+        return Fault("hang") if "Question 3" in request.situation.text else None
+
+    for trace in run(tmp_path, concurrency=1, open_engine=faulty(endless)):
         assert trace.status is Status.COMPLETE
         break
     reader = antiphon.read(tmp_path / "run")
