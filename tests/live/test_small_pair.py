@@ -81,9 +81,7 @@ def test_every_trace_ends_and_none_fails(traces: dict[str, list[Trace]]) -> None
         assert all(trace.status not in (None, Status.FAILED) for trace in written)
 
 
-@pytest.mark.xfail(
-    reason="a base model of this size as teacher writes on to the budget; docs/performance.md has figures"
-)
+@pytest.mark.skipif(PROBLEMS < 100, reason="the share of so few traces says nothing; needs LIVE_PROBLEMS=164")
 def test_as_many_are_complete_as_by_the_student_alone(traces: dict[str, list[Trace]]) -> None:
     complete = {
         method: sum(trace.status is Status.COMPLETE for trace in written) / PROBLEMS
