@@ -87,7 +87,14 @@ def test_a_pair_that_gets_on_is_not_warned_of(command: Command, tmp_path: Path) 
     assert "warning" not in command("status", tmp_path / "run").out
 
 
-def record(directory: Path, *, refused: bool) -> None:
+@pytest.mark.parametrize(("cached", "warned"), [(900, False), (500, False), (499, True), (0, True)])
+def test_a_cache_that_is_of_no_use_is_warned_of(command: Command, tmp_path: Path, cached: int, warned: bool) -> None:
+    record(tmp_path / "run", refused=False, cached=cached)
+    shown = " ".join(command("status", tmp_path / "run").out.split())
+    assert ("came from its server's cache" in shown) is warned
+
+
+def record(directory: Path, *, refused: bool, cached: int = 900) -> None:
     """Forty hand-overs, all of them with or without words."""
     key = Key("p", "tessy", 0)
 
@@ -97,7 +104,7 @@ def record(directory: Path, *, refused: bool) -> None:
         for index in range(20):
             kept = 0 if refused else 8
             for role in (Author.STUDENT, Author.TEACHER):
-                told = {"cached": 900, "told": 1000} if index % 5 == 0 else {}
+                told = {"cached": cached, "told": 1000} if index % 5 == 0 else {}
                 recorder.turn(Turn(role, "s", 100, 10, kept, kept, cut=True, seconds=0.1, prompt=1000, **told))
             if refused:
                 recorder.turn(Turn(Author.TEACHER, "s", 0, 0, 1, 1, cut=False, seconds=0.0, requests=0))

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _REFUSED = 1 / 4  # of the turns: more and the pair refuses each other
 _FORCED = 1 / 20  # of the words
+_CACHED, _OFTEN = 1 / 2, 6  # of the prompt tokens, where a trace goes to its server that often
 _CAUSES = 8
 
 
@@ -49,7 +50,7 @@ def _facts(reader: Reader, variant: Variant) -> dict[str, Any]:
         "roles": roles,
         "cost": sum(costs) if costs else None,
         "shares": _shares(totals),
-        "warnings": _warnings(totals),
+        "warnings": _warnings(totals, sum(counts.values())),
     }
 
 
@@ -79,8 +80,8 @@ def _shares(totals: Mapping[Author, Totals]) -> dict[str, dict[str, float]]:
     return shares
 
 
-def _warnings(totals: Mapping[Author, Totals]) -> list[str]:
-    """What a pair that refuses each other looks like."""
+def _warnings(totals: Mapping[Author, Totals], traces: int) -> list[str]:
+    """What a pair that refuses each other looks like, and a server that reads each prefix anew."""
     warnings = []
     for role, total in totals.items():
         if total.turns and total.refused / total.turns > _REFUSED:
@@ -92,6 +93,12 @@ def _warnings(totals: Mapping[Author, Totals]) -> list[str]:
             warnings.append(
                 f"1 in {total.words / total.forced:.0f} words of the {role} was forced: both refused to go on; "
                 "the two boundaries may contradict each other, or one model cannot read the other"
+            )
+        share = total.cached_share
+        if share is not None and share < _CACHED and total.turns >= _OFTEN * traces:
+            warnings.append(
+                f"only {share:.0%} of the {role}'s prompt tokens came from its server's cache: most of a prefix is read "
+                "again in every turn; antiphon doctor says what to change"
             )
     return warnings
 

@@ -88,6 +88,7 @@ class HttpEngine(Engine):
             "version": found.facts.version,
             "tokenizer": None if tokens is None else tokens.source,
             "slots": self._capabilities.slots if self._capabilities else None,
+            "scoring": self._capabilities.scoring if self._capabilities else None,
         }
 
     @property
