@@ -97,8 +97,8 @@ def _warnings(totals: Mapping[Author, Totals], traces: int) -> list[str]:
         share = total.cached_share
         if share is not None and share < _CACHED and total.turns >= _OFTEN * traces:
             warnings.append(
-                f"only {share:.0%} of the {role}'s prompt tokens came from its server's cache: most of a prefix is read "
-                "again in every turn; antiphon doctor says what to change"
+                f"only {share:.0%} of the {role}'s prompt tokens came from its server's cache: most of a prefix is "
+                "read again in every turn; antiphon doctor says what to change"
             )
     return warnings
 
