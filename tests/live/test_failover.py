@@ -47,11 +47,6 @@ class Mortal:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("simulated")
-
-
-@pytest.fixture(scope="module")
 def lasting(folder: Path) -> Iterator[Pair]:
     with simulated_pairs(folder) as (pair,):
         yield pair

@@ -77,11 +77,6 @@ class Strike(Listener):
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("simulated")
-
-
-@pytest.fixture(scope="module")
 def pairs(folder: Path) -> Iterator[dict[str, Pair]]:
     """One for each kind of fault."""
     with simulated_pairs(folder, len(KINDS)) as found:

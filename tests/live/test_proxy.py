@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from bench.simulated import Command, faults, traces
-from bench.simulator import SIMULATOR, Form, Pair, problems, simulated_pairs, statement
+from bench.simulator import SIMULATOR, Form, Pair, problems, statement
 
 from antiphon.problem import Problem
 from antiphon.store import Reader
@@ -68,17 +68,6 @@ def refused(end: End, code: int = 2) -> str:
     assert not end.directory.exists()
     print(end.error)
     return end.error
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("simulated")
-
-
-@pytest.fixture(scope="module")
-def pair(folder: Path) -> Iterator[Pair]:
-    with simulated_pairs(folder) as (pair,):
-        yield pair
 
 
 @pytest.fixture(scope="module")

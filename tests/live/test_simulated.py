@@ -5,13 +5,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
 import pytest
 from bench.simulated import PIECEMEAL, Command, faults, killed, measured, traces, whole
-from bench.simulator import SIMULATOR, Form, Labels, Pair, problems, simulated_pairs
+from bench.simulator import SIMULATOR, Form, Labels, Pair, problems
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,17 +21,6 @@ pytestmark = pytest.mark.skipif(not SIMULATOR.is_dir(), reason="needs ../shared,
 
 FORMS: list[Form] = ["ids", "text"]
 KILLS = 10
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("simulated")
-
-
-@pytest.fixture(scope="module")
-def pair(folder: Path) -> Iterator[Pair]:
-    with simulated_pairs(folder) as (pair,):
-        yield pair
 
 
 @given(trace=any_traces(), random=st.randoms(use_true_random=False))

@@ -65,11 +65,11 @@ def duet(
         ),
         "keep_rejected": True,
         **options.assigned(assignments),
+        "concurrency": 1,
     }
     from antiphon.api import ask
     from antiphon.settings import load
 
-    flags["concurrency"] = 1
     settings = load(config, flags)
     if settings.teacher.model is None and settings.student.model is None:
         pages = {name: flags[name] or "lab" for name in ("boundary.teacher", "boundary.student")}

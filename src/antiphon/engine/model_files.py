@@ -42,7 +42,7 @@ class ModelFiles:
     @property
     def identity(self) -> dict[str, str]:
         """What of it shapes text, for a fingerprint."""
-        template = "" if self.chat_template is None else _hash(self.chat_template)
+        template = "" if self.chat_template is None else hashed(self.chat_template)
         return {
             "model": self.name,
             "architecture": self.architecture,
@@ -73,7 +73,7 @@ class ModelFiles:
             vocabulary = TokenizerVocabulary(tokenizer_specification(metadata, str(path)), str(path))
             template = metadata.get("tokenizer.chat_template")
             about = {key: value for key, value in metadata.items() if not key.startswith("tokenizer.")}
-            return cls(name, path, vocabulary, template, _special_in_gguf(metadata), _hash(about))
+            return cls(name, path, vocabulary, template, _special_in_gguf(metadata), hashed(about))
         if path.exists():
             raise ModelError(f"{reference}: not a model folder and not a .gguf file")
         if reference in EMBEDDED:
@@ -117,7 +117,7 @@ def _read_folder(folder: Path, name: str) -> ModelFiles:
     settings = _read_json(folder / "tokenizer_config.json") or {}
     config.pop("transformers_version", None)
     template, special = _chat_template(folder, settings), _special_tokens(settings)
-    return ModelFiles(name, folder, read_vocabulary(folder), template, special, _hash(config))
+    return ModelFiles(name, folder, read_vocabulary(folder), template, special, hashed(config))
 
 
 def read_vocabulary(folder: Path) -> TokenizerVocabulary:
@@ -182,6 +182,7 @@ def _read_json(file: Path) -> dict[str, Any] | None:
     return value
 
 
-def _hash(value: Any) -> str:
+def hashed(value: Any) -> str:
+    """SHA-256 of a text, or of what JSON can hold, as identities have it."""
     text = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -62,7 +62,6 @@ class Duet:
         self._manuscript = Manuscript(score, recorder, saved.spans, saved.usage)
         self._speakers = self._manuscript.speakers
         self._seeds = seeds(score.seed, key, saved.turns)
-        self._breaks = 0
         self._closed_by: Author | None = None
         self._answer_opened_at = 0
 

@@ -13,7 +13,7 @@ from antiphon.engine.http.client import Client
 from antiphon.engine.http.faults import Broken, Fault, Refused, Transient
 from antiphon.engine.http.openai import OpenAI
 from antiphon.engine.http.servers import Servers
-from antiphon.engine.http.wire import Ask, Event, counted
+from antiphon.engine.http.wire import Ask, Event, counted, require_no_error
 from antiphon.settings import Sampling
 from antiphon.trace import estimated_tokens
 
@@ -51,8 +51,6 @@ class Chat(OpenAI):
         return body
 
     def read(self, data: Any, received: int, characters: int = 0) -> Event:
-        if error := data.get("error"):
-            return Event(broken=str(error.get("message", error) if isinstance(error, dict) else error))
         said = _said(data)
         if said.thinking and self.prefix != "never":
             raise Refused(APART, 501)
@@ -164,8 +162,7 @@ class Reading:
             Transient: it is none, or says that the server gave up.
         """
         try:
-            if error := data.get("error"):
-                raise Transient(f"it gave up: {error.get('message', error) if isinstance(error, dict) else error}")
+            require_no_error(data)
             said = _said(data)
             self._thinking.append(said.thinking)
             self._answer.append(said.text)

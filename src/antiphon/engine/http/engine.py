@@ -22,7 +22,8 @@ from antiphon.engine.http.sequence import HttpSequence, IdSequence, TextSequence
 from antiphon.engine.http.servers import Server, Servers
 from antiphon.engine.http.tokenizer import find_tokenizer
 from antiphon.engine.http.tokens import FileTokens, ServerTokens, Tokens
-from antiphon.engine.http.wire import Ask, Wire
+from antiphon.engine.http.wire import Ask, Wire, read_event
+from antiphon.engine.model_files import hashed
 from antiphon.engine.models import shown
 from antiphon.errors import DialectError, ModelError, RequestRefused
 from antiphon.settings import Connection, Sampling
@@ -209,18 +210,17 @@ class HttpEngine(Engine):
                 self.remarks.append(f"{server.client.shown}: it takes no {', '.join(named)}; requests go without")
 
     async def _one_token(self, server: Server) -> None:
-        """Raises a Fault, or ModelError where a server that should give ids gives none."""
+        """Returns if the server writes a token.
+
+        Raises:
+            Fault: it does not; Refused where it should give ids and gives none.
+        """
         tokens, wire = self._tokens, self.wire
         prompt: array[int] | str = "1 2 3" if tokens is None else await tokens.encode("1 2 3")
         given, text, finish = False, "", None
         async with aclosing(server.client.events(wire.path, wire.body(Ask(prompt, _TRIED, 1)))) as events:
             async for data in events:
-                try:
-                    event = wire.read(data, 0)
-                except (LookupError, TypeError, ValueError, AttributeError):
-                    raise Transient(f"its reply has not the form of a completion: {str(data)[:200]}") from None
-                if event.broken is not None:
-                    raise Transient(f"it gave up: {event.broken}")
+                event = read_event(wire, data)
                 given, text, finish = given or bool(event.ids), text + event.text, finish or event.finish
         if finish is None:
             raise Transient("the stream ended before its end")
@@ -320,13 +320,6 @@ class HttpEngine(Engine):
             await self._servers.close()
         if self.launched is not None:
             await self.launched.stop()
-
-
-def hashed(text: str) -> str:
-    """SHA-256, as identities hold it."""
-    import hashlib
-
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 async def _close(clients: Iterable[Client]) -> None:

@@ -60,9 +60,6 @@ class LlamaCpp(Wire):
         }
 
     def read(self, data: Any, received: int, characters: int = 0) -> Event:
-        if "error" in data:
-            error = data["error"]
-            return Event(broken=str(error.get("message", error) if isinstance(error, dict) else error))
         if (progress := data.get("prompt_progress")) is not None:  # it comes with a token that is none
             return Event(cached=progress["cache"])
         finish = None

@@ -10,7 +10,7 @@ from typing import Any
 
 from antiphon.engine.http.client import Client
 from antiphon.engine.http.faults import Refused
-from antiphon.engine.http.wire import Ask, Event, Facts, Wire, counted
+from antiphon.engine.http.wire import Ask, Event, Facts, Wire, counted, sampled
 
 
 class OpenAI(Wire):
@@ -35,19 +35,12 @@ class OpenAI(Wire):
         return Facts(self.model, context=context if isinstance(context, int) else None, files=(Path(self.model),))
 
     def body(self, ask: Ask) -> dict[str, Any]:
-        sampling = ask.sampling
         body: dict[str, Any] = {
             "model": self.model,
             "prompt": ask.prompt.tolist() if isinstance(ask.prompt, array) else ask.prompt,
             "max_tokens": ask.max_tokens,
             "stream": True,
-            "temperature": sampling.temperature,
-            "top_p": sampling.top_p,
-            "top_k": sampling.top_k or -1,
-            "min_p": sampling.min_p,
-            "repetition_penalty": sampling.repetition_penalty,
-            "presence_penalty": 0.0,
-            "frequency_penalty": 0.0,
+            **sampled(ask.sampling),
         }
         if ask.seed is not None:
             body["seed"] = ask.seed
@@ -64,9 +57,6 @@ class OpenAI(Wire):
         return named
 
     def read(self, data: Any, received: int, characters: int = 0) -> Event:
-        if "error" in data:
-            error = data["error"]
-            return Event(broken=str(error.get("message", error) if isinstance(error, dict) else error))
         choices = data["choices"]
         cached = counted(data.get("usage"))
         if not choices and data.get("usage"):  # the last event of a stream, where usage was asked for

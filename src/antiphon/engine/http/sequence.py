@@ -7,13 +7,13 @@ from array import array
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable
 from collections.abc import Sequence as List
 from contextlib import AsyncExitStack, aclosing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from antiphon.dialect import Message, Part, text_of
 from antiphon.engine.base import Chunk, Finish, Piece, Sequence
-from antiphon.engine.http.faults import Broken, Fault, Transient
+from antiphon.engine.http.faults import Broken, Fault
 from antiphon.engine.http.tokens import Assembles, Tokens
-from antiphon.engine.http.wire import Ask, Event, Wire
+from antiphon.engine.http.wire import Ask, Event, Wire, read_event
 from antiphon.errors import RequestRefused, StreamBroken
 from antiphon.settings import Sampling
 from antiphon.trace import pack_ids
@@ -80,7 +80,7 @@ class HttpSequence(Sequence):
             reading = self._reading(stop_ids)
             try:
                 async for data in events:
-                    event = _read(wire, data, reading)
+                    event = read_event(wire, data, reading.received, reading.characters)
                     over = over or event.finish is not None
                     if event.cached is not None and not told:
                         cached, told = event.cached, True
@@ -279,21 +279,6 @@ class _ReadingIds(_Reading):
 
     def _ended(self, finish: Finish | None) -> Finish | None:
         return Finish("invalid") if self._assembler.invalid else finish
-
-
-def _read(wire: Wire, data: Any, reading: _Reading) -> Event:
-    """One event.
-
-    Raises:
-        Transient: it is none, or says that the server gave up.
-    """
-    try:
-        event = wire.read(data, reading.received, reading.characters)
-    except (LookupError, TypeError, ValueError, AttributeError):
-        raise Transient(f"its reply has not the form of a completion: {str(data)[:200]}") from None
-    if event.broken is not None:
-        raise Transient(f"it gave up: {event.broken}")
-    return event
 
 
 def _paired(text: str) -> str:

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from antiphon.engine.http.client import Client
 from antiphon.engine.http.faults import Fault
-from antiphon.engine.http.wire import Ask, Event, Facts, Wire
+from antiphon.engine.http.wire import Ask, Event, Facts, Wire, sampled
 
 
 class SGLang(Wire):
@@ -43,16 +43,9 @@ class SGLang(Wire):
         return Facts(self.model, server.get("version"), context, files=files)
 
     def body(self, ask: Ask) -> dict[str, Any]:
-        sampling = ask.sampling
         parameters: dict[str, Any] = {
             "max_new_tokens": ask.max_tokens,
-            "temperature": sampling.temperature,
-            "top_p": sampling.top_p,
-            "top_k": sampling.top_k or -1,
-            "min_p": sampling.min_p,
-            "repetition_penalty": sampling.repetition_penalty,
-            "presence_penalty": 0.0,
-            "frequency_penalty": 0.0,
+            **sampled(ask.sampling),
             "stop_token_ids": sorted(ask.stop_ids),
             "skip_special_tokens": False,
             "spaces_between_special_tokens": False,
@@ -67,9 +60,6 @@ class SGLang(Wire):
         await client.text("/abort_request", {"rid": body["rid"]})
 
     def read(self, data: Any, received: int, characters: int = 0) -> Event:
-        if "error" in data:
-            error = data["error"]
-            return Event(broken=str(error.get("message", error) if isinstance(error, dict) else error))
         about = data["meta_info"]
         ids, text = data["output_ids"], data["text"]
         if len(ids) == about["completion_tokens"]:  # all so far

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 from antiphon.dialect import Message
 from antiphon.engine.http.client import Client
+from antiphon.engine.http.faults import Transient
 from antiphon.errors import RequestRefused
 from antiphon.settings import Sampling
 
@@ -95,7 +96,7 @@ class Wire(ABC):
 
     @abstractmethod
     def read(self, data: Any, received: int, characters: int = 0) -> Event:
-        """One event of the stream; so many ids and characters came before it.
+        """One event of the stream that is no error; so many ids and characters came before it.
 
         Raises:
             LookupError, TypeError, ValueError, AttributeError: it is malformed.
@@ -134,6 +135,46 @@ class Wire(ABC):
             RequestRefused: this kind cannot.
         """
         raise RequestRefused(f"{self.model}: a {self.kind} server gives no probabilities of a prompt")
+
+
+def read_event(wire: Wire, data: Any, received: int = 0, characters: int = 0) -> Event:
+    """One event of a stream, as `Wire.read`.
+
+    Raises:
+        Transient: it is none, or says that the server gave up.
+    """
+    try:
+        require_no_error(data)
+        event = wire.read(data, received, characters)
+    except (LookupError, TypeError, ValueError, AttributeError):
+        raise Transient(f"its reply has not the form of a completion: {str(data)[:200]}") from None
+    if event.broken is not None:
+        raise Transient(f"it gave up: {event.broken}")
+    return event
+
+
+def require_no_error(data: Any) -> None:
+    """Returns for an event that is no error in OpenAI's form, which all kinds have.
+
+    Raises:
+        Transient: it is one.
+        AttributeError: it is no object.
+    """
+    if error := data.get("error"):
+        raise Transient(f"it gave up: {error.get('message', error) if isinstance(error, dict) else error}")
+
+
+def sampled(sampling: Sampling) -> dict[str, float]:
+    """The values of a request by the names that vLLM and SGLang share, those among them that are never set."""
+    return {
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "top_k": sampling.top_k or -1,
+        "min_p": sampling.min_p,
+        "repetition_penalty": sampling.repetition_penalty,
+        "presence_penalty": 0.0,
+        "frequency_penalty": 0.0,
+    }
 
 
 def counted(details: Any) -> int | None:

@@ -6,7 +6,7 @@ import time
 from contextlib import aclosing
 
 from antiphon.engine.http import HttpEngine
-from antiphon.engine.http.wire import Ask
+from antiphon.engine.http.wire import Ask, read_event
 from antiphon.errors import RequestRefused
 from antiphon.operate.doctor.manual import cache_size
 from antiphon.operate.doctor.report import Finding, failure, ok, warning
@@ -124,7 +124,7 @@ async def _both_ways(http: HttpEngine) -> tuple[str, str]:
     ask = Ask(await http.encode("1 2 3 4"), GREEDY, 8)
     async with aclosing(http.clients[0].events(wire.path, wire.body(ask))) as events:
         async for data in events:
-            event = wire.read(data, len(received), len(text))
+            event = read_event(wire, data, len(received), len(text))
             if event.missing:
                 return "", ""
             received.extend(event.ids)
