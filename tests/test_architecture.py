@@ -64,9 +64,11 @@ def name_of(path: Path) -> str:
 
 
 def package_of(module: str) -> str:
-    """The row of the table: the first name below `antiphon`, or `antiphon` itself."""
-    parts = module.split(".")
-    return parts[1] if len(parts) > 1 else parts[0]
+    """The row of the table: the first name below `antiphon`, or the first two where they have a row of their own, or
+    `antiphon` itself."""
+    _, *below = module.split(".")
+    inner = ".".join(below[:2])
+    return inner if inner in floors() else below[0] if below else module
 
 
 def imports(path: Path) -> Iterator[Import]:

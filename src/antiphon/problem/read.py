@@ -110,7 +110,7 @@ def iterate(
 def _problems(source: Source, field: str | None, ask: Ask | None) -> Iterator[Problem | ProblemError]:
     empty = True
     try:
-        for row in _rows(source):
+        for row in rows(source):
             empty = False
             try:
                 if row.fields is None:
@@ -125,7 +125,7 @@ def _problems(source: Source, field: str | None, ask: Ask | None) -> Iterator[Pr
             yield ProblemError(f"{source.name}: holds no record")
 
 
-def _rows(source: Source) -> Iterator[Row]:
+def rows(source: Source) -> Iterator[Row]:
     """The rows of a source.
 
     Raises:

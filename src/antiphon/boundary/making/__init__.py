@@ -1,0 +1,1 @@
+"""How predictors are made and judged: marked texts, scores, annotators, training."""
