@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from antiphon.cli import demo, doctor, duet, export, status, synth, trace
+from antiphon.cli import boundary, demo, doctor, duet, export, status, synth, trace
 from antiphon.cli.options import NO_VALUE
 from antiphon.cli.stopping import INTERRUPTED
 from antiphon.cli.terminal import complain
@@ -66,3 +66,5 @@ for name, command in (
     ("export", export.export),
 ):
     app.command(name)(command)
+
+app.add_typer(boundary.app, name="boundary")
