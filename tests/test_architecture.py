@@ -44,7 +44,8 @@ def _tables() -> Iterator[list[list[str]]]:
 
 @cache
 def floors() -> dict[str, Floor]:
-    return {row[1].strip("`"): Floor(int(row[0]), frozenset(_names(row[3]))) for row in next(_tables())}
+    rows = next(_tables())
+    return {row[1].strip("`").replace("/", "."): Floor(int(row[0]), frozenset(_names(row[3]))) for row in rows}
 
 
 @cache
