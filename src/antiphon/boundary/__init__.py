@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from pathlib import Path
 
 from antiphon.boundary.base import BoundaryPredictor
 from antiphon.boundary.pagefile import load_page, shipped_pages
@@ -17,24 +18,42 @@ def load(spec: str) -> BoundaryPredictor:
 
     Args:
         spec: the name of a shipped rule page (`general`, `code`, `math` ...), the path of a page (it ends in
-            `.toml`), or `package.module:Name`, with `?argument` if `Name` takes one (`antiphon.boundary.base`).
+            `.toml`), the folder of a predictor or its name at the Hugging Face hub, `remote:URL?tokenizer=DIR`, or
+            `package.module:Name`, with `?argument` if `Name` takes one (`antiphon.boundary.base`). The options of a
+            folder (`DIR?name=value&name=value`) are those of `antiphon.boundary.tagger.Tagger.load`, those of a server
+            are in `antiphon.boundary.remote`.
 
     Raises:
         PageError: when a page is missing or has an error.
-        SettingsError: for a name that is not a page, and for an import path that cannot be imported or called, or
-            makes something that is not a `BoundaryPredictor`.
+        ModelError: when a predictor of a folder or server cannot be used.
+        SettingsError: for a name that is none of these, an unknown option, and for an import path that cannot be
+            imported or called, or makes something that is not a `BoundaryPredictor`.
+        MissingDependency: when a folder's predictor needs the extra `local`.
     """
     path, _, argument = spec.partition("?")
     if spec.endswith(".toml"):
         return RulesPredictor(load_page(spec))
+    if path.startswith("remote:"):
+        from antiphon.boundary.remote import RemoteTagger
+
+        return RemoteTagger.from_spec(spec)
+    if path not in shipped_pages() and (Path(path).expanduser().is_dir() or ("/" in path and ":" not in path)):
+        return _from_folder(spec)
     if ":" in path:
         return _import(spec, path, argument)
     if spec not in shipped_pages():
         raise SettingsError(
             f"boundary {spec!r} is not a shipped page ({', '.join(shipped_pages())}), a path that ends in .toml, "
-            "or package.module:Name"
+            "a folder, remote:URL, or package.module:Name"
         )
     return RulesPredictor(load_page(spec))
+
+
+def _from_folder(spec: str) -> BoundaryPredictor:
+    """A predictor that was trained; its config.json says of which kind it is."""
+    from antiphon.boundary.tagger import Tagger
+
+    return Tagger.from_spec(spec)
 
 
 def _import(spec: str, path: str, argument: str) -> BoundaryPredictor:
