@@ -41,6 +41,7 @@ from antiphon.problem.source import DAMAGE, Source, expand
 from antiphon.trace import Author
 
 _NAMED = ("problem_key", "domain", "model", "author")
+_PLAIN = ".txt"
 _FORMS = ("style", "tags", "marked")
 _HEADER = re.compile(r"^=== (.*)(?:\n|\Z)", re.MULTILINE)
 _SHOWN = 10
@@ -119,13 +120,9 @@ def write_marked(path: str | Path, marked: Iterable[MarkedText]) -> None:
         UsageError: the name ends in none of .jsonl, .jsonl.gz, .jsonl.zst and .txt, it cannot be written, or a text
             cannot stand in a `.txt` file.
     """
-    path = Path(path)
-    if path.name.endswith(".txt"):
-        lines: Iterator[bytes] = (_section(item) for item in marked)
-    elif path.name.endswith(SUFFIXES):
-        lines = (encoded(_record(item))[0] for item in marked)
-    else:
-        raise UsageError(f"{path}: marked texts are written to a file that ends in {', '.join(SUFFIXES)} or .txt")
+    path = require_writable(path)
+    as_text = path.name.endswith(_PLAIN)
+    lines = (_section(item) if as_text else encoded(_record(item))[0] for item in marked)
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
     try:
         with part.open("xb") as file:
@@ -140,6 +137,20 @@ def write_marked(path: str | Path, marked: Iterable[MarkedText]) -> None:
         part.unlink(missing_ok=True)
 
 
+def require_writable(path: str | Path) -> Path:
+    """The path, if marked texts can be written there; for asking before there are any.
+
+    Raises:
+        UsageError: its name says no form, or its folder does not exist.
+    """
+    path = Path(path)
+    if not path.name.endswith((*SUFFIXES, _PLAIN)):
+        raise UsageError(f"{path}: marked texts are written to a file that ends in {', '.join(SUFFIXES)} or {_PLAIN}")
+    if not path.parent.is_dir():
+        raise UsageError(f"{path}: there is no folder {path.parent}")
+    return path
+
+
 class _Item(NamedTuple):
     """A record with its place: a marked text, or why there is none."""
 
@@ -152,7 +163,7 @@ def _items(source: Source) -> Iterator[_Item]:
     """Raises:
     UsageError: the encoding or shape of the source is none that can be read.
     """
-    if Path(source.name).suffix == ".txt":
+    if source.name.endswith(_PLAIN):
         yield from _sections(source)
         return
     for row in rows(source):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from antiphon.cli.boundary import agree
+from antiphon.cli.boundary import agree, evaluate, show
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -14,5 +14,9 @@ def _group() -> None:
     """Makes and judges boundary predictors."""
 
 
-for name, command in (("agree", agree.agree),):
+for name, command in (
+    ("evaluate", evaluate.evaluate),
+    ("agree", agree.agree),
+    ("show", show.show),
+):
     app.command(name)(command)
