@@ -91,6 +91,11 @@ def at_hand(folder: Path) -> None:
     (folder / "problems.jsonl").write_text("".join(lines.splitlines(keepends=True)[:2]), "utf-8")
     (folder / "problems").mkdir()
     (folder / "problems" / "a.jsonl.gz").write_bytes(gzip.compress(lines.encode()))
+    marked = [
+        {"id": "one", "problem": "347x6", "domain": "math", "marked": "⟦Okay, let me see.⟧ 347 times 6 is 2082."},
+        {"id": "two", "problem": "508x4", "domain": "math", "marked": "⟦Wait, is it⟧ 508? ⟦Then⟧ the total is 2032."},
+    ]
+    (folder / "slices.jsonl").write_text("".join(json.dumps(record) + "\n" for record in marked), "utf-8")
 
 
 @pytest.mark.parametrize(
