@@ -8,9 +8,12 @@ from pathlib import Path
 from antiphon.boundary.base import BoundaryPredictor
 from antiphon.boundary.pagefile import load_page, shipped_pages
 from antiphon.boundary.rules import RulesPredictor
-from antiphon.errors import AntiphonError, SettingsError
+from antiphon.errors import AntiphonError, ModelError, SettingsError
 
 __all__ = ["load"]
+
+_KINDS = {"tagger": "antiphon.boundary.tagger:Tagger"}
+"""Kinds of trained predictors, each a class with `from_spec`; it is imported when one is loaded."""
 
 
 def load(spec: str) -> BoundaryPredictor:
@@ -50,10 +53,16 @@ def load(spec: str) -> BoundaryPredictor:
 
 
 def _from_folder(spec: str) -> BoundaryPredictor:
-    """A predictor that was trained; its config.json says of which kind it is."""
-    from antiphon.boundary.tagger import Tagger
+    """A predictor that was trained, of the kind that its config.json says."""
+    from antiphon.boundary.checkpoint import find_folder, kind_of
 
-    return Tagger.from_spec(spec)
+    folder = find_folder(spec.partition("?")[0])
+    kind = kind_of(folder)
+    if kind not in _KINDS:
+        raise ModelError(f"{folder}: a predictor of the kind {kind!r}, which this version does not know")
+    module, _, name = _KINDS[kind].partition(":")
+    made: BoundaryPredictor = getattr(importlib.import_module(module), name).from_spec(spec)
+    return made
 
 
 def _import(spec: str, path: str, argument: str) -> BoundaryPredictor:

@@ -30,6 +30,8 @@ from antiphon.engine.vocabulary import TokenizerVocabulary
 from antiphon.errors import MissingDependency, ModelError
 
 KEY, KIND, VERSION = "antiphon", "tagger", 1
+TRAINING = "training.json"
+"""In the folder of a predictor that was trained here: how that went, and on which problems."""
 WINDOW = 256
 LEAST_WINDOW = 128
 """A quarter of a window is read again in the next one, and has to hold the longest word."""
@@ -71,6 +73,14 @@ class Checkpoint:
     layout: Layout
 
     @property
+    def trained_on(self) -> frozenset[str]:
+        """The problems that it was trained on (`antiphon.boundary.making.split.problem_digests`), if it says."""
+        try:
+            return frozenset(json.loads((self.folder / TRAINING).read_text("utf-8"))["trained_on"])
+        except (OSError, ValueError, LookupError, TypeError):
+            return frozenset()
+
+    @property
     def digest(self) -> str:
         """A hash of all that shapes verdicts, the weights among it where there are any."""
         said = (self.vocabulary.digest, self.layout.style, self.layout.as_config())
@@ -96,10 +106,10 @@ def read_checkpoint(
             style, its tokenizer is missing or cannot be used, or its context is too short.
         MissingDependency: transformers is needed, to read an old tokenizer or to ask the hub.
     """
-    folder = _folder(reference)
+    folder = find_folder(reference)
     config = read_config(folder)
     name = Path(reference).name if folder.name != Path(reference).name else folder.resolve().name
-    vocabulary = _vocabulary(folder)
+    vocabulary = read_tokens(folder)
     own = config.get(KEY) or {}
     if own.get("version", VERSION) > VERSION:
         raise ModelError(
@@ -116,7 +126,7 @@ def read_checkpoint(
         start=own.get("start", vocabulary.start_id),
         end=own.get("end"),
     )
-    return Checkpoint(folder, name, vocabulary, _checked(folder, config, layout, vocabulary))
+    return Checkpoint(folder, name, vocabulary, checked_layout(folder, config, layout, vocabulary))
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -134,6 +144,15 @@ def read_config(folder: Path) -> dict[str, Any]:
     if not isinstance(config, dict) or not isinstance(config.get(KEY) or {}, dict):
         raise ModelError(f"{folder}/config.json: not the configuration of a model")
     return config
+
+
+def kind_of(folder: Path) -> str:
+    """Of which kind the predictor in a folder is, as its config.json says; any model from elsewhere counts as a tagger.
+
+    Raises:
+        ModelError: there is none.
+    """
+    return str((read_config(folder).get(KEY) or {}).get("kind", KIND))
 
 
 def style_label(folder: Path, config: Mapping[str, Any], wanted: str | None) -> int:
@@ -162,10 +181,14 @@ def style_label(folder: Path, config: Mapping[str, Any], wanted: str | None) -> 
     raise ModelError(f"{folder}: its labels are {shown}; say which is style with ?style=NAME")
 
 
-def _checked(folder: Path, config: Mapping[str, Any], layout: Layout, vocabulary: TokenizerVocabulary) -> Layout:
-    """The layout with a start token where one is needed."""
+def checked_layout(folder: Path, config: Mapping[str, Any], layout: Layout, vocabulary: TokenizerVocabulary) -> Layout:
+    """A layout that can be used with these, with a start token where one is needed.
+
+    Raises:
+        ModelError: it cannot.
+    """
     if layout.lookahead < 0 and layout.start is None:
-        start = _first_id(config.get("bos_token_id"), config.get("eos_token_id"), config.get("pad_token_id"))
+        start = first_id(config.get("bos_token_id"), config.get("eos_token_id"), config.get("pad_token_id"))
         if start is None:
             raise ModelError(f"{folder}: no token to begin a text with (bos_token_id)")
         layout = replace(layout, start=start)
@@ -188,7 +211,8 @@ def _fitting(config: Mapping[str, Any]) -> int:
     return WINDOW if context is None else min(WINDOW, context - 1)
 
 
-def _first_id(*tokens: Any) -> int | None:
+def first_id(*tokens: Any) -> int | None:
+    """The first token that a configuration names, where it names one or a list of them."""
     for token in tokens:
         if isinstance(token, Iterable):
             token = next(iter(token), None)
@@ -197,7 +221,12 @@ def _first_id(*tokens: Any) -> int | None:
     return None
 
 
-def _vocabulary(folder: Path) -> TokenizerVocabulary:
+def read_tokens(folder: Path) -> TokenizerVocabulary:
+    """The vocabulary of a folder.
+
+    Raises:
+        ModelError: it has none, or one of a kind that cannot be used.
+    """
     if not any((folder / name).is_file() for name in ("tokenizer.json", "merges.txt", "tokenizer.model")):
         raise ModelError(
             f"{folder}: no tokenizer.json there, so no word can be told its tokens; save it as a fast tokenizer"
@@ -205,7 +234,13 @@ def _vocabulary(folder: Path) -> TokenizerVocabulary:
     return read_vocabulary(folder)
 
 
-def _folder(reference: str) -> Path:
+def find_folder(reference: str) -> Path:
+    """The folder of a model on this machine or of the Hugging Face hub, which is asked for it.
+
+    Raises:
+        ModelError: there is none.
+        MissingDependency: asking the hub needs the extra `local`.
+    """
     path = Path(reference).expanduser()
     if path.is_dir():
         return path

@@ -192,7 +192,7 @@ def load_classifier(source: Path, *, headless: bool = False, **how: Any) -> Any:
         ModelError: transformers cannot load it, or weights are missing.
     """
     try:
-        with _quiet():
+        with quiet():
             model, report = transformers.AutoModelForTokenClassification.from_pretrained(
                 source, local_files_only=True, output_loading_info=True, **how
             )
@@ -230,8 +230,8 @@ def usable_device(name: str) -> torch.device:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """What transformers says while it loads is said by our errors."""
+def quiet() -> Iterator[None]:
+    """Transformers shows no bars and says nothing; what matters of it is in our errors."""
     logging = transformers.utils.logging
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity(logging.CRITICAL)

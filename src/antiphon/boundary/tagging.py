@@ -266,6 +266,7 @@ class TaggerPredictor(BoundaryPredictor):
         self.speller = Speller(checkpoint.vocabulary)
         self.id = id
         self.name = checkpoint.name
+        self.trained_on = checkpoint.trained_on
         self._threshold = threshold
 
     def session(self, role: Author) -> TaggerSession:
