@@ -127,7 +127,8 @@ def write_marked(path: str | Path, marked: Iterable[MarkedText]) -> None:
     try:
         with part.open("xb") as file:
             with compressing(file, path.name) as stream:
-                stream.writelines(lines)
+                for line in lines:
+                    stream.write(line)
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
@@ -233,13 +234,13 @@ def _record(marked: MarkedText) -> dict[str, Any]:
 
 def _section(marked: MarkedText) -> bytes:
     header = shlex.join([marked.id, *(f"{name}={value}" for name in _NAMED if (value := getattr(marked, name)))])
-    body = bracketed(marked.text, marked.style)
     try:
-        if "\r" in body or _HEADER.search(body) or not header.isprintable():
-            raise UsageError("it holds carriage returns, a line that begins with ===, or control characters in its id")
+        body = bracketed(marked.text, marked.style)
+        if "\r" in body or "\r" in header or "\n" in header or _HEADER.search(body):
+            raise UsageError("it holds a carriage return, a line that begins with ===, or a line break in its id")
         return f"=== {header}\n{body}\n".encode()
     except (UsageError, UnicodeEncodeError) as error:
-        raise UsageError(f"{marked.id!r} cannot stand in a .txt file: {error}; write .jsonl") from None
+        raise UsageError(f"{marked.id!r} cannot stand in a {_PLAIN} file: {error}; write .jsonl") from None
 
 
 def _sections(source: Source) -> Iterator[_Item]:
@@ -253,11 +254,12 @@ def _sections(source: Source) -> Iterator[_Item]:
     except UnicodeDecodeError:
         raise UsageError("is not valid UTF-8; save it so") from None
     headers = list(_HEADER.finditer(content))
-    before = content[: headers[0].start()] if headers else content
-    if before.strip() and headers:
+    if not headers:
+        if content.strip():
+            yield _section_item(source, 0, shlex.quote(Path(source.name).stem), content)
+        return
+    if content[: headers[0].start()].strip():
         yield _Item(f"{source.name}:1", None, "there is text above the first line === id; put such a line above it")
-    elif before.strip():
-        yield _section_item(source, 0, shlex.quote(Path(source.name).stem), content)
     for header, following in zip(headers, [*headers[1:], None], strict=True):
         body = content[header.end() : following.start() if following else len(content)]
         yield _section_item(source, content.count("\n", 0, header.start()) + 1, header[1], body)
