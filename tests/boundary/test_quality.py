@@ -8,15 +8,12 @@ from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 
-import pytest
-
 from antiphon.boundary import load
 from antiphon.boundary.making.judge import judge
 from antiphon.boundary.making.marked import MarkedText, read_marked
 from antiphon.boundary.making.scores import Counts, compare, figures, total
 from antiphon.trace import Author
 
-DATA = Path(__file__).parents[3] / "shared" / "data" / "style_spans.jsonl"
 PAGES = {"math": "math", "logic": "general", "argument": "general", "code": "code", "sql": "sql", "support": "support"}
 
 
@@ -32,8 +29,8 @@ def counted(marked: list[MarkedText]) -> Iterator[Counts]:
             yield compare([verdict.style for verdict in verdicts[:due]], item.classes[:due])
 
 
-@pytest.mark.skipif(not DATA.exists(), reason="the marked slices (../shared/data/style_spans.jsonl) are not here")
-def test_the_shipped_pages_are_as_good_as_the_documentation_says():
-    found = figures(total(counted([item for item in read_marked(DATA) if on_test_half(item.problem_key)])))
+def test_the_shipped_pages_are_as_good_as_the_documentation_says(shared: Path) -> None:
+    marked = [item for item in read_marked(shared / "style_spans.jsonl") if on_test_half(item.problem_key)]
+    found = figures(total(counted(marked)))
     assert round(found.style_f1, 3) == 0.834
     assert round(found.near_f1, 3) == 0.864

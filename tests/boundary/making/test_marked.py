@@ -19,8 +19,6 @@ from antiphon.trace import Author
 
 from .texts import TEXTS, marked, marked_texts
 
-DATA = Path(__file__).parents[4] / "shared" / "data" / "style_spans.jsonl"
-
 
 def lists() -> st.SearchStrategy[list[MarkedText]]:
     return st.lists(marked_texts(), min_size=1, max_size=4, unique_by=lambda item: item.id)
@@ -107,8 +105,7 @@ def test_one_plain_text_is_named_after_its_file(tmp_path: Path) -> None:
     assert (item.id, item.text, item.style) == ("my slice", "so it is", ((0, 2),))
 
 
-@pytest.mark.skipif(not DATA.exists(), reason="the marked slices (../shared/data/style_spans.jsonl) are not here")
-def test_the_marked_slices() -> None:
-    items = read_marked(DATA)
+def test_the_marked_slices(shared: Path) -> None:
+    items = read_marked(shared / "style_spans.jsonl")
     assert len(items) == 1220
     assert 0.14 < sum(map(sum, (item.classes for item in items))) / sum(len(item.classes) for item in items) < 0.19

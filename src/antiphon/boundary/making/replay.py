@@ -3,7 +3,7 @@
 A text is taken as if both authors would write it word for word, in turns as in `antiphon.synth.duet`: the student
 opens; an author goes on until its predictor finds a word of the other class, which is thrown away with what was read
 ahead of it; then the other goes on from there. After two refusals in a row the author whose verdict was less sure keeps
-its word. Verdicts do not depend on where a text was cut, so those of one reading per role are enough.
+its word. The verdicts of one reading per role are enough, since a predictor judges by the text, whoever wrote it.
 """
 
 from __future__ import annotations
