@@ -20,11 +20,12 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from antiphon.boundary.spec import count, one_of
 from antiphon.engine.model_files import hashed, read_vocabulary
 from antiphon.engine.vocabulary import TokenizerVocabulary
 from antiphon.errors import MissingDependency, ModelError
@@ -35,6 +36,13 @@ TRAINING = "training.json"
 WINDOW = 256
 LEAST_WINDOW = 128
 """A quarter of a window is read again in the next one, and has to hold the longest word."""
+OPTIONS: Mapping[str, Callable[[str], Any]] = {
+    "label_offset": lambda value: int(one_of("0", "1")(value)),
+    "style": str,
+    "window": count,
+}
+"""Options of a predictor's name that `read_checkpoint` takes."""
+
 _STYLE, _CAPABILITY = frozenset({"style", "sty"}), frozenset({"capability", "cap", "content"})
 _NEXT_TOKEN = frozenset({"boundary_predictor_teacher_code", "boundary_predictor_student_code"})
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
@@ -196,7 +204,7 @@ def checked_layout(folder: Path, config: Mapping[str, Any], layout: Layout, voca
         raise ModelError(f"{folder}: config.json says look-ahead {layout.lookahead} but no end token")
     if layout.window < LEAST_WINDOW:
         raise ModelError(f"{folder}: a window of {layout.window} tokens is too short; give at least {LEAST_WINDOW}")
-    context = config.get("max_position_embeddings")
+    context = _context(config)
     if context is not None and layout.window + 1 + max(0, layout.lookahead) > context:
         raise ModelError(f"{folder}: its context of {context} tokens is too short for a window of {layout.window}")
     for token in (layout.start, layout.end):
@@ -207,8 +215,13 @@ def checked_layout(folder: Path, config: Mapping[str, Any], layout: Layout, voca
 
 def _fitting(config: Mapping[str, Any]) -> int:
     """The usual window, or what a small context leaves of it."""
-    context = config.get("max_position_embeddings")
+    context = _context(config)
     return WINDOW if context is None else min(WINDOW, context - 1)
+
+
+def _context(config: Mapping[str, Any]) -> int | None:
+    """The longest text in tokens."""
+    return config.get("max_position_embeddings") or config.get("n_positions")
 
 
 def first_id(*tokens: Any) -> int | None:

@@ -24,6 +24,7 @@ from antiphon.engine.attention import Packing, Segment
 from antiphon.engine.rows import Row, Rows
 from antiphon.errors import ModelError, RequestRefused
 
+_SHOWN = 200  # characters of what transformers says is wrong
 _AT_ONCE = 2048  # new tokens in one call
 _NOISE = 2**-12  # more than the same window's answers differ by, in float32, when it is read in other company
 
@@ -196,9 +197,9 @@ def load_classifier(source: Path, *, headless: bool = False, **how: Any) -> Any:
             model, report = transformers.AutoModelForTokenClassification.from_pretrained(
                 source, local_files_only=True, output_loading_info=True, **how
             )
-    except Exception as error:  # of many kinds; the first line says what is wrong
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise ModelError(f"{source}: transformers cannot load it as a token classifier: {reason[0]}") from None
+    except Exception as error:  # of many kinds
+        reason = " ".join(str(error).split())[:_SHOWN] or type(error).__name__
+        raise ModelError(f"{source}: transformers cannot load it as a token classifier: {reason}") from None
     body = f"{model.base_model_prefix}."
     missing = sorted(report["missing_keys"])
     head = [name for name in missing if not name.startswith(body)]

@@ -21,8 +21,8 @@ from concurrent.futures import Future
 from threading import Thread
 from typing import Any
 
-from antiphon.boundary.checkpoint import Checkpoint, read_checkpoint
-from antiphon.boundary.spec import count, options, probability
+from antiphon.boundary.checkpoint import OPTIONS, Checkpoint, read_checkpoint
+from antiphon.boundary.spec import options, probability
 from antiphon.boundary.tagging import Query, TaggerPredictor
 from antiphon.engine.http.address import headers_of
 from antiphon.engine.http.client import Client
@@ -38,9 +38,7 @@ _OPTIONS: dict[str, Callable[[str], Any]] = {
     "model": str,
     "key": str,
     "threshold": probability,
-    "label_offset": count,
-    "style": str,
-    "window": count,
+    **OPTIONS,
 }
 _TIMEOUT, _RETRIES = 60.0, 4  # seconds without a byte; tries of a request after the first
 
@@ -94,7 +92,7 @@ class RemoteTagger(TaggerPredictor):
         name, given = options(spec, _OPTIONS)
         if "tokenizer" not in given:
             raise SettingsError(f"boundary {spec!r}: name the checkpoint's folder on this machine: ?tokenizer=DIR")
-        own = {option: given.pop(option) for option in ("label_offset", "style", "window") if option in given}
+        own = {option: given.pop(option) for option in OPTIONS if option in given}
         checkpoint = read_checkpoint(given.pop("tokenizer"), **own)
         return cls(name.removeprefix(PREFIX).split(","), checkpoint, **given)
 

@@ -20,8 +20,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from antiphon.boundary.checkpoint import Checkpoint, read_checkpoint
-from antiphon.boundary.spec import count, one_of, options, probability
+from antiphon.boundary.checkpoint import OPTIONS, Checkpoint, read_checkpoint
+from antiphon.boundary.spec import one_of, options, probability
 from antiphon.boundary.tagging import Query, TaggerPredictor
 from antiphon.errors import MissingDependency
 
@@ -33,9 +33,7 @@ MEMORY = 2 << 30
 
 _OPTIONS: dict[str, Callable[[str], Any]] = {
     "threshold": probability,
-    "label_offset": count,
-    "style": str,
-    "window": count,
+    **OPTIONS,
     "device": str,
     "dtype": one_of("float32", "bfloat16", "float16"),
 }
@@ -49,7 +47,7 @@ class Tagger(TaggerPredictor):
         shaping += [f"dtype={dtype}"] if dtype != "float32" else []
         id = ":".join(("tagger", checkpoint.name, checkpoint.digest[:12], *shaping))
         super().__init__(checkpoint, threshold=threshold, id=id)
-        self._classifier = classifier
+        self.classifier = classifier
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"tagger {checkpoint.name}")
         self._lock = Lock()
         self._waiting: list[tuple[Sequence[Query], Future[list[list[float]]]]] = []
@@ -108,7 +106,7 @@ class Tagger(TaggerPredictor):
     @property
     def forwarded(self) -> int:
         """Tokens that went through the model since it was loaded: what it cost."""
-        return self._classifier.forwarded
+        return self.classifier.forwarded
 
     def answers(self, queries: Sequence[Query]) -> Future[list[list[float]]]:
         future: Future[list[list[float]]] = Future()
@@ -126,7 +124,7 @@ class Tagger(TaggerPredictor):
             waiting, self._waiting = self._waiting, []
         running = [(queries, future) for queries, future in waiting if future.set_running_or_notify_cancel()]
         try:
-            answers = iter(self._classifier.answer([query for queries, _ in running for query in queries]))
+            answers = iter(self.classifier.answer([query for queries, _ in running for query in queries]))
             for queries, future in running:
                 future.set_result([next(answers) for _ in queries])
         except BaseException as error:

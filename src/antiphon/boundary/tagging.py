@@ -261,6 +261,7 @@ class TaggerPredictor(BoundaryPredictor):
     """
 
     def __init__(self, checkpoint: Checkpoint, *, threshold: float, id: str):
+        self.checkpoint = checkpoint
         self.layout: Layout = checkpoint.layout
         self.lookahead = self.layout.lookahead
         self.speller = Speller(checkpoint.vocabulary)
