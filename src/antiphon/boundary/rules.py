@@ -13,11 +13,9 @@ from typing import NamedTuple
 from antiphon.boundary.base import BoundaryPredictor, Session, Verdict
 from antiphon.boundary.lexeme import lexeme
 from antiphon.boundary.page import Node, Page, Place, Rule
+from antiphon.boundary.reading import Reading, Sight
 from antiphon.boundary.region import KINDS, after_blank_line, after_word, has_delimiter
-from antiphon.boundary.words import is_whole, words
 from antiphon.trace import Author
-
-_CACHED_WORDS, _CACHED_LENGTH = 50_000, 64
 
 _LITERAL = Rule(Place.ANYWHERE, False, 0.99)
 _PLAIN = Rule(Place.ANYWHERE, False, 0.96)
@@ -35,6 +33,7 @@ _SENTENCE_MARKS = frozenset((".", "?", ":"))
 class _Seen(NamedTuple):
     """What is known of a word by its letters alone."""
 
+    text: str
     rules: tuple[Rule, ...]  # of phrases that are this word, by precedence
     nodes: tuple[Node, ...]  # of the trie behind this word, as the first of a phrase
     keys: tuple[str, ...]  # in the trie, as a word that others follow
@@ -46,13 +45,6 @@ class _Seen(NamedTuple):
     bracket: bool
     numbering: bool
     plain: bool  # nothing of all this
-
-
-class _Word(NamedTuple):
-    end: int
-    text: str
-    gap: str  # white space before it
-    seen: _Seen
 
 
 class _State(NamedTuple):
@@ -76,22 +68,12 @@ class RulesPredictor(BoundaryPredictor):
         self.id = f"rules:{page.name}:{page.digest[:12]}"
         self.lookahead = page.lookahead
         self.openers = frozenset(o for kind, openers in KINDS.items() if kind in page.literal for o in openers)
-        self._seen: dict[str, _Seen] = {}
+        self.see = Sight(self._look_at)
+        """What the page makes of a word."""
 
     def session(self, role: Author) -> RulesSession:
         """The rules are the same for both authors."""
         return RulesSession(self)
-
-    def see(self, word: str) -> _Seen:
-        """What the page makes of a word, remembered for the next time."""
-        seen = self._seen.get(word)
-        if seen is None:
-            if len(self._seen) >= _CACHED_WORDS:
-                self._seen.clear()
-            seen = self._look_at(word)
-            if len(word) <= _CACHED_LENGTH:
-                self._seen[word] = seen
-        return seen
 
     def _look_at(self, word: str) -> _Seen:
         taken, page = lexeme(word), self.page
@@ -106,6 +88,7 @@ class RulesPredictor(BoundaryPredictor):
         rules, nodes = _by_precedence([page.root], ends), _behind([page.root], keys)
         special = literal or delimiters or taken.mark or taken.bracket or taken.numbering or not taken.core
         return _Seen(
+            text=word,
             rules=rules,
             nodes=nodes,
             keys=keys,
@@ -119,22 +102,22 @@ class RulesPredictor(BoundaryPredictor):
             plain=not (rules or nodes or special),
         )
 
-    def longest(self, sequence: list[_Word], index: int, places: int) -> tuple[int, Rule] | None:
+    def longest(self, reading: Reading[_Seen], index: int, places: int) -> tuple[int, Rule] | None:
         """The longest phrase that begins at a word in these places: its length in words, and its rule."""
-        seen = sequence[index].seen
+        seen = reading.seen[index]
         rules, nodes, best = seen.rules, seen.nodes, None
         for length in range(1, self.lookahead + 2):
             for rule in rules:
                 if rule.place & places:
                     best = length, rule
                     break
-            if not nodes or index + length == len(sequence):
+            if not nodes or index + length == len(reading):
                 break
-            follower = sequence[index + length]
-            if follower.gap != " " and "\n" in follower.gap:
+            gap, follower = reading.gaps[index + length], reading.seen[index + length]
+            if gap != " " and "\n" in gap:
                 break
-            rules = _by_precedence(nodes, follower.seen.ends)
-            nodes = _behind(nodes, follower.seen.keys)
+            rules = _by_precedence(nodes, follower.ends)
+            nodes = _behind(nodes, follower.keys)
         return best
 
 
@@ -155,109 +138,63 @@ class RulesSession(Session):
 
     def __init__(self, predictor: RulesPredictor):
         self._predictor = predictor
-        self._position = 0
-        self._base = 0  # where the last context ended
-        self._words: list[_Word] = []  # since then, and those before that are not parsed yet
+        self._reading = Reading(predictor.see)  # since the last context, and the words before that are not parsed yet
         self._before = _START  # the parse before the first of them
         self._states: list[_State] = []  # the parse behind each word that has its look-ahead
         self._given = 0  # how many of the words have had their verdict
-        self._gap = "\n"  # white space behind the last whole word; a trace begins like a line
-        self._open: list[str] = []  # pieces of the word still being written
 
     @property
     def position(self) -> int:
-        return self._position
+        return self._reading.position
 
     def context(self, text: str) -> None:
-        self._close()
-        self._read(text)
-        self._close()
+        reading = self._reading
+        reading.close()
+        reading.read(text)
+        reading.close()
         self._parse()
         self._before = self._states[-1] if self._states else self._before
-        self._words = self._words[len(self._states) :]
+        reading.forget(len(self._states))
+        reading.settle()
         self._states = []
-        self._given = len(self._words)
-        self._gap = "\n" * min(2, self._gap.count("\n"))
-        self._base = self._position
+        self._given = len(reading)
 
     def feed(self, text: str) -> list[Verdict]:
-        self._read(text)
+        self._reading.read(text)
         return self._parse()
 
     def finish(self) -> list[Verdict]:
-        self._close()
+        self._reading.close()
         verdicts = self._parse()
         state = self._states[-1] if self._states else self._before
-        for index in range(len(self._states), len(self._words)):
+        for index in range(len(self._states), len(self._reading)):
             state = self._step(state, index)
             if index >= self._given:
-                verdicts.append(_verdict(self._words[index], state.rule))
-        self._given = len(self._words)
+                verdicts.append(self._verdict(index, state.rule))
+        self._given = len(self._reading)
         return verdicts
 
     def rollback(self, offset: int) -> None:
-        if not self._base <= offset <= self._position:
-            raise ValueError(f"cannot roll back to {offset}: held are {self._base} to {self._position}")
-        end, text, gap = self._position, "".join(self._open), self._gap
-        while self._words and self._words[-1].end > offset:
-            end, text, gap, _ = self._words.pop()
-        start = end - len(text)
-        self._open = [text[: offset - start]] if offset > start else []
-        self._gap = gap if offset >= start else gap[: max(0, len(gap) - (start - offset))]
-        self._position = offset
-        del self._states[max(0, len(self._words) - self._predictor.lookahead) :]
-        self._given = min(self._given, len(self._words))
-
-    def _read(self, text: str) -> None:
-        """Adds the words that text completes; keeps what may go on."""
-        spans = words(text)
-        if self._open and text:
-            if spans and spans[0][0] == 0 and not is_whole(text[:1], 1):
-                end = spans.pop(0)[1]
-                self._open.append(text[:end])
-                if end == len(text):
-                    self._position += end
-                    return
-                self._position += end
-                text, spans = text[end:], [(start - end, stop - end) for start, stop in spans]
-            self._close()
-        add, see = self._words.append, self._predictor.see
-        base, gap, done = self._position, self._gap, 0
-        for start, end in spans:
-            gap += text[done:start]
-            word = text[start:end]
-            if end == len(text) and not is_whole(text, end):
-                self._open = [word]
-            else:
-                add(_Word(base + end, word, gap, see(word)))
-                gap = ""
-            done = end
-        self._gap = gap + text[done:]
-        self._position += len(text)
-
-    def _close(self) -> None:
-        """The word still being written ends here."""
-        if self._open:
-            word = "".join(self._open)
-            self._words.append(_Word(self._position, word, self._gap, self._predictor.see(word)))
-            self._open, self._gap = [], ""
+        self._reading.rollback(offset)
+        del self._states[max(0, len(self._reading) - self._predictor.lookahead) :]
+        self._given = min(self._given, len(self._reading))
 
     def _parse(self) -> list[Verdict]:
         """Parses every word that has its look-ahead; gives the verdicts that were not given before."""
         verdicts = []
-        states, sequence = self._states, self._words
+        states = self._states
         state = states[-1] if states else self._before
-        for index in range(len(states), len(sequence) - self._predictor.lookahead):
+        for index in range(len(states), len(self._reading) - self._predictor.lookahead):
             state = self._step(state, index)
             states.append(state)
             if index >= self._given:
-                verdicts.append(_verdict(sequence[index], state.rule))
+                verdicts.append(self._verdict(index, state.rule))
         self._given = max(self._given, len(states))
         return verdicts
 
     def _step(self, state: _State, index: int) -> _State:
         """The parse behind a word, from the parse before it."""
-        _, word, gap, seen = self._words[index]
+        gap, seen = self._reading.gaps[index], self._reading.seen[index]
         if state is _INSIDE and seen.plain and gap == " ":
             return state
         at, places, left, rule = state
@@ -271,14 +208,14 @@ class RulesSession(Session):
         if left:
             left -= 1
         elif at or seen.delimiters:
-            at, touched = after_word(at, word, breaks > 0, self._predictor.openers)
+            at, touched = after_word(at, seen.text, breaks > 0, self._predictor.openers)
             rule = _LITERAL if touched else _PLAIN
         elif seen.literal:
             rule = _LITERAL
         elif seen.bare_mark and places & _AFTER_BIT:
             pass  # the punctuation of a style phrase, standing apart from it
         else:
-            found = self._predictor.longest(self._words, index, places) if seen.rules or seen.nodes else None
+            found = self._predictor.longest(self._reading, index, places) if seen.rules or seen.nodes else None
             if found:
                 left, rule = found[0] - 1, found[1]
             else:
@@ -295,6 +232,6 @@ class RulesSession(Session):
             return _INSIDE
         return _State(at, places, left, rule)
 
-
-def _verdict(word: _Word, rule: Rule) -> Verdict:
-    return Verdict(word.end - len(word.text), word.end, rule.style, rule.confidence)
+    def _verdict(self, index: int, rule: Rule) -> Verdict:
+        start, end = self._reading.span(index)
+        return Verdict(start, end, rule.style, rule.confidence)
