@@ -130,11 +130,13 @@ async def _rejudged(predictor: BoundaryPredictor, trace: Trace, turns: Sequence[
     unsure: Counter[Author] = Counter()
     thinking = trace.thinking
     for passage in passages(trace, turns):
-        author, text = passage.author, passage.kept + passage.rejected
+        # What was not cut was broken off: the rest of it is half a word.
+        author, text = passage.author, passage.kept + passage.rejected * passage.cut
         session = sessions.setdefault(author, predictor.session(author))
         if session.position < passage.start:
             session.context(thinking[session.position : passage.start])
-        (verdicts,) = await predictor.advance([Step(session, text)])
+        (given,) = await predictor.advance([Step(session, text, finish=not passage.cut)])
+        verdicts = list({v.start: v for v in given if v.start >= passage.start}.values())
         session.rollback(passage.start + len(passage.kept))
         looked_at[author] += 1
         spans = words(text)
