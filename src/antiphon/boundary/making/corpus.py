@@ -76,9 +76,7 @@ class Corpus:
     faults: list[str] = field(default_factory=list)
 
 
-def gather(
-    paths: Iterable[str | Path], number: int, cut: Cut, *, test_share: float = 0.2, domain: str = "", licence: str = ""
-) -> Corpus:
+def gather(paths: Iterable[str | Path], number: int, cut: Cut, *, test_share: float = 0.2, domain: str = "") -> Corpus:
     """Cuts slices from traces: one from each, in an order that the seed gives, then a second one from each, and so on.
 
     No two slices of one trace overlap, none is twice there. The same traces, cut and number give the same slices,
@@ -88,7 +86,7 @@ def gather(
         paths: run directories, files of records, globs.
         number: how many slices to take; there may be fewer.
         test_share: about this share of the traces, and their problems, are kept for testing; 0: none are.
-        domain, licence: what to say where a record says nothing.
+        domain: what to say where a record says nothing.
 
     Raises:
         UsageError: a path that names nothing, no thinking long enough to be cut, too few problems to be split.
@@ -97,7 +95,7 @@ def gather(
     firsts: dict[str, MarkedText] = {}
 
     def candidates() -> Iterator[tuple[int, str, MarkedText]]:
-        for item in thinkings(paths, domain=domain, licence=licence):
+        for item in thinkings(paths, domain=domain):
             if isinstance(item, str):
                 corpus.faults.append(item)
             elif item is None:
@@ -179,7 +177,7 @@ def _drawn(seed: int, id: str) -> str:
     return hashlib.sha256(f"{seed}/{id}".encode()).hexdigest()
 
 
-def thinkings(paths: Iterable[str | Path], *, domain: str = "", licence: str = "") -> Iterator[Thinking | str | None]:
+def thinkings(paths: Iterable[str | Path], *, domain: str = "") -> Iterator[Thinking | str | None]:
     """All thinking in run directories and files of records; None for a trace that has none, a text where something
     cannot be read.
 
@@ -188,13 +186,13 @@ def thinkings(paths: Iterable[str | Path], *, domain: str = "", licence: str = "
     """
     for path in map(Path, paths):
         if (path / DATABASE).is_file():
-            yield from _of_run(path, domain, licence)
+            yield from _of_run(path, domain)
         else:
             for source in expand([path]):
-                yield from _of_file(source, domain, licence)
+                yield from _of_file(source, domain)
 
 
-def _of_file(source: Source, domain: str, licence: str) -> Iterator[Thinking | str | None]:
+def _of_file(source: Source, domain: str) -> Iterator[Thinking | str | None]:
     try:
         for row in rows(source):
             if row.fields is None:
@@ -213,13 +211,13 @@ def _of_file(source: Source, domain: str, licence: str) -> Iterator[Thinking | s
                     model=_said(record, "model"),
                     source=_said(record, "source"),
                     domain=_said(record, "domain") or domain,
-                    licence=_said(record, "licence") or _said(record, "license") or licence,
+                    licence=_said(record, "licence") or _said(record, "license"),
                 )
     except ProblemError as error:
         yield f"{source.name}: {error}"
 
 
-def _of_run(directory: Path, domain: str, licence: str) -> Iterator[Thinking | None]:
+def _of_run(directory: Path, domain: str) -> Iterator[Thinking | None]:
     with Reader(directory) as reader:
         models = {variant.name: _models(variant.shaping) for variant in reader.variants()}
         problems = {problem.id: problem for problem in reader.problems()}
@@ -240,7 +238,7 @@ def _of_run(directory: Path, domain: str, licence: str) -> Iterator[Thinking | N
                 model=" + ".join(name for name in names if name),
                 source=_said(said, "source"),
                 domain=_said(said, "domain") or domain,
-                licence=_said(said, "licence") or _said(said, "license") or licence,
+                licence=_said(said, "licence") or _said(said, "license"),
                 author=authors.pop() if len(authors) == 1 and authors < {Author.STUDENT, Author.TEACHER} else None,
             )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from antiphon.cli.boundary import agree, evaluate, show, train
+from antiphon.cli.boundary import agree, annotate, evaluate, show, train
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -15,6 +15,7 @@ def _group() -> None:
 
 
 for name, command in (
+    ("annotate", annotate.annotate),
     ("train", train.train),
     ("evaluate", evaluate.evaluate),
     ("agree", agree.agree),

@@ -1,0 +1,335 @@
+"""`antiphon boundary annotate`: slices of thinking, marked by a model or laid out for people to mark."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from antiphon.cli import options
+from antiphon.cli.options import NO_VALUE
+from antiphon.cli.terminal import print_json, say, show, stderr, visible, warn
+from antiphon.errors import UsageError
+
+if TYPE_CHECKING:
+    from antiphon.boundary.making.annotate import Annotation
+    from antiphon.boundary.making.corpus import Corpus, Cut
+    from antiphon.boundary.making.forms import Style
+    from antiphon.boundary.making.journal import Outcome
+    from antiphon.settings import Settings
+
+_NOBODY = "none"  # instead of a model
+_SHOWN = 100  # characters of a reply that could not be used
+_FAULTS = 5
+
+
+def annotate(
+    traces: Annotated[
+        list[str],
+        typer.Argument(metavar="TRACES...", help="Run directories, files of traces, globs.", show_default=False),
+    ],
+    to: Annotated[Path, typer.Option(metavar="DIR", help="A folder; an existing one is taken up.", show_default=False)],
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL", help="Who marks: named as for synth, or none (people).", show_default=False),
+    ] = None,
+    slices: Annotated[int, typer.Option(min=1, metavar="N", help="How many.")] = 100,
+    words: Annotated[str, typer.Option(metavar="A-B", help="Their length in words.")] = "60-100",
+    seed: Annotated[int, typer.Option(metavar="N", help="Where they are cut.")] = 0,
+    test_share: Annotated[
+        float, typer.Option(min=0, max=0.5, metavar="P", help="How many of them, with their problems, are for testing.")
+    ] = 0.2,
+    domain: Annotated[str, typer.Option(metavar="NAME", help="What they are about, where the traces do not say.")] = "",
+    rules: Annotated[
+        str | None, typer.Option(metavar="NAME", help="A boundary whose marks are shown as a proposal.")
+    ] = None,
+    concurrency: Annotated[int | None, typer.Option(min=1, metavar="N", help="Requests in flight.")] = None,
+    retry: Annotated[
+        bool, typer.Option("--retry", metavar=NO_VALUE, help="Ask again where replies could not be used.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", metavar=NO_VALUE, help="Go on without a question.")] = False,
+    config: options.Config = None,
+    assignments: options.Assignments = None,
+    json: options.Json = False,
+) -> None:
+    """Cuts slices of thinking from traces and has their style marked.
+
+    Example: antiphon boundary annotate runs/one --to marks --model http://host:8000 --slices 200
+
+    The model stands in the teacher's place in the settings: --set teacher.price_out=2. Run it again and it goes on
+    where it stood. With --model none the slices are laid out for people; once they have marked them, the same command
+    reads them back. Exit codes: 0 done, 1 some replies could not be used, 2 wrong use, 3 a service or disk gave out,
+    130 interrupted.
+    """
+    from antiphon.boundary.making.corpus import gather
+    from antiphon.settings import load
+
+    cut = _cut(words, seed)
+    by_hand = model == _NOBODY
+    settings = load(
+        config,
+        {
+            "teacher.model": None if by_hand else model,
+            "concurrency": concurrency,
+            **options.assigned(assignments),
+        },
+    )
+    if not by_hand and settings.teacher.model is None:
+        raise typer.BadParameter("who is to mark them? Give a model, or none for people", param_hint="--model")
+    corpus = gather(traces, slices, cut, test_share=test_share, domain=domain)
+    for line in corpus.faults[:_FAULTS]:
+        warn(f"skipped: {line}")
+    if len(corpus.faults) > _FAULTS:
+        warn(f"skipped: and {len(corpus.faults) - _FAULTS} more")
+    marks = _marks(rules, corpus)
+    if by_hand:
+        raise typer.Exit(_lay_out_or_read_back(to, corpus, marks, json=json))
+    raise typer.Exit(
+        _ask(to, corpus, cut, settings, marks, test_share=test_share, retry=retry, yes=yes, json=json),
+    )
+
+
+def _cut(given: str, seed: int) -> Cut:
+    from antiphon.boundary.making.corpus import Cut
+
+    found = re.fullmatch(r"(\d+)(?:-(\d+))?", given.strip())
+    shortest, longest = (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
+    if not 0 < shortest <= longest:
+        raise typer.BadParameter(f"{given!r} is not a length like 60-100", param_hint="--words")
+    return Cut(shortest, longest, seed)
+
+
+def _marks(rules: str | None, corpus: Corpus) -> Mapping[str, Style]:
+    """What a boundary says of the slices."""
+    import antiphon.boundary
+    from antiphon.boundary.making.annotate import premarked
+
+    if rules is None:
+        return {}
+    predictor = antiphon.boundary.load(rules)
+
+    async def read() -> Mapping[str, Style]:
+        try:
+            return await premarked(predictor, corpus.slices)
+        finally:
+            await predictor.close()
+
+    return asyncio.run(read())
+
+
+def _found(corpus: Corpus) -> str:
+    """What was found in the traces, for people."""
+    less = f", {corpus.short} with too little thinking" if corpus.short else ""
+    none = f", {corpus.without} without any" if corpus.without else ""
+    return f"{len(corpus.slices)} slices from {corpus.traces} traces{less}{none}"
+
+
+# -- by people
+
+
+def _lay_out_or_read_back(folder: Path, corpus: Corpus, marks: Mapping[str, Style], *, json: bool) -> int:
+    from antiphon.boundary.making.annotate import JOURNAL, write_data
+    from antiphon.boundary.making.byhand import laid_out, lay_out, read_back
+
+    if (folder / JOURNAL).exists():
+        raise UsageError(f"{folder} holds what a model marked; give another folder")
+    if not any(path.exists() for path in laid_out(folder)):
+        written = lay_out(folder, corpus, marks)
+        if json:
+            print_json({"laid_out": written._asdict(), "traces": corpus.traces})
+            return 0
+        files = [
+            f"{count} in {visible(str(path))}" for count, path in zip(written, laid_out(folder), strict=True) if count
+        ]
+        show(f"{_found(corpus)}: {', '.join(files)}")
+        show("Put ⟦ and ⟧ around what is style, then run the same command again.")
+        return 0
+    outcomes = read_back(folder, corpus)
+    return _report(_summary(folder, outcomes, outcomes, write_data(folder, outcomes)), json=json)
+
+
+# -- by a model
+
+
+def _ask(
+    folder: Path,
+    corpus: Corpus,
+    cut: Cut,
+    settings: Settings,
+    marks: Mapping[str, Style],
+    *,
+    test_share: float,
+    retry: bool,
+    yes: bool,
+    json: bool,
+) -> int:
+    """Marks what is not marked yet; gives the exit code."""
+    from antiphon.boundary.making.annotate import JOURNAL, TEST, TRAIN, Annotation, write_data
+    from antiphon.boundary.making.journal import Journal
+    from antiphon.cli.stopping import INTERRUPTED, Stopping
+
+    there = [path for name in (TRAIN, TEST) if (path := folder / f"{name}.jsonl").exists()]
+    if there and not (folder / JOURNAL).exists():
+        raise UsageError(f"{there[0]} is there already and was not made by a model; give another folder")
+    begun = {"words": [cut.shortest, cut.longest], "seed": cut.seed, "test_share": test_share}
+    with Journal(folder / JOURNAL, begun) as journal:
+        if journal.repaired:
+            warn(journal.repaired)
+        annotation = Annotation(corpus, journal, settings, proposals=marks, retry=retry)
+        if not json:
+            say(_found(corpus))
+        stopped = False
+        try:
+            if annotation.planned and _agreed(annotation, settings, yes=yes, json=json):
+                with _following(annotation, quiet=json) as (hear, tell), Stopping(annotation.stop, say) as stopping:
+                    asyncio.run(_work(annotation, settings, hear, tell))
+                stopped = stopping.asked
+        finally:
+            written = write_data(folder, journal.outcomes.values())
+        asked = [journal.outcomes[item.id] for item in corpus.slices if item.id in journal.outcomes]
+        summary = _summary(folder, list(journal.outcomes.values()), asked, written)
+        summary |= _progress(annotation, interrupted=stopped)
+    code = _report(summary, json=json)
+    return INTERRUPTED if stopped else code
+
+
+async def _work(
+    annotation: Annotation, settings: Settings, hear: Callable[[], None], tell: Callable[[str], None]
+) -> None:
+    from antiphon.boundary.making.annotator import Annotator
+
+    annotator = await Annotator.open(settings)
+    try:
+        for remark in annotator.engine.remarks:
+            warn(remark)
+        await annotation.work(
+            annotator,
+            on_outcome=lambda outcome: hear(),
+            on_silence=lambda error: tell(f"{error}; waiting for it, everything is kept"),
+        )
+    finally:
+        await annotator.close()
+
+
+def _agreed(annotation: Annotation, settings: Settings, *, yes: bool, json: bool) -> bool:
+    """Says what it will take, and asks where there is somebody to be asked.
+
+    Raises:
+        UsageError: there is nobody.
+    """
+    from antiphon.engine.models import shown
+    from antiphon.synth.spend import money
+
+    estimate = annotation.estimate()
+    cost = "" if estimate.cost is None else f", which costs {money(estimate.cost)}"
+    if not json:
+        say(
+            f"{shown(settings.teacher.model or '')} is asked for {annotation.planned} of them: about"
+            f" {estimate.prompt:,} tokens read and {estimate.written:,} written, without what it thinks{cost}"
+        )
+    if yes:
+        return True
+    if not sys.stdin.isatty():
+        raise UsageError("nothing is asked for without your word: give --yes")
+    return typer.confirm("Go on?", err=True)
+
+
+@contextmanager
+def _following(annotation: Annotation, *, quiet: bool) -> Iterator[tuple[Callable[[], None], Callable[[str], None]]]:
+    """Shows how far it is: a bar on a terminal, elsewhere a line at every tenth. Gives what is to be called after each
+    outcome, and what says a line."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = stderr()
+    live = console.is_terminal and not quiet
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not live) as progress:
+        task = progress.add_task("marking", total=annotation.planned)
+
+        def hear() -> None:
+            progress.update(task, completed=annotation.done)
+            tenths = annotation.done * 10 // annotation.planned
+            if not (live or quiet) and tenths > (annotation.done - 1) * 10 // annotation.planned:
+                say(f"{annotation.done} of {annotation.planned}")
+
+        def tell(text: str) -> None:
+            progress.console.print(visible(text), soft_wrap=True)
+
+        yield hear, tell
+
+
+def _summary(
+    folder: Path, outcomes: Sequence[Outcome], asked: Sequence[Outcome], written: Sequence[int]
+) -> dict[str, Any]:
+    """What the folder holds, as JSON has it.
+
+    Args:
+        outcomes: all there are; `asked` those of the slices that are wanted now.
+    """
+    from antiphon.boundary.making.annotate import refused
+
+    marked = [outcome.slice for outcome in outcomes if outcome.cause is None]
+    classes = [style for item in marked for style in item.classes]
+    return {
+        "folder": str(folder),
+        "marked": len(marked),
+        "train": written[0],
+        "test": written[1],
+        "style": sum(classes) / len(classes) if classes else None,
+        "refused": {
+            cause: {"count": len(found), "says": cause.says, "id": found[0].slice.id, "example": _example(found[0])}
+            for cause, found in refused(asked).items()
+        },
+    }
+
+
+def _example(outcome: Outcome) -> str:
+    return outcome.detail or " ".join(outcome.reply.split())[:_SHOWN]
+
+
+def _progress(annotation: Annotation, *, interrupted: bool) -> dict[str, Any]:
+    """What this session did, as JSON has it."""
+    costs = annotation.spend.costs
+    return {
+        "outcomes": annotation.done,
+        "pending": len(annotation.pending),
+        "interrupted": interrupted,
+        "reached": annotation.spend.stopped,
+        "tokens": {"read": annotation.usage.prompt, "written": annotation.usage.received},
+        "cost": sum(costs.values()) if costs else None,
+    }
+
+
+def _report(summary: dict[str, Any], *, json: bool) -> int:
+    """Says what came of it; gives the exit code."""
+    causes = summary["refused"]
+    code = 1 if causes else 0
+    if json:
+        print_json({**summary, "exit_code": code})
+        return code
+    files = ", ".join(f"{summary[name]} in {name}.jsonl" for name in ("train", "test") if summary[name])
+    share = "" if summary["style"] is None else f" ({files}), {summary['style']:.1%} of their words style"
+    show(f"{visible(summary['folder'])}: {summary['marked']} slices marked{share}")
+    if summary.get("outcomes"):
+        tokens, cost = summary["tokens"], summary["cost"]
+        spent = "" if cost is None else f"; all sessions together cost {cost:.4g}"
+        show(f"this session: {tokens['read']:,} tokens read, {tokens['written']:,} written{spent}")
+    if causes:
+        say("replies that could not be used:", style="bold red")
+    for found in causes.values():
+        say(f"  {found['count']} x {found['says']}, as that for {found['id']}: {found['example'] or '(nothing)'}")
+    if causes and "pending" in summary:
+        say("Ask for these anew with the same command and --retry, perhaps another model.")
+    if summary.get("interrupted"):
+        say("Interrupted. Everything is kept; the same command goes on.")
+    elif summary.get("reached"):
+        say(f"Stopped: {summary['reached']}. Everything is kept.")
+    elif summary.get("pending"):
+        say(f"{summary['pending']} are still to be marked; the same command goes on.")
+    return code
