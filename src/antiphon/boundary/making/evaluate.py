@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from antiphon.boundary.base import BoundaryPredictor
-from antiphon.boundary.making.judge import Judgement, Speed, judge_marked, speed
+from antiphon.boundary.making.judge import Judgement, Speed, judge, judge_marked, speed
 from antiphon.boundary.making.marked import MarkedText
-from antiphon.boundary.making.replay import Toll, WrongWord, at_threshold, replayed, toll, worst
+from antiphon.boundary.making.replay import Toll, WrongWord, at_threshold, replay, replayed, toll, worst
 from antiphon.boundary.making.scores import Counts, Figures, Interval, compare, figures, intervals, total
+from antiphon.trace import Author
 
+_AT_ONCE = 64  # whole texts
 THRESHOLDS = tuple(n / 20 for n in range(2, 19))
 
 
@@ -83,6 +85,27 @@ async def evaluate(
     """
     judgements = await judge_marked(predictor, marked, done=done)
     return summary(judgements, curve=curve, speed=await speed(predictor, (item.text for item in marked))), judgements
+
+
+async def rehearse(
+    predictor: BoundaryPredictor, texts: Sequence[str], *, done: Callable[[], None] = lambda: None
+) -> Toll:
+    """Replays whole texts of which nobody said what is style: how much would be thrown away.
+
+    Args:
+        done: called twice for each text.
+
+    Raises:
+        PredictorError: the predictor breaks its contract.
+    """
+    tolls = []
+    for start in range(0, len(texts), _AT_ONCE):  # whole traces have many words, whose verdicts need not stay
+        some = texts[start : start + _AT_ONCE]
+        student = await judge(predictor, [(text, Author.STUDENT) for text in some], by_word=True, done=done)
+        teacher = await judge(predictor, [(text, Author.TEACHER) for text in some], by_word=True, done=done)
+        both = zip(student, teacher, strict=True)
+        tolls.append(toll((replay(one.verdicts, other.verdicts, predictor.lookahead), ()) for one, other in both))
+    return Toll(*map(sum, zip(*tolls, strict=True)))
 
 
 def summary(judgements: Sequence[Judgement], *, curve: bool = False, speed: Speed | None = None) -> Evaluation:

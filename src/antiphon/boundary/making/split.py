@@ -88,7 +88,7 @@ def require_unseen(trained_on: Collection[str], marked: Sequence[MarkedText], te
         named = ", ".join(shared[:_SHOWN]) + (", ..." if len(shared) > _SHOWN else "")
         raise UsageError(
             f"{tested}: {texts} of {len(marked)} texts are about {len(shared)} problems that the predictor was trained"
-            f" on ({named}), so figures on them say nothing; leave these out"
+            f" on ({named}): figures on these say nothing; leave them out, or allow it (--allow-shared)"
         )
 
 
