@@ -125,7 +125,7 @@ def test_a_run_that_did_not_keep_what_was_rolled_back(command: Command, finished
     refused(evaluate(command, "--run", finished), "--keep-rejected")
 
 
-def test_problems_of_the_training_are_refused(command: Command, slices: Path, tmp_path: Path) -> None:
+def test_22_problems_of_the_training_are_refused(command: Command, slices: Path, tmp_path: Path) -> None:
     train = write_lines(tmp_path / "train.jsonl", SLICES[1:])
     on = ("--data", slices, "--trained-on", train)
     refused(evaluate(command, *on), f"{slices}: 2 of 3 texts", "(q, r)", "--allow-shared")
@@ -134,7 +134,7 @@ def test_problems_of_the_training_are_refused(command: Command, slices: Path, tm
     assert "2 problems" in allowed.err and "too good" in allowed.err
 
 
-def test_problems_that_a_predictor_says_it_was_trained_on_are_refused(command: Command, tmp_path: Path) -> None:
+def test_22_problems_that_a_predictor_says_it_was_trained_on_are_refused(command: Command, tmp_path: Path) -> None:
     data = write_lines(tmp_path / "d.jsonl", [{"id": "x", "problem_key": "one", "marked": "⟦So⟧ it is"}])
     assert Learned.trained_on
     refused(evaluate(command, "--data", data, boundary="tests.boundary.making.texts:Learned"), "1 of 1 texts", "(one)")

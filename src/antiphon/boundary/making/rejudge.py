@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import NamedTuple
 
 from antiphon.boundary.base import BoundaryPredictor, Session, Step
@@ -14,7 +15,7 @@ from antiphon.errors import UsageError
 from antiphon.store import Reader
 from antiphon.trace import Author, Key, Kind, Trace, Turn, unpack_words
 
-_AT_ONCE = 64  # traces
+_AT_ONCE = 64  # traces, so that predictors that work in batches have something to gather
 _AROUND = 60  # characters shown on each side of a cut
 
 
@@ -63,28 +64,32 @@ class Rejudged:
     left_out: int
 
 
-async def rejudge(reader: Reader, predictor: BoundaryPredictor) -> Rejudged:
+async def rejudge(reader: Reader, predictor: BoundaryPredictor, *, done: Callable[[], None] = lambda: None) -> Rejudged:
     """Shows every turn of a run to another predictor, each as the continuation of what was kept before it.
 
+    Args:
+        done: called for each trace.
+
     Raises:
-        UsageError: the run did not keep what was rolled back, or has no turns.
+        UsageError: the run did not keep what was rolled back, or nothing in it was cut.
     """
-    gate = asyncio.Semaphore(_AT_ONCE)
-
-    async def one(trace: Trace, turns: Sequence[Turn]) -> Rejudged:
-        async with gate:
-            return await _rejudged(predictor, trace, turns)
-
-    traces = [(trace, reader.turns(trace.key)) for trace in reader.traces()]
-    cuts = [turn for _, turns in traces for turn in turns if turn.cut]
-    if not cuts:
+    found: list[Rejudged] = []
+    cut = kept = False
+    traces = reader.traces()
+    while some := [(trace, reader.turns(trace.key)) for trace in islice(traces, _AT_ONCE)]:
+        cut = cut or any(turn.cut for _, turns in some for turn in turns)
+        telling = [(trace, turns) for trace, turns in some if any(turn.rejected for turn in turns)]
+        kept = kept or bool(telling)
+        found += await asyncio.gather(*(_rejudged(predictor, trace, turns) for trace, turns in telling))
+        for _ in some:
+            done()
+    if not cut:
         raise UsageError(f"{reader.directory}: no turn of this run was cut by a predictor")
-    if not any(turn.rejected for turn in cuts):
+    if not kept:
         raise UsageError(
             f"{reader.directory}: this run did not keep what was rolled back, so nobody can say what another predictor"
             " would have kept of it; make one with --keep-rejected"
         )
-    found = await asyncio.gather(*(one(trace, turns) for trace, turns in traces))
     return Rejudged(
         sum((each.turns for each in found), Counter()),
         tuple(moved for each in found for moved in each.moved),

@@ -133,8 +133,8 @@ async def _judge(
     toll = rejudged = None
     try:
         if run is not None:
-            with Reader(run) as reader:
-                rejudged = await rejudge(reader, predictor)
+            with Reader(run) as reader, _progress(sum(reader.counts().values())) as done:
+                rejudged = await rejudge(reader, predictor, done=done)
         with _progress(3 * len(marked) + 2 * len(thinking)) as done:
             if marked:
                 outcome, judgements = await evaluate(predictor, marked, curve=curve, done=done)
