@@ -15,7 +15,7 @@ from antiphon.errors import PredictorError
 from antiphon.trace import Author
 
 _AT_ONCE = 64  # texts, so that predictors that work in batches have something to gather
-_SIZES = (1_000, 10_000, 100_000)  # words on which speed is measured
+_SIZES = (100, 1_000, 10_000, 100_000)  # words on which speed is measured
 _LONG_ENOUGH = 0.3  # seconds: a larger size is not tried after that
 
 
