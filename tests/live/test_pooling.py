@@ -13,6 +13,7 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Thread
 from time import perf_counter
 
 import pytest
@@ -64,13 +65,14 @@ def server(folder: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
             break
     else:
         pytest.fail("vLLM ended:\n" + "".join(said[-30:]))
+    Thread(target=said.extend, args=(process.stdout,), daemon=True).start()  # else a full pipe would hold it up
     print(f"ready after {perf_counter() - began:.0f} s: {' '.join(command)}")
     try:
         yield f"http://127.0.0.1:{port}", process
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGTERM)
-        process.communicate()
+        process.wait()
 
 
 def texts() -> list[str]:
