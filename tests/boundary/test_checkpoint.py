@@ -84,6 +84,12 @@ UNFIT: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "no configuration": (lambda folder: folder.mkdir(), "no model there .it holds no config.json"),
     "broken configuration": (no_json, "config.json: cannot be read"),
+    "labels in a list": (lambda folder: rewrite(make(folder), id2label=["a", "b"]), "does not map numbers to names"),
+    "a word for a number": (
+        lambda folder: make(folder, says={"window": "wide"}),
+        "antiphon.window in its conf",
+    ),
+    "look-ahead -2": (lambda folder: make(folder, says={"lookahead": -2}), "antiphon.lookahead is below -1"),
     "broken say": (lambda folder: make(folder, says=["tagger"]), "not the configuration of a model"),  # type: ignore[arg-type]
 }
 

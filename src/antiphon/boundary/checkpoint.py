@@ -67,7 +67,7 @@ class Layout:
             "lookahead": self.lookahead,
             "window": self.window,
             "start": self.start,
-            "end": self.end,
+            **({} if self.end is None else {"end": self.end}),
         }
 
 
@@ -79,6 +79,8 @@ class Checkpoint:
     name: str
     vocabulary: TokenizerVocabulary
     layout: Layout
+    architecture: str
+    """A hash of the rest of the configuration."""
 
     @property
     def trained_on(self) -> frozenset[str]:
@@ -91,8 +93,8 @@ class Checkpoint:
     @property
     def digest(self) -> str:
         """A hash of all that shapes verdicts, the weights among it where there are any."""
-        said = (self.vocabulary.digest, self.layout.style, self.layout.as_config())
-        digest = hashlib.sha256(hashed(list(said)).encode())
+        said = [self.vocabulary.digest, self.architecture, self.layout.style, self.layout.as_config()]
+        digest = hashlib.sha256(hashed(said).encode())
         for file in sorted([*self.folder.glob("*.safetensors"), *self.folder.glob("*.bin")]):
             with file.open("rb") as stream:
                 digest.update(hashlib.file_digest(stream, "sha256").digest())
@@ -118,13 +120,7 @@ def read_checkpoint(
     config = read_config(folder)
     name = Path(reference).name if folder.name != Path(reference).name else folder.resolve().name
     vocabulary = read_tokens(folder)
-    own = config.get(KEY) or {}
-    if own.get("version", VERSION) > VERSION:
-        raise ModelError(
-            f"{folder}: made by a newer version of antiphon (its form is {own['version']}); update this one"
-        )
-    if own.get("kind", KIND) != KIND:
-        raise ModelError(f"{folder}: a predictor of another kind ({own['kind']}), not a token classifier")
+    own = _own(folder, config)
     if label_offset is None:
         label_offset = own.get("label_offset", 1 if not own and name.lower() in _NEXT_TOKEN else 0)
     layout = Layout(
@@ -134,7 +130,13 @@ def read_checkpoint(
         start=own.get("start", vocabulary.start_id),
         end=own.get("end"),
     )
-    return Checkpoint(folder, name, vocabulary, checked_layout(folder, config, layout, vocabulary))
+    layout = checked_layout(folder, config, layout, vocabulary)
+    return Checkpoint(folder, name, vocabulary, layout, architecture_of(config))
+
+
+def architecture_of(config: Mapping[str, Any]) -> str:
+    """A hash of what a configuration says of the model itself."""
+    return hashed({key: value for key, value in config.items() if key not in (KEY, "transformers_version", "dtype")})
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -154,6 +156,21 @@ def read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
+def _own(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
+    """What a configuration says under `antiphon`."""
+    own: dict[str, Any] = config.get(KEY) or {}
+    if own.get("kind", KIND) != KIND:
+        raise ModelError(f"{folder}: a predictor of another kind ({own['kind']}), not a token classifier")
+    for name in ("version", "lookahead", "label_offset", "window", "start", "end"):
+        if type(own.get(name, 0)) is not int and not (name == "start" and own[name] is None):
+            raise ModelError(f"{folder}: {KEY}.{name} in its config.json is {own[name]!r}, not a whole number")
+    if own.get("version", VERSION) > VERSION:
+        raise ModelError(f"{folder}: made by a newer version of antiphon (form {own['version']}); update this one")
+    if own.get("lookahead", 0) < -1 or own.get("label_offset", 0) not in (0, 1):
+        raise ModelError(f"{folder}: in its config.json {KEY}.lookahead is below -1, or label_offset neither 0 nor 1")
+    return own
+
+
 def kind_of(folder: Path) -> str:
     """Of which kind the predictor in a folder is, as its config.json says; any model from elsewhere counts as a tagger.
 
@@ -171,7 +188,10 @@ def style_label(folder: Path, config: Mapping[str, Any], wanted: str | None) -> 
         ModelError: there are not two labels, or none of them can be told to be style.
     """
     named = config.get("id2label") or {number: f"LABEL_{number}" for number in range(config.get("num_labels", 2))}
-    labels = [str(label) for _, label in sorted((int(number), label) for number, label in named.items())]
+    try:
+        labels = [str(label) for _, label in sorted((int(number), label) for number, label in named.items())]
+    except (ValueError, TypeError, AttributeError):
+        raise ModelError(f"{folder}: id2label in its config.json does not map numbers to names") from None
     shown = ", ".join(labels)
     if len(labels) != 2:
         raise ModelError(f"{folder}: {len(labels)} labels ({shown}); there must be two, style and capability")

@@ -226,6 +226,24 @@ def test_what_cannot_be_trained(tmp_path: Path) -> None:
         train_tagger(TEXTS, three, tmp_path / "tagger", HOW)
 
 
+def test_a_rate_that_is_too_high(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"the loss is no number at step [0-9]: give a lower rate than 1e"):
+        train_tagger(TEXTS, BASE, tmp_path / "tagger", replace(HOW, rate=1e30, warmup=0))
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(SettingsError, match="file: cannot be written: File exists"):
+        train_tagger(TEXTS, BASE, tmp_path / "file", HOW)
+
+    def full(*given: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(SettingsError, match="tagger: cannot be written: No space left on device"):
+        train_tagger(TEXTS, BASE, tmp_path / "tagger", HOW)
+
+
 @given(st.sampled_from(["epochs", "batch", "save_every", "lookahead", "rate", "held_out", "warmup", "decay"]))
 def test_settings_out_of_range(name: str) -> None:
     with pytest.raises(SettingsError, match=name):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -46,7 +47,7 @@ class TaggerTraining:
     decay: float = 0.01
     bfloat16: bool = False
     device: str = "auto"
-    tokens: int = 4096
+    tokens: int = 2048
     save_every: int = 50
 
     def __post_init__(self) -> None:
@@ -84,7 +85,11 @@ class Fitting:
         self._style = style
 
     def step(self, number: int) -> float:
-        """Learns from one batch; gives its loss per word."""
+        """Learns from one batch; gives its loss per word.
+
+        Raises:
+            SettingsError: that is no number.
+        """
         how = self._how
         epoch, place = divmod(number, self.per_epoch)
         order = torch.randperm(len(self._texts), generator=torch.Generator().manual_seed(how.seed * 1000 + epoch))
@@ -100,6 +105,8 @@ class Fitting:
             part = cross_entropy(logits, labels.to(logits.device), reduction="sum") / words
             part.backward()  # type: ignore[no-untyped-call]
             loss += part.item()
+        if not math.isfinite(loss):
+            raise SettingsError(f"the loss is no number at step {number + 1}: give a lower rate than {how.rate:g}")
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         for group in self.optimizer.param_groups:
             group["lr"] = how.rate * self._share(number)

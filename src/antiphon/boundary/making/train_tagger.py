@@ -13,8 +13,9 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -27,6 +28,7 @@ from antiphon.boundary.checkpoint import (
     TRAINING,
     Checkpoint,
     Layout,
+    architecture_of,
     checked_layout,
     find_folder,
     first_id,
@@ -41,6 +43,7 @@ from antiphon.boundary.making.scores import Figures
 from antiphon.boundary.making.split import held_out, problem_digests, require_trainable
 from antiphon.boundary.tagging import Query, TaggerPredictor
 from antiphon.engine.model_files import hashed
+from antiphon.engine.vocabulary import TokenizerVocabulary
 from antiphon.errors import ModelError, SettingsError
 from antiphon.trace import Author
 
@@ -108,7 +111,8 @@ def train_tagger(
     Raises:
         UsageError: the data cannot be trained on.
         ModelError: the base cannot be used.
-        SettingsError: the folder holds another model, or the state of another training.
+        SettingsError: the folder holds another model or the state of another training, or cannot be written; the
+            rate is too high.
     """
     training = training or TaggerTraining()
     require_trainable(marked, where)
@@ -116,20 +120,22 @@ def train_tagger(
     if (to / "config.json").exists():
         raise SettingsError(f"{to}: a model stands there already; name another folder")
     config = read_config(folder)
-    layout, labels = _layout(folder, config, training)
-    reader = _Reader(Checkpoint(folder, folder.name, read_tokens(folder), layout), threshold=0.5, id="")
+    vocabulary = read_tokens(folder)
+    layout, labels = _layout(folder, config, training, vocabulary)
+    reader = _Reader(Checkpoint(folder, folder.name, vocabulary, layout, architecture_of(config)), threshold=0.5, id="")
     kept, held = held_out(marked, training.held_out, training.seed) if training.held_out else (list(marked), [])
     require_trainable(kept, f"{where}, less what is held out")
     identity = {
         "settings": {name: value for name, value in asdict(training).items() if name not in ("device", "save_every")},
         "data": hashed([[item.text, item.style, item.problem_key] for item in marked]),
-        "base": hashed([config, reader.vocabulary_digest]),
+        "base": hashed([config, vocabulary.digest]),
     }
     torch.manual_seed(training.seed)
     model = load_classifier(folder, headless=True, dtype=torch.float32, attn_implementation="sdpa", **labels)
     run = Fitting(model, [reader.examples(item) for item in kept], training, layout.style)
     state = _resumed(to, identity, run) or _State(0, [], [])
-    to.mkdir(parents=True, exist_ok=True)
+    with _writing(to):
+        to.mkdir(parents=True, exist_ok=True)
     shown = [reader.examples(item) for item in held]
     curve = [_epoch(row) for row in state.curve]
     for epoch in curve:
@@ -160,10 +166,6 @@ def train_tagger(
 class _Reader(TaggerPredictor):
     """Reads texts as the tagger will, and never asks."""
 
-    def __init__(self, checkpoint: Checkpoint, *, threshold: float, id: str):
-        super().__init__(checkpoint, threshold=threshold, id=id)
-        self.vocabulary_digest = checkpoint.vocabulary.digest
-
     def examples(self, marked: MarkedText) -> Text:
         queries = self.session(Author.STUDENT).ask(marked.text, finish=True)
         classes = iter(marked.classes)
@@ -173,9 +175,10 @@ class _Reader(TaggerPredictor):
         raise NotImplementedError
 
 
-def _layout(folder: Path, config: dict[str, Any], training: TaggerTraining) -> tuple[Layout, dict[str, Any]]:
+def _layout(
+    folder: Path, config: dict[str, Any], training: TaggerTraining, vocabulary: TokenizerVocabulary
+) -> tuple[Layout, dict[str, Any]]:
     """Where the labels will stand, and what transformers is told of them; a classifier's own labels are kept."""
-    vocabulary = read_tokens(folder)
     labels: dict[str, Any] = {"id2label": _LABELS, "label2id": {label: number for number, label in _LABELS.items()}}
     style = 1
     if any(name.endswith("ForTokenClassification") for name in config.get("architectures") or ()):
@@ -227,25 +230,36 @@ def _save_state(to: Path, identity: dict[str, Any], run: Fitting, state: _State)
         **asdict(state),
     }
     part = to / f"{STATE}.part"
-    with part.open("wb") as file:
-        torch.save(saved, file)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(to / STATE)
+    with _writing(to):
+        with part.open("wb") as file:
+            torch.save(saved, file)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(to / STATE)
 
 
 def _write(to: Path, base: Path, model: Any, layout: Layout, about: dict[str, Any]) -> None:
     """Writes the finished tagger; its config.json, by which it is known as one, last."""
     made = to / "made.part"
-    shutil.rmtree(made, ignore_errors=True)
     setattr(model.config, KEY, layout.as_config())
-    with quiet():
+    with _writing(to), quiet():
+        shutil.rmtree(made, ignore_errors=True)
         model.save_pretrained(made)
-    for pattern in _TOKENIZER:
-        for file in base.glob(pattern):
-            shutil.copyfile(file, made / file.name)
-    (made / TRAINING).write_text(json.dumps(about, indent=1) + "\n", "utf-8")
-    for file in sorted(made.iterdir(), key=lambda file: file.name == "config.json"):
-        file.replace(to / file.name)
-    made.rmdir()
-    (to / STATE).unlink(missing_ok=True)
+        for pattern in _TOKENIZER:
+            for file in base.glob(pattern):
+                shutil.copyfile(file, made / file.name)
+        (made / TRAINING).write_text(json.dumps(about, indent=1) + "\n", "utf-8")
+        for file in sorted(made.iterdir(), key=lambda file: file.name == "config.json"):
+            file.replace(to / file.name)
+        made.rmdir()
+        (to / STATE).unlink(missing_ok=True)
+
+
+@contextmanager
+def _writing(to: Path) -> Iterator[None]:
+    """What goes wrong with a full disk, a file in the place of a folder, or without permission."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:  # torch has its own for a full disk
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+        raise SettingsError(f"{to}: cannot be written: {reason}; what stands there already is whole") from None

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 TAGGER = "For --kind tagger"
 
+_TOLD = 20  # steps between two lines where there is no terminal
+
 
 def train(
     data: Annotated[str, typer.Option(metavar="FILE", help="Marked texts: spans, tags, or brackets.")],
@@ -84,16 +86,22 @@ def _train_tagger(data: str, base: str, to: Path, how: dict[str, Any], *, json: 
 
         def on_step(step: Step) -> None:
             progress.update(task, description=f"loss {step.loss:.3f}", completed=step.step, total=step.steps)
+            if not console.is_terminal and step.step % _TOLD == 0:
+                say(f"step {step.step} of {step.steps}: loss {step.loss:.3f}")
 
-        curve = train_tagger(
-            marked,
-            base,
-            to,
-            TaggerTraining(**how),
-            where=data,
-            on_step=on_step,
-            on_epoch=lambda epoch: say(_told(epoch)),
-        )
+        try:
+            curve = train_tagger(
+                marked,
+                base,
+                to,
+                TaggerTraining(**how),
+                where=data,
+                on_step=on_step,
+                on_epoch=lambda epoch: say(_told(epoch)),
+            )
+        except KeyboardInterrupt:
+            say("interrupted; the same command goes on from the last state that was written")
+            raise
     if json:
         print_json({"path": str(to), "epochs": [epoch.as_json() for epoch in curve]})
         return
