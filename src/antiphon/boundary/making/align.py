@@ -25,7 +25,9 @@ AGREEMENT = 0.95
 """The share of the words that must be there unchanged."""
 
 _FEW = 20  # words: a shorter text may be all style
+_ADDED = 2  # words
 _SAME = str.maketrans("‘’‚‛′`´“”„‟″«»‐‑‒–—―−", "'''''''\"\"\"\"\"\"\"-------")
+_NOTHING = f"{OPEN}{CLOSE} \t\r\n`"
 _EMPHASIS = re.compile(r"[*_`]+")
 
 
@@ -80,6 +82,9 @@ def align(text: str, reply: str) -> Style:
         Unusable: says why.
     """
     written = after_thinking(reply)
+    if not written.strip(_NOTHING):
+        raise Unusable(Cause.EMPTY)
+    # The text may speak of think markers itself, so that all of the reply is looked at, too.
     classes = _exact(text, written) or _exact(text, reply) or _by_word(text, written)
     style = spans_of(text, classes)
     if len(style) > max(8, len(classes) // 4) or (len(classes) >= _FEW and sum(classes) > 0.9 * len(classes)):
@@ -150,14 +155,17 @@ class _Reply:
 
 def _exact(text: str, reply: str) -> list[bool] | None:
     """The classes of the words where the reply holds the text unchanged, the last time with brackets if it does more
-    than once; None where it does not."""
+    than once; None where it does not, or where its brackets are no pairs."""
     original, given = _Folded(text), _Reply(reply)
     places = [found.start() for found in re.finditer(re.escape(original.text), given.folded.text)]
     if not places:
         return None
     size = len(original.text)
     start = next((at for at in reversed(places) if given.has_brackets(at, at + size)), places[-1])
-    marks = [(a - start, b - start) for a, b in given.marks(start, start + size)]
+    try:
+        marks = [(a - start, b - start) for a, b in given.marks(start, start + size)]
+    except Unusable:  # which a word added at an end may explain
+        return None
     return [_is_inside(original.before(first), marks) for first, _ in words(text)]
 
 
@@ -207,27 +215,32 @@ class _Alignment:
         """
         partner = self._partners()
         places = [self._place(index) for index in range(len(self._spans))]
-        known = sorted(partner.values())
-        marks = self._reply.marks(places[known[0]][0], places[known[-1]][1])
+        marks = self._marks(min(partner.values()), max(partner.values()), places)
         classes = {word: _is_inside(places[index][0], marks) for word, index in partner.items()}
         for word in range(len(self._original)):
             if word not in classes:
                 classes[word] = self._lacking(word, partner, places, marks)
         return [classes[word] for word in range(len(self._original))]
 
+    def _marks(self, first: int, last: int, places: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+        """The marks from one word to another; an added word or two at the ends may stand inside a mark."""
+        before, behind = max(0, first - _ADDED), min(len(places) - 1, last + _ADDED)
+        try:
+            return self._reply.marks(places[before][0], places[behind][1])
+        except Unusable:
+            return self._reply.marks(places[first][0], places[last][1])
+
     def _partners(self) -> dict[int, int]:
-        """The reply's word for each of the text's that has one: the same word, or the one in its place where as many
-        stand there. At the ends, where the reply may go on, they are counted from what is the same."""
+        """The reply's word for each of the text's that has one: the same word, or what stands in its place, counted from
+        the last that is the same (at the beginning: back from the first)."""
         partner = {a + step: b + step for a, b, size in self.blocks for step in range(size)}
-        (a, b, _), (c, d, size) = self.blocks[0], self.blocks[-1]
+        a, b, _ = self.blocks[0]
         for before in range(1, min(a, b) + 1):
             partner[a - before] = b - before
-        for after in range(min(len(self._original) - c - size, len(self.given) - d - size)):
-            partner[c + size + after] = d + size + after
-        for one, other in pairwise(self.blocks):
-            gap, gap_given = one.a + one.size, one.b + one.size
-            if other.a - gap == other.b - gap_given:
-                partner |= {gap + step: gap_given + step for step in range(other.a - gap)}
+        end = _Block(len(self._original), len(self.given), 0)
+        for (a, b, size), after in pairwise([*self.blocks, end]):
+            for step in range(size, min(after.a - a, after.b - b)):
+                partner[a + step] = b + step
         return partner
 
     def _place(self, index: int) -> tuple[int, int]:
@@ -271,8 +284,6 @@ def _agreement(blocks: Sequence[_Block], length: int) -> float:
 
 def _cause(original: Sequence[str], given: Sequence[str], blocks: Sequence[_Block]) -> Cause:
     """What kind of reply it is that is not the text."""
-    if not given:
-        return Cause.EMPTY
     runs = [block for block in blocks if block.size >= min(3, len(original))]
     if runs:
         covered = runs[-1].a + runs[-1].size - runs[0].a
@@ -281,7 +292,7 @@ def _cause(original: Sequence[str], given: Sequence[str], blocks: Sequence[_Bloc
             return Cause.HALF
     if len(given) < 0.5 * len(original):
         return Cause.REFUSAL
-    spoken = [core for word in given if len(core := _core(word)) > 1]
+    spoken = [core for word in given if len(core := _core(word)) > 1 or core > "z"]
     known = set(map(_core, original))
     if len(spoken) >= 5 and sum(word in known for word in spoken) < 0.2 * len(spoken):
         return Cause.LANGUAGE

@@ -42,7 +42,7 @@ class Annotator:
         )
 
     @classmethod
-    async def open(cls, settings: Settings, open_engine: Callable[..., Engine] = models.open_engine) -> Self:
+    async def open(cls, settings: Settings, open_engine: Callable[..., Engine]) -> Self:
         """Connects to the model that the settings have in the teacher's place, or starts it.
 
         Raises:

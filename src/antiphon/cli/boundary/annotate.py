@@ -203,8 +203,9 @@ async def _work(
     annotation: Annotation, settings: Settings, hear: Callable[[], None], tell: Callable[[str], None]
 ) -> None:
     from antiphon.boundary.making.annotator import Annotator
+    from antiphon.engine import models
 
-    annotator = await Annotator.open(settings)
+    annotator = await Annotator.open(settings, models.open_engine)
     try:
         for remark in annotator.engine.remarks:
             warn(remark)
