@@ -10,7 +10,7 @@ A checkpoint made by `antiphon boundary train` says it in its config.json, under
     start      the token before the first word of a window; null: none
     end        the token that takes the place of each word which is looked ahead to and does not come
 
-What a checkpoint from elsewhere does not say is read as look-ahead 0, a window of 256 tokens, and a start token if its
+What a checkpoint from elsewhere does not say is read as look-ahead 0, a window of 248 tokens, and a start token if its
 tokenizer writes one. `label_offset` 1, under `antiphon` or as an option, says that the label at a token is the class of
 the next one: look-ahead -1. The published predictors of TESSY (arXiv 2604.14164) are such, known by their names.
 """
@@ -33,7 +33,7 @@ from antiphon.errors import MissingDependency, ModelError
 KEY, KIND, VERSION = "antiphon", "tagger", 1
 TRAINING = "training.json"
 """In the folder of a predictor that was trained here: how that went, and on which problems."""
-WINDOW = 256
+WINDOW = 248  # with a start token and end tokens it is 256, in which steps keys and values grow
 LEAST_WINDOW = 128
 """A quarter of a window is read again in the next one, and has to hold the longest word."""
 OPTIONS: Mapping[str, Callable[[str], Any]] = {
