@@ -24,6 +24,7 @@ from antiphon.boundary.making.prompt import ask
 from antiphon.engine.scripted import Control, Fault, Request, ScriptedEngine, Situation, Token
 from antiphon.errors import EngineUnavailable, StoreBusy, StoreUnfit, UsageError
 from antiphon.settings import load
+from antiphon.synth import outage
 from antiphon.trace import Usage
 
 from .annotators import style_of, well, write_traces
@@ -53,14 +54,20 @@ def completing(reply: Callable[[str], str], **options: Any) -> ScriptedEngine:
     return ScriptedEngine("writer", script, **options)
 
 
-def annotated(engine: ScriptedEngine, corpus: Corpus, folder: Path, **more: Any) -> tuple[list[Outcome], Annotation]:
+def annotated(
+    engine: ScriptedEngine,
+    corpus: Corpus,
+    folder: Path,
+    on_silence: Callable[[str], None] = lambda error: None,
+    **more: Any,
+) -> tuple[list[Outcome], Annotation]:
     with Journal(folder / JOURNAL, BEGUN) as journal:
         annotation = Annotation(corpus, journal, settings(**more))
 
         async def go() -> None:
             annotator = await Annotator.open(settings(**more), lambda *_, **__: engine)
             try:
-                await annotation.work(annotator)
+                await annotation.work(annotator, on_silence=on_silence)
             finally:
                 await annotator.close()
 
@@ -137,6 +144,23 @@ def test_a_model_that_is_gone_keeps_what_it_did_and_the_rest_pending(corpus: Cor
     outcomes, annotation = annotated(completing(well), corpus, tmp_path / "data", **more)
     assert len(outcomes) == 5
     assert annotation.usage.requests == 3
+
+
+def test_a_model_that_comes_back_is_asked_for_all(
+    corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outage, "_FIRST_WAIT", 0.001)
+    engine = completing(well, faults=lambda request: Fault("gone") if request.number == 3 else None)
+    heard: list[str] = []
+
+    def come_back(error: str) -> None:
+        heard.append(error)
+        engine.down = False
+
+    more = {"teacher.dialect": "qwen3", "outage": 60}
+    outcomes, annotation = annotated(engine, corpus, tmp_path / "data", come_back, **more)
+    assert heard == ["writer does not answer"]
+    assert ([outcome.cause for outcome in outcomes], len(annotation.pending)) == ([None] * 5, 0)
 
 
 def test_a_limit_on_spending_stops_it_gently(corpus: Corpus, tmp_path: Path) -> None:
@@ -247,8 +271,8 @@ def test_a_problem_stays_on_its_side_when_the_traces_grow(tmp_path: Path) -> Non
 
 
 def test_the_prompt_shows_a_proposal_in_the_text_and_says_so() -> None:
-    plain, proposed = ask("so x"), ask("so x", ((0, 2),))
-    assert plain[-1]["content"].endswith("\n\nso x")
-    assert proposed[-1]["content"].endswith("\n\n⟦so⟧ x")
-    assert "rules" in proposed[0]["content"]
-    assert "rules" not in plain[0]["content"]
+    (plain,), (proposed,) = ask("so x"), ask("so x", ((0, 2),))
+    assert plain["content"].endswith("\n\nso x")
+    assert proposed["content"].endswith("\n\n⟦so⟧ x")
+    assert "rules" in proposed["content"]
+    assert "rules" not in plain["content"]

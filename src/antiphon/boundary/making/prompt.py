@@ -5,11 +5,8 @@ from __future__ import annotations
 from antiphon.boundary.making.forms import CLOSE, OPEN, Style, bracketed
 from antiphon.dialect import Message
 
-REVISION = 1
-"""Changes with the wording."""
-
 _TASK = f"""\
-You mark style in pieces of text in which a language model thinks about a problem.
+Mark the style in a piece of text in which a language model thinks about a problem.
 
 Style is what could be struck out without any loss to the thinking: no fact, number, condition, formula, step, \
 conclusion, decision or mention of something in the problem would be gone. It comes in these kinds:
@@ -55,7 +52,5 @@ def ask(text: str, proposal: Style = ()) -> tuple[Message, ...]:
         proposal: marks that are shown in it, to be corrected.
     """
     task = _TASK + (_PROPOSED if proposal else "")
-    return (
-        Message(role="system", content=task),
-        Message(role="user", content=f"The text:\n\n{bracketed(text, proposal)}"),
-    )
+    # One message: some templates know no system, and what comes first is the same for all and can be cached.
+    return (Message(role="user", content=f"{task}\n\nThe text:\n\n{bracketed(text, proposal)}"),)

@@ -60,12 +60,11 @@ def annotate(
 ) -> None:
     """Cuts slices of thinking from traces and has their style marked.
 
-    Example: antiphon boundary annotate runs/one --to marks --model http://host:8000 --slices 200
+    Example: antiphon boundary annotate runs/one --to marks --model http://host:8000
 
-    The model stands in the teacher's place in the settings: --set teacher.price_out=2. Run it again and it goes on
-    where it stood. With --model none the slices are laid out for people; once they have marked them, the same command
-    reads them back. Exit codes: 0 done, 1 some replies could not be used, 2 wrong use, 3 a service or disk gave out,
-    130 interrupted.
+    Run it again and it goes on where it stood. The model stands in the teacher's place in the settings.
+    With --model none the slices are laid out for people, and read back by the same command once they are marked.
+    Exit codes: 0 done, 1 some replies were of no use, 2 wrong use, 3 a service or disk gave out, 130 interrupted.
     """
     from antiphon.boundary.making.corpus import gather
     from antiphon.settings import load
