@@ -102,6 +102,22 @@ def test_verdicts_across_windows_do_not_depend_on_what_was_rolled_back(taggers: 
     assert whole(verdicts + session.finish()) == expected
 
 
+@pytest.mark.parametrize("name", KINDS)
+def test_every_label_has_a_quarter_of_a_window_before_it(taggers: dict[str, Tagger], name: str) -> None:
+    tagger = taggers[name]
+    text, start = text_of(Random(name), 400), tagger.layout.start
+    queries = tagger.session(Author.STUDENT).ask(text, finish=True)
+    assert len(queries) > 8
+    assert sum(len(query.places) for query in queries) == len(words(text))
+    for number, query in enumerate(queries):
+        extra = (start is not None) + max(0, tagger.lookahead)
+        assert len(query.ids) <= WINDOW + extra
+        assert list(query.places) == sorted(query.places)
+        assert query.places[-1] < len(query.ids)
+        assert number == 0 or query.places[0] >= WINDOW // 4 - 32
+        assert start is None or query.ids[0] == start
+
+
 def by_hand(folder: Path, text: str, lookahead: int, start: int | None, end: int) -> list[float]:
     """What transformers itself says of each word of a text shorter than a window, in one pass."""
     vocabulary = read_tokens(folder)

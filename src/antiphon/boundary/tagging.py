@@ -73,6 +73,16 @@ class _Word:
         return self.first + len(self.ids)
 
 
+class _Label(NamedTuple):
+    """Where the label of a word stands: behind `tokens` tokens of the trace, those of the first `shown` words held (and
+    of white space, with look-ahead -1), and so many end tokens."""
+
+    word: _Word
+    shown: int
+    tokens: int
+    ends: int
+
+
 class Speller:
     """The tokens of a word with the white space before it."""
 
@@ -202,25 +212,23 @@ class TaggerSession(Session):
 
     def _queries(self, finish: bool) -> list[Query]:
         ahead, known = self._layout.lookahead, len(self._words)
-        places: list[tuple[_Word, int, int]] = []  # a word, how many words are shown whole, tokens up to its label
+        labels: list[_Label] = []
         if ahead < 0:
             self._begin_open_word()
             undecided = [*enumerate(self._words[self._given :], self._given)]
             if self._open is not None:
                 undecided.append((known, self._open))
-            places = [(word, index, word.first + word.lead) for index, word in undecided if word.said is None]
+            labels += [_Label(word, n, word.first + word.lead, 0) for n, word in undecided if word.said is None]
         else:
-            for index in range(self._given, known if finish else known - ahead):
-                last = self._words[min(index + ahead, known - 1)].last
-                places.append(
-                    (self._words[index], min(index + ahead + 1, known), last + max(0, index + ahead + 1 - known))
-                )
-        self._asked = [word for word, _, _ in places]
-        windows: dict[int, list[tuple[int, int, _Word]]] = {}
-        for word, shown, label in places:
-            reached = label if ahead < 0 else min(label, self._words[shown - 1].last)
-            windows.setdefault(self._window(reached), []).append((shown, label, word))
-        return [self._query(begin, labels) for begin, labels in windows.items()]
+            for number in range(self._given, known if finish else known - ahead):
+                shown = min(number + ahead + 1, known)
+                ends = number + ahead + 1 - shown
+                labels.append(_Label(self._words[number], shown, self._words[shown - 1].last, ends))
+        self._asked = [label.word for label in labels]
+        windows: dict[int, list[_Label]] = {}
+        for label in labels:
+            windows.setdefault(self._window(label.tokens), []).append(label)
+        return [self._query(begin, there) for begin, there in windows.items()]
 
     def _begin_open_word(self) -> None:
         """With look-ahead -1 the word being written has its label already: its white space is known."""
@@ -232,26 +240,24 @@ class TaggerSession(Session):
                 start, end, first, self._tagger.speller(self._white(start), self._reader.text(start, end))
             )
 
-    def _window(self, reached: int) -> int:
-        """The first word of the window in which a label stands that so many tokens of the trace come before."""
+    def _window(self, tokens: int) -> int:
+        """The first word of the window in which a label stands that has so many tokens of the trace before it."""
         size = self._layout.window
         step = size - size // 4
-        begin = max(0, -(-(reached - size) // step)) * step
+        begin = max(0, -(-(tokens - size) // step)) * step
         return bisect_left(self._words, begin, key=lambda word: word.first)
 
-    def _query(self, begin: int, labels: Sequence[tuple[int, int, _Word]]) -> Query:
-        layout = self._layout
-        shown, reached, last = labels[-1]
+    def _query(self, begin: int, labels: Sequence[_Label]) -> Query:
+        layout, last = self._layout, labels[-1]
         ids = array("I", () if layout.start is None else (layout.start,))
-        start = len(ids)
-        for word in islice(self._words, begin, shown):
+        before = self._words[begin].first if begin < len(self._words) else last.word.first
+        before -= len(ids)
+        for word in islice(self._words, begin, last.shown):
             ids += word.ids
-        before = self._words[begin].first if begin < len(self._words) else last.first
-        if layout.lookahead < 0:
-            ids += last.ids[: last.lead]
-        else:
-            ids.extend([layout.end or 0] * (reached - before + start - len(ids)))
-        return Query(self, ids, [start + label - before - 1 for _, label, _ in labels])
+        ids += last.word.ids[: last.tokens - before - len(ids)]
+        if last.ends and layout.end is not None:
+            ids.extend([layout.end] * last.ends)
+        return Query(self, ids, [label.tokens + label.ends - before - 1 for label in labels])
 
 
 class TaggerPredictor(BoundaryPredictor):
