@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from typing import Any, NamedTuple, cast
 
@@ -12,6 +12,8 @@ from antiphon.dialect import Part
 from antiphon.engine.base import Finish, Piece
 from antiphon.engine.base import Sequence as Prefix
 from antiphon.engine.http import HttpEngine
+from antiphon.engine.http.client import Client
+from antiphon.engine.http.faults import Fault
 from antiphon.engine.scripted import ScriptedEngine, Situation
 from antiphon.errors import AntiphonError, ModelError
 from antiphon.settings import Connection, Sampling
@@ -112,3 +114,26 @@ async def refusal(url: str, error: type[AntiphonError] = ModelError, **options: 
         return str(raised.value)
     finally:
         await engine.close()
+
+
+async def late(client: Client, path: str, body: Mapping[str, Any]) -> AsyncIterator[Iterable[Any]]:
+    """`Client.bursts` for a process that reads a stream when all of it is there, and the fault that ends it."""
+    events: list[Any] = []
+    ended: list[Fault] = []
+    try:
+        async with aclosing(_bursts(client, path, body)) as stream:
+            async for burst in stream:
+                for event in burst:
+                    events.append(event)  # noqa: PERF402 - those before a fault stay
+    except Fault as fault:
+        ended.append(fault)
+
+    def everything() -> Iterator[Any]:
+        yield from events
+        for fault in ended:
+            raise fault
+
+    yield everything()
+
+
+_bursts = Client.bursts

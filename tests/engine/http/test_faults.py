@@ -20,7 +20,7 @@ from antiphon.errors import EngineUnavailable, RequestRefused, StreamBroken
 from antiphon.settings import Sampling
 from tests.engine.http.kinds import KINDS, StrictSGLang, StrictVLLM
 from tests.engine.http.strict import END, OPENING, Fault, Strict, ids_of, vocabulary
-from tests.engine.http.talk import read, served, talking, told
+from tests.engine.http.talk import late, read, served, talking, told
 
 SCRIPT = ids_of("seven eight 東 nine", "</think>", "ten")
 TEXT = vocabulary().decode(SCRIPT)
@@ -251,6 +251,26 @@ def test_a_server_that_is_gone_leaves_the_trace_pending() -> None:
             await server.start()
             await engine.probe()
             assert got.ids + (await read(prefix, stops=(END,))).ids == SCRIPT
+
+    run(go)
+
+
+def test_what_arrived_together_with_a_fault_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where each request breaks: the trace gets on."""
+    monkeypatch.setattr(Client, "bursts", late)
+
+    async def go() -> None:
+        server = StrictVLLM(SCRIPT)
+        async with served(server, retries=0) as engine:
+            prefix = await engine.open([Part(OPENING)])
+            opened = prefix.length
+            failing(server, Fault("error", 3), 2)
+            for times in (1, 2):
+                with pytest.raises(StreamBroken):
+                    await read(prefix)
+                assert prefix.length == opened + 3 * times
+            got = await read(prefix, stops=(END,))
+            assert got.ids == SCRIPT[6:]
 
     run(go)
 

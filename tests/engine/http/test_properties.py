@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import aclosing, suppress
 from typing import Any, NamedTuple, cast
 from unittest.mock import patch
@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 from antiphon.dialect import Part
 from antiphon.engine.base import Finish, Piece
 from antiphon.engine.http import servers
+from antiphon.engine.http.client import Client
 from antiphon.errors import StreamBroken
 from tests.engine.http.kinds import KINDS
 from tests.engine.http.strict import END, OPENING, Fault, ids_of, vocabulary
-from tests.engine.http.talk import SAMPLING, Reference, served, told
+from tests.engine.http.talk import SAMPLING, Reference, late, served, told
 
 CONTROLS = ("<think>", "</think>", "<|im_start|>")
 WORDS = st.sampled_from(
@@ -32,13 +33,19 @@ WITH_FILES = [kind for kind in KINDS if kind != "openai" and "files" not in kind
 
 
 class Way(NamedTuple):
-    """How a server's answers come: the seed of all cuts, tokens an event, bytes a packet, style and faults."""
+    """How a server's answers come: the seed of all cuts, tokens an event, bytes a packet, style, whether they are
+    read when all is there, and faults."""
 
     seed: int
     tokens: int
     packet: int
     crlf: bool
+    late: bool
     faults: list[Fault]
+
+    @property
+    def bursts(self) -> Callable[..., AsyncIterator[Iterable[Any]]]:
+        return late if self.late else Client.bursts
 
     def sizes(self) -> Callable[[], int]:
         draw = random.Random(self.seed)
@@ -62,7 +69,9 @@ FAULTS = st.lists(
     | st.just(Fault("page", status=502)),
     max_size=4,
 )
-WAYS = st.builds(Way, st.integers(0, 99), st.integers(1, 6), st.sampled_from([3, 40, 10_000]), st.booleans(), FAULTS)
+WAYS = st.builds(
+    Way, st.integers(0, 99), st.integers(1, 6), st.sampled_from([3, 40, 10_000]), st.booleans(), st.booleans(), FAULTS
+)
 
 
 class Written(NamedTuple):
@@ -101,7 +110,7 @@ async def written(kind: str, script: list[int], way: Way, most: int = 400) -> Wr
 @given(kind=st.sampled_from(list(KINDS)), script=TOKENS, way=WAYS)
 def test_text_and_ids_are_the_models(kind: str, script: list[int], way: Way) -> None:
     async def go() -> None:
-        with patch.object(servers, "_FIRST_WAIT", 0.0):
+        with patch.object(servers, "_FIRST_WAIT", 0.0), patch.object(Client, "bursts", way.bursts):
             have = await written(kind, script, way)
         want = await told(Reference([*script, END]), 400, (END,))
         assert (have.text, have.finish) == (want.text, Finish("stop") if kind == "openai" else want.finish)
@@ -114,7 +123,7 @@ def test_text_and_ids_are_the_models(kind: str, script: list[int], way: Way) -> 
 @given(kind=st.sampled_from(WITH_FILES), script=BYTES, way=WAYS, most=st.integers(1, 12))
 def test_bytes_of_any_kind_end_as_they_should(kind: str, script: list[int], way: Way, most: int) -> None:
     async def go() -> None:
-        with patch.object(servers, "_FIRST_WAIT", 0.0):
+        with patch.object(servers, "_FIRST_WAIT", 0.0), patch.object(Client, "bursts", way.bursts):
             have = await written(kind, script, way._replace(faults=[]), most)
         want = await told(Reference([*script, END]), most, (END,))
         assert have.text == want.text

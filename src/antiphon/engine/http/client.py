@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -9,8 +10,9 @@ import resource
 import socket
 import ssl
 import struct
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import suppress
+from collections import deque
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
+from contextlib import aclosing, suppress
 from email.utils import parsedate_to_datetime
 from functools import cache
 from time import time
@@ -35,6 +37,7 @@ _SHOWN = 200  # characters of a server's own words in an error
 _CLOSES = "llama.cpp"  # closes the connection after each stream without a word, so that the next request would fail
 _IDLE = 4.0  # seconds a free connection is kept: less than the 5 after which most servers close theirs
 _SECRET = 8  # characters from which a word of a header may be a secret
+_AT_ONCE = 4  # requests that may begin in one pass of the event loop
 _RESET = struct.pack("ii", 1, 0)  # linger on, for no time: close() sends RST, which leaves no TIME_WAIT behind
 
 
@@ -79,6 +82,7 @@ class Client:
         self._proxy = proxy_for(self.base, proxy)
         self._ssl = trusted(verify)
         self._closes = False
+        self._gate = _Gate()
         self._session: aiohttp.ClientSession | None = None
 
     async def get(self, path: str) -> Any:
@@ -111,26 +115,32 @@ class Client:
             return parsed(await response.read())
 
     async def events(self, path: str, body: Mapping[str, Any]) -> AsyncGenerator[Any]:
-        """Posts a body and gives the JSON of each event of the stream that answers; a plain reply counts as one event.
-        Closing it before its end resets the connection, by which the server knows that nobody listens.
+        """As `bursts`, each event by itself.
 
         Raises:
             Fault: the stream did not begin, or broke.
         """
+        async with aclosing(self.bursts(path, body)) as bursts:
+            async for burst in bursts:
+                for event in burst:
+                    yield event
+
+    async def bursts(self, path: str, body: Mapping[str, Any]) -> AsyncGenerator[Iterable[Any]]:
+        """Posts a body and gives the JSON of the events of the stream that answers, those together that arrived
+        together: a busy process pays for each burst and not for each token. A plain reply counts as one event. Closing
+        it before its end resets the connection, by which the server knows that nobody listens.
+
+        Raises:
+            Fault: the stream did not begin, or broke; an event is none (while a burst is iterated).
+        """
         async with _Attempt(self, "POST", path, body) as response:
             if response.content_type != "text/event-stream":
-                yield parsed(await response.read())
+                yield (parsed(await response.read()),)
                 return
             rest = b""
-            async for block in response.content.iter_any():
+            while block := await response.content.readany():
                 *lines, rest = (rest + block).split(b"\n")
-                for line in lines:
-                    if line.startswith(b"data:"):
-                        data = line[5:].strip()
-                        if data != b"[DONE]":
-                            yield parsed(data)
-                    elif line.startswith(b"error:"):  # llama.cpp
-                        raise Transient(_told(line[6:]))
+                yield _events(lines)
 
     def without_secrets(self, body: bytes) -> bytes:
         """A server's words, without what they repeat of the headers."""
@@ -160,6 +170,31 @@ class Client:
         return self._session
 
 
+class _Gate:
+    """Lets few requests begin in one pass of the event loop. A loop with more to do than time reads all its streams
+    once a pass; were all traces free to begin their next turn in it, passes would be long, and a server would write on
+    for long behind a cut that nobody has read. So who must wait does so before it costs a token."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    async def passed(self) -> None:
+        """Returns when it is one's turn."""
+        loop = asyncio.get_running_loop()
+        if not self._waiting or self._waiting[0].done():  # given up, in a loop that was closed perhaps
+            loop.call_soon(self._open)
+        self._waiting.append(loop.create_future())
+        await self._waiting[-1]
+
+    def _open(self) -> None:
+        for _ in range(min(_AT_ONCE, len(self._waiting))):
+            waiting = self._waiting.popleft()
+            if not waiting.done():
+                waiting.set_result(None)
+        if self._waiting:
+            asyncio.get_running_loop().call_soon(self._open)
+
+
 class _Attempt:
     """One request, as a context: entered with a reply of status 200, left with the connection free or reset."""
 
@@ -175,6 +210,7 @@ class _Attempt:
         headers = {} if self._body is None else {"Content-Type": "application/json"}
         if client._closes:
             headers["Connection"] = "close"
+        await client._gate.passed()
         try:
             response = await client._opened().request(
                 self._method,
@@ -244,6 +280,21 @@ class _Attempt:
                 return Broken(f"the connection broke ({_reason(error)})")
             case _:
                 return error
+
+
+def _events(lines: Iterable[bytes]) -> Iterator[Any]:
+    """The JSON of each event.
+
+    Raises:
+        Transient: the server says that it failed, or writes something else.
+    """
+    for line in lines:
+        if line.startswith(b"data:"):
+            data = line[5:].strip()
+            if data != b"[DONE]":
+                yield parsed(data)
+        elif line.startswith(b"error:"):  # llama.cpp
+            raise Transient(_told(line[6:]))
 
 
 def _spelled(body: Mapping[str, Any]) -> bytes:

@@ -76,25 +76,31 @@ class HttpSequence(Sequence):
             body = wire.body(Ask(self._prompt(max_tokens), sampling, max_tokens, stop_ids, seed, self._slot))
             if wire.aborts:
                 stack.callback(lambda: None if over else server.abandon(wire.abort(client, body)))
-            events = await stack.enter_async_context(aclosing(client.events(wire.path, body)))
+            bursts = await stack.enter_async_context(aclosing(client.bursts(wire.path, body)))
             reading = self._reading(stop_ids)
             try:
-                async for data in events:
-                    event = read_event(wire, data, reading.received, reading.characters)
-                    over = over or event.finish is not None
-                    if event.cached is not None and not told:
-                        cached, told = event.cached, True
-                    if finish is not None:
-                        continue  # its end is known; what comes now is the count of tokens, and the connection is free
-                    pieces, finish = await reading.take(event)
-                    if finish is not None and not over:
+                async for burst in bursts:
+                    for data in burst:
+                        event = read_event(wire, data, reading.received, reading.characters)
+                        over = over or event.finish is not None
+                        if event.cached is not None and not told:
+                            cached, told = event.cached, True
+                        if finish is None:
+                            more, finish = await reading.take(event)
+                            pieces += more
+                    if finish is None:
+                        if pieces:
+                            self._add(pieces)
+                            yield Chunk(tuple(pieces), None, cached)
+                            pieces, cached = [], None
+                    elif not over:
                         break  # the server does not heed stop ids and would write on
-                    if pieces and finish is None:
-                        self._add(pieces)
-                        yield Chunk(tuple(pieces), None, cached)
-                        cached = None
+                    # Else what comes now is the count of tokens, and then the connection is free.
             except Fault:
                 if finish is None:
+                    if pieces:  # which came before it
+                        self._add(pieces)
+                        yield Chunk(tuple(pieces), None, cached)
                     raise
         if finish is None:
             raise Broken("the stream ended before its end")
