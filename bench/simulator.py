@@ -281,6 +281,10 @@ class _LabelsSession(Session):
     def _begun(self, start: int) -> list[Verdict]:
         if start in self._classes:
             return []
+        last = next(reversed(self._classes), start)
+        if not self._classes.get(last, True) and "." not in self._reader.text(last, start):
+            self._classes[start] = False  # capability lasts until a terminator
+            return [Verdict(start, start, False, 1.0)]
         before = _since_terminator(self._settled + self._reader.text(self._seam, start))
         tokens = simlib.tok(before.rstrip(" "))  # the blank belongs to the token that begins with the word
         style = self._classes[start] = not tokens or bool(simlib.labels_next(tokens, True)[-1])
