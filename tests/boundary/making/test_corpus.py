@@ -197,9 +197,9 @@ def test_a_trace_that_is_there_twice_is_cut_once(tmp_path: Path) -> None:
 
 
 def test_problems_for_testing_are_a_share_of_them_with_all_their_traces(tmp_path: Path) -> None:
-    paths = [written(tmp_path, name, range(10)) for name in ("a.jsonl", "b.jsonl")]
-    corpus = gather(paths, 200, Cut(5, 8), test_share=0.2)
-    assert len(corpus.tests) == 2
+    paths = [written(tmp_path, name, range(20)) for name in ("a.jsonl", "b.jsonl")]
+    corpus = gather(paths, 400, Cut(5, 8), test_share=0.2)
+    assert len(corpus.tests) == 4
     files = {piece.fields["file"] for piece in corpus.slices if piece.problem_key in corpus.tests}
     assert files == set(map(str, paths))
     assert not gather(paths, 10, Cut(5, 8), test_share=0).tests

@@ -115,7 +115,7 @@ def gather(paths: Iterable[str | Path], number: int, cut: Cut, *, test_share: fl
             + (f" ({corpus.faults[0]})" if corpus.faults else "")
         )
     if test_share:
-        _, held = held_out(sorted(firsts.values(), key=lambda piece: piece.id), test_share, cut.seed)
+        _, held = held_out(list(firsts.values()), test_share, cut.seed)
         corpus.tests = frozenset(piece.problem_key for piece in held)
     return corpus
 
