@@ -22,8 +22,7 @@ pytestmark = [pytest.mark.live, pytest.mark.slow]
 SLICES = 4
 
 
-@pytest.mark.parametrize("runs", ["llama-server", "in-process"])
-def test_a_real_model_is_asked_for_every_slice_once(runs: str, tmp_path: Path) -> None:
+def test_a_real_model_is_asked_for_every_slice_once(tmp_path: Path) -> None:
     model = os.environ.get("LIVE_SMOLLM2")
     if not model or not Path(model).exists():
         pytest.skip("needs a model: LIVE_SMOLLM2 names no file (scripts/models gets it)")
@@ -33,13 +32,13 @@ def test_a_real_model_is_asked_for_every_slice_once(runs: str, tmp_path: Path) -
     folder = tmp_path / "marks"
     command = [sys.executable, "-m", "antiphon", "boundary", "annotate", *map(str, traces), "--to", str(folder)]
     command += ["--model", model, "--slices", str(SLICES), "--words", "20-30", "--domain", "math", "--yes", "--json"]
-    for setting in (f"teacher.runs={runs}", "teacher.context=2048", "budget.answer=120", "concurrency=2"):
+    for setting in ("teacher.runs=llama-server", "teacher.context=2048", "budget.answer=120", "concurrency=2"):
         command += ["--set", setting]
     first = subprocess.run(command, capture_output=True, text=True)
     assert first.returncode in (0, 1), first.stderr
     summary = json.loads(first.stdout)
     refused = {cause: found["count"] for cause, found in summary["refused"].items()}
-    print(runs, f"{summary['marked']} marked", refused, summary["tokens"])
+    print(f"{summary['marked']} marked", refused, summary["tokens"])
     assert summary["marked"] + sum(refused.values()) == summary["outcomes"] == SLICES
     assert summary["pending"] == 0
     assert summary["tokens"]["written"] > 0
