@@ -231,8 +231,8 @@ class _Alignment:
             return self._reply.marks(places[first][0], places[last][1])
 
     def _partners(self) -> dict[int, int]:
-        """The reply's word for each of the text's that has one: the same word, or what stands in its place, counted from
-        the last that is the same (at the beginning: back from the first)."""
+        """The reply's word for each of the text's that has one: the same word, or what stands in its place, counted
+        from the last that is the same (at the beginning: back from the first)."""
         partner = {a + step: b + step for a, b, size in self.blocks for step in range(size)}
         a, b, _ = self.blocks[0]
         for before in range(1, min(a, b) + 1):
