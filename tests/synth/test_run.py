@@ -280,6 +280,42 @@ def test_a_predictors_fault_fails_the_trace_and_names_itself(tmp_path: Path, pre
     assert issubclass(PredictorError, antiphon.AntiphonError)
 
 
+class Away(Capitals):
+    """Its server is gone for a while, and asked whether it is back."""
+
+    id = "away"
+    probes = 0
+
+    async def advance(self, steps: Any) -> Any:
+        if self.probes < 2:
+            raise EngineUnavailable("the predictor's server does not answer")
+        return await super().advance(steps)
+
+    async def probe(self) -> None:
+        self.probes += 1
+        if self.probes < 2:
+            raise EngineUnavailable("the predictor's server does not answer")
+
+
+class Gone(Away):
+    """Never comes back."""
+
+    async def probe(self) -> None:
+        raise EngineUnavailable("the predictor's server does not answer")
+
+
+def test_a_silent_predictor_is_waited_for_like_an_engine(tmp_path: Path) -> None:
+    def flags(name: str) -> dict[str, Any]:
+        return {f"boundary.{role}": f"tests.synth.test_run:{name}" for role in ("teacher", "student")}
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("antiphon.synth.outage._FIRST_WAIT", 0.001)
+        assert {trace.status for trace in run(tmp_path / "back", **flags("Away"))} == {Status.COMPLETE}
+        with pytest.raises(EngineUnavailable, match=r"the predictor's server does not answer; given up"):
+            list(run(tmp_path / "gone", outage=0.01, **flags("Gone")))
+    assert antiphon.read(tmp_path / "gone" / "run").counts() == {None: 4}
+
+
 def test_every_request_counts_its_prompt(tmp_path: Path) -> None:
     sent: Counter[str] = Counter()
 

@@ -96,5 +96,12 @@ class BoundaryPredictor(ABC):
         """
         return [step.session.feed(step.text) + (step.session.finish() if step.finish else []) for step in steps]
 
+    async def probe(self) -> None:
+        """Returns if it gives verdicts now. The default always does.
+
+        Raises:
+            EngineUnavailable: a server that it asks does not answer.
+        """
+
     async def close(self) -> None:
         """Lets go of what it holds (connections, device memory). The default holds nothing."""

@@ -46,6 +46,12 @@ class Cast:
         return tuple({id(voice.engine): voice.engine for voice in self.score.voices.values()}.values())
 
     @property
+    def predictors(self) -> tuple[BoundaryPredictor, ...]:
+        """Each predictor once."""
+        found = (voice.predictor for voice in self.score.voices.values() if voice.predictor is not None)
+        return tuple({id(predictor): predictor for predictor in found}.values())
+
+    @property
     def room(self) -> int | None:
         """How many traces the engines keep the prefixes of at once, None where nothing limits them."""
         return min((room for room in _rooms(self.score).values() if room is not None), default=None)
@@ -54,9 +60,8 @@ class Cast:
         """Lets go of engines and predictors."""
         for engine in self.engines:
             await engine.close()
-        for predictor in {id(v.predictor): v.predictor for v in self.score.voices.values()}.values():
-            if predictor is not None:
-                await predictor.close()
+        for predictor in self.predictors:
+            await predictor.close()
 
 
 async def assemble(

@@ -1,4 +1,4 @@
-"""A silent engine is not a bad trace: starts pause, it is probed, and all go on or all stop."""
+"""A silent server is not a bad trace: starts pause, it is probed, and all go on or all stop."""
 
 from __future__ import annotations
 
@@ -6,23 +6,30 @@ import asyncio
 import random
 import time
 from collections.abc import Sequence
+from typing import Protocol
 
-from antiphon.engine.base import Engine
 from antiphon.errors import EngineUnavailable
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 15.0  # seconds between probes
+
+
+class Probed(Protocol):
+    """An engine or a predictor."""
+
+    async def probe(self) -> None:
+        """Returns if it works now; raises EngineUnavailable if not."""
 
 
 class Outage:
     """Shared by all traces of a run.
 
     Args:
-        engines: all must answer before work goes on.
+        needed: all must answer before work goes on.
         limit: seconds of silence after which the run gives up.
     """
 
-    def __init__(self, engines: Sequence[Engine], limit: float):
-        self._engines = engines
+    def __init__(self, needed: Sequence[Probed], limit: float):
+        self._needed = needed
         self._limit = limit
         self._answers = asyncio.Event()
         self._answers.set()
@@ -30,7 +37,7 @@ class Outage:
 
     @property
     def silent(self) -> bool:
-        """Whether an engine is being waited for now."""
+        """Whether one is being waited for now."""
         return not self._answers.is_set()
 
     async def clear(self) -> None:
@@ -43,7 +50,7 @@ class Outage:
             await asyncio.shield(self._probing)
 
     async def reported(self, error: EngineUnavailable) -> None:
-        """A trace met a silent engine: waits until all engines answer.
+        """A trace met a silent one: waits until all answer.
 
         Raises:
             EngineUnavailable: the limit has passed.
@@ -57,8 +64,8 @@ class Outage:
         began, wait = time.monotonic(), _FIRST_WAIT
         while True:
             try:
-                for engine in self._engines:
-                    await engine.probe()
+                for each in self._needed:
+                    await each.probe()
                 break
             except EngineUnavailable as again:
                 left = self._limit - (time.monotonic() - began)

@@ -192,7 +192,7 @@ class Run:
     async def _perform(
         self, pending: deque[Key], store: Store, cast: Cast, spend: Spend, on_finished: Callable[[Key], None]
     ) -> None:
-        outage = Outage(cast.engines, self.settings.outage)
+        outage = Outage((*cast.engines, *cast.predictors), self.settings.outage)
         workers = min(self.settings.concurrency, len(pending), cast.room or len(pending))
         self._tasks = [
             asyncio.create_task(self._worker(pending, store, cast, outage, spend, on_finished)) for _ in range(workers)
