@@ -1,6 +1,7 @@
 """Runs on the simulated pair: are they exact, what do they cost, what does a killed one lose?
 
 python -m bench.simulated --form ids         512 problems, all in flight
+python -m bench.simulated --boundary default any other predictor, which cuts elsewhere
 python -m bench.simulated --kills 10         as often by the command, each time killed with -9 once and resumed
 """
 
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -44,10 +46,10 @@ def faults(found: Sequence[Trace], some: Iterable[Problem]) -> list[str]:
     ]
 
 
-def measured(pair: Pair, some: Sequence[Problem], form: Form, directory: Path) -> dict[str, Any]:
-    """One run in this process."""
+def measured(pair: Pair, some: Sequence[Problem], form: Form, directory: Path, **more: Any) -> dict[str, Any]:
+    """One run in this process; `more`: further settings by dotted names."""
     pair.reset()
-    run = Run(some, directory, settings(pair, form))
+    run = Run(some, directory, settings(pair, form, **more))
     began, cpu = time.monotonic(), time.process_time()
     asyncio.run(run.work())
     wall, cpu = time.monotonic() - began, time.process_time() - cpu
@@ -58,7 +60,8 @@ def measured(pair: Pair, some: Sequence[Problem], form: Form, directory: Path) -
     return {
         "form": form,
         "problems": len(some),
-        "faults": faults(written, some),
+        "statuses": dict(Counter(str(trace.status) for trace in written)),
+        "faults": None if more else faults(written, some),
         "wall_s": round(wall, 1),
         "cpu_s": round(cpu, 1),
         "turns": turns,
@@ -145,6 +148,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--problems", type=int, default=512)
     parser.add_argument("--form", choices=["ids", "text"], default="ids")
+    parser.add_argument("--boundary", help="any predictor; unset: the script's own labels")
     parser.add_argument("--kills", type=int, help="so many runs, each killed once")
     parser.add_argument("--spans", type=int, help="pairs of spans in a trace; unset: 50 to 90")
     args = parser.parse_args()
@@ -153,7 +157,9 @@ def main() -> None:
         with simulated_pairs(folder) as (pair,):
             some = problems(folder, args.problems, spans=args.spans)
             if args.kills is None:
-                row = measured(pair, some, args.form, folder / "run")
+                roles = () if args.boundary is None else ("teacher", "student")
+                more = {f"boundary.{role}": args.boundary for role in roles}
+                row = measured(pair, some, args.form, folder / "run", **more)
                 print(*(f"{name:22} {value}" for name, value in row.items()), sep="\n")
             else:
                 _kill(folder, pair, some, args.form, args.kills)

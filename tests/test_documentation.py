@@ -34,6 +34,8 @@ import typer
 from pydantic.fields import FieldInfo
 
 import antiphon
+from antiphon.boundary.making.marked import read_marked, write_marked
+from antiphon.boundary.making.split import folds
 from antiphon.cli.app import app
 from antiphon.settings import Role, Settings, load
 from antiphon.synth import cast, guards
@@ -98,6 +100,20 @@ def at_hand(folder: Path) -> None:
     (folder / "slices.jsonl").write_text("".join(json.dumps(record) + "\n" for record in marked), "utf-8")
 
 
+def domains_at_hand(folder: Path, shared: Path) -> None:
+    """Traces of two domains, and slices of them as people have marked them, half of the problems for testing."""
+    (folder / "traces").mkdir()
+    marked = read_marked(shared / "style_spans.jsonl")
+    for domain in ("sql", "support"):
+        for path in (shared / "traces").glob(f"{domain}_*.jsonl"):
+            (folder / "traces" / path.name).symlink_to(path)
+        to = folder / "corrected" / domain
+        to.mkdir(parents=True)
+        halves = folds([item for item in marked if item.domain == domain], 2)
+        for half, items in zip(("train", "test"), halves, strict=True):
+            write_marked(to / f"{half}.jsonl", items)
+
+
 @pytest.mark.parametrize(
     "page",
     [
@@ -106,8 +122,12 @@ def at_hand(folder: Path) -> None:
         if any(block.language in RUN for block in blocks(page))
     ],
 )
-def test_the_examples_of_a_page_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_examples_of_a_page_run(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
     at_hand(tmp_path)
+    if page.name == "domains.md":
+        domains_at_hand(tmp_path, request.getfixturevalue("shared"))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("COLUMNS", "120")

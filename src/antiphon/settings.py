@@ -99,10 +99,10 @@ class Role(_Section):
 
 
 class Boundary(_Section):
-    """Which predictor reads whom: a rule page (general, code, math, sql, support, lab, or a file), or module:Name."""
+    """Which predictor reads whom: the trained one that ships (default), a rule page, a folder, or module:Name."""
 
-    teacher: str = Field("general", description="reads what the teacher writes")
-    student: str = Field("general", description="reads what the student writes")
+    teacher: str = Field("default", description="reads what the teacher writes")
+    student: str = Field("default", description="reads what the student writes")
 
 
 class Budget(_Section):

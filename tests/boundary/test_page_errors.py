@@ -128,7 +128,7 @@ def test_a_page_can_be_loaded_from_the_working_directory(tmp_path, monkeypatch):
 
 
 PREDICTORS = {
-    "nope": "is not a shipped page \\(code, general",
+    "nope": "is not default, a shipped page \\(code, general",
     "no_such_module:Name": "cannot be imported: No module named",
     "antiphon.boundary:Nope": "cannot be imported: module 'antiphon.boundary' has no attribute 'Nope'",
     ":Name": "cannot be imported",

@@ -12,7 +12,8 @@ from antiphon.errors import AntiphonError, ModelError, SettingsError
 
 __all__ = ["load"]
 
-_KINDS = {"tagger": "antiphon.boundary.tagger:Tagger"}
+_SMALL = "default"
+_KINDS = {"tagger": "antiphon.boundary.tagger:Tagger", _SMALL: "antiphon.boundary.default.predictor:SmallPredictor"}
 """Kinds of trained predictors, each a class with `from_spec`; it is imported when one is loaded."""
 
 
@@ -20,11 +21,12 @@ def load(spec: str) -> BoundaryPredictor:
     """The predictor that a setting names.
 
     Args:
-        spec: the name of a shipped rule page (`general`, `code`, `math` ...), the path of a page (it ends in
-            `.toml`), the folder of a predictor or its name at the Hugging Face hub, `remote:URL?tokenizer=DIR`, or
-            `package.module:Name`, with `?argument` if `Name` takes one (`antiphon.boundary.base`). The options of a
-            folder (`DIR?name=value&name=value`) are those of `antiphon.boundary.tagger.Tagger.load`, those of a server
-            are in `antiphon.boundary.remote`.
+        spec: `default`, the trained one that ships; the name of a shipped rule page (`general`, `code`, `math` ...);
+            the path of a page (it ends in `.toml`); the folder of a predictor or its name at the Hugging Face hub;
+            `remote:URL?tokenizer=DIR`; or `package.module:Name`, with `?argument` if `Name` takes one
+            (`antiphon.boundary.base`). `default` and folders take options, `NAME?threshold=0.6&...`: those of
+            `antiphon.boundary.default.predictor.SmallPredictor.load` and `antiphon.boundary.tagger.Tagger.load`; those
+            of a server are in `antiphon.boundary.remote`.
 
     Raises:
         PageError: when a page is missing or has an error.
@@ -36,6 +38,8 @@ def load(spec: str) -> BoundaryPredictor:
     path, _, argument = spec.partition("?")
     if spec.endswith(".toml"):
         return RulesPredictor(load_page(spec))
+    if path == _SMALL:
+        return _of_kind(_SMALL, spec)
     if path.startswith("remote:"):
         from antiphon.boundary.remote import RemoteTagger
 
@@ -46,8 +50,8 @@ def load(spec: str) -> BoundaryPredictor:
         return _import(spec, path, argument)
     if spec not in shipped_pages():
         raise SettingsError(
-            f"boundary {spec!r} is not a shipped page ({', '.join(shipped_pages())}), a path that ends in .toml, "
-            "a folder, remote:URL, or package.module:Name"
+            f"boundary {spec!r} is not {_SMALL}, a shipped page ({', '.join(shipped_pages())}), a path that ends in "
+            ".toml, a folder, remote:URL, or package.module:Name"
         )
     return RulesPredictor(load_page(spec))
 
@@ -60,6 +64,10 @@ def _from_folder(spec: str) -> BoundaryPredictor:
     kind = kind_of(folder)
     if kind not in _KINDS:
         raise ModelError(f"{folder}: a predictor of the kind {kind!r}, which this version does not know")
+    return _of_kind(kind, spec)
+
+
+def _of_kind(kind: str, spec: str) -> BoundaryPredictor:
     module, _, name = _KINDS[kind].partition(":")
     made: BoundaryPredictor = getattr(importlib.import_module(module), name).from_spec(spec)
     return made

@@ -84,11 +84,8 @@ class Checkpoint:
 
     @property
     def trained_on(self) -> frozenset[str]:
-        """The problems that it was trained on (`antiphon.boundary.making.split.problem_digests`), if it says."""
-        try:
-            return frozenset(json.loads((self.folder / TRAINING).read_text("utf-8"))["trained_on"])
-        except (OSError, ValueError, LookupError, TypeError):
-            return frozenset()
+        """See the function of this name."""
+        return trained_on(self.folder)
 
     @property
     def digest(self) -> str:
@@ -169,6 +166,15 @@ def _own(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
     if own.get("lookahead", 0) < -1 or own.get("label_offset", 0) not in (0, 1):
         raise ModelError(f"{folder}: in its config.json {KEY}.lookahead is below -1, or label_offset neither 0 nor 1")
     return own
+
+
+def trained_on(folder: Path) -> frozenset[str]:
+    """The problems that a predictor was trained on (`antiphon.boundary.making.split.problem_digests`), if its folder
+    says."""
+    try:
+        return frozenset(json.loads((folder / TRAINING).read_text("utf-8"))["trained_on"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return frozenset()
 
 
 def kind_of(folder: Path) -> str:

@@ -30,7 +30,7 @@ Boundary = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="Where style ends: general, code, math, sql, support, lab, a page.toml or module:Name.",
+        help="Where style ends: default, a rule page (general, code, math ...), a folder or module:Name.",
         rich_help_panel=MODELS,
     ),
 ]

@@ -253,7 +253,8 @@ def test_settings_out_of_range(name: str) -> None:
 def test_the_command(tmp_path: Path) -> None:
     data, to = tmp_path / "marked.jsonl", tmp_path / "tagger"
     write_marked(data, TEXTS)
-    command = ["boundary", "train", "--data", str(data), "--to", str(to), "--held-out", "0.2", "--json"]
+    command = ["boundary", "train", "--kind", "tagger", "--data", str(data), "--to", str(to)]
+    command += ["--held-out", "0.2", "--json"]
     fast = ["--rate", "3e-3", "--batch", "9", "--epochs", "1", "--lookahead", "0", "--device", "cpu"]
     done = CliRunner().invoke(app, [*command, "--base", str(BASE), *fast])
     assert done.exit_code == 0, done.output
@@ -276,7 +277,8 @@ def test_a_killed_command_goes_on(tmp_path: Path) -> None:
     write_marked(data, TEXTS)
 
     def run(to: Path, kill: bool) -> subprocess.CompletedProcess[str]:
-        command = ["boundary", "train", "--data", str(data), "--to", str(to), "--base", str(BASE), "--rate", "3e-3"]
+        command = ["boundary", "train", "--kind", "tagger", "--data", str(data), "--to", str(to)]
+        command += ["--base", str(BASE), "--rate", "3e-3"]
         code = "from antiphon.cli import main\n"
         if kill:  # while the second epoch's state is being written
             code += (

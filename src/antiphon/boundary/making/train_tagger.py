@@ -37,6 +37,7 @@ from antiphon.boundary.checkpoint import (
     style_label,
 )
 from antiphon.boundary.classifier import load_classifier, quiet
+from antiphon.boundary.making.epochs import Epoch
 from antiphon.boundary.making.fitting import Example, Fitting, TaggerTraining, Text
 from antiphon.boundary.making.marked import MarkedText
 from antiphon.boundary.making.scores import Figures
@@ -61,21 +62,6 @@ class Step(NamedTuple):
     steps: int
     epoch: int
     loss: float
-
-
-class Epoch(NamedTuple):
-    """How an epoch ended: its mean loss, and the figures on the texts held out (None without any)."""
-
-    epoch: int
-    loss: float
-    held_out: Figures | None
-
-    def as_json(self) -> dict[str, Any]:
-        """What JSON can hold of it; null where there was nothing to find."""
-        held = None if self.held_out is None else self.held_out._asdict()
-        if held is not None:
-            held = {name: None if math.isnan(value) else value for name, value in held.items()}
-        return {**self._asdict(), "held_out": held}
 
 
 @dataclass(slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,35 +13,48 @@ from antiphon.cli.boundary.tables import share
 from antiphon.cli.terminal import print_json, say, show, stderr, visible
 
 if TYPE_CHECKING:
-    from antiphon.boundary.making.train_tagger import Epoch
+    from antiphon.boundary.making.epochs import Epoch
 
 TAGGER = "For --kind tagger"
 
 _TOLD = 20  # steps between two lines where there is no terminal
+_NOTHING = "none"
 
 
 def train(
     data: Annotated[str, typer.Option(metavar="FILE", help="Marked texts: spans, tags, or brackets.")],
     to: Annotated[Path, typer.Option(metavar="DIR", help="The folder of the predictor, as --boundary takes it.")],
-    kind: Annotated[str, typer.Option(metavar="tagger", help="What is trained: a token classifier.")] = "tagger",
+    kind: Annotated[
+        str, typer.Option(metavar="default|tagger", help="The small kind that ships, or a token classifier.")
+    ] = "default",
+    base: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="What to start from: a small predictor (default, a folder, none) or, for a tagger, a causal model.",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Of everything that is drawn.")] = 0,
     held_out: Annotated[
         float, typer.Option(min=0, max=0.5, metavar="SHARE", help="Not trained on, but judged after each epoch.")
     ] = 0.1,
-    base: Annotated[
-        str | None,
-        typer.Option(metavar="MODEL", help="A causal model: a folder, or a name at the hub.", rich_help_panel=TAGGER),
-    ] = None,
     lookahead: Annotated[
-        int,
-        typer.Option(min=-1, max=8, metavar="WORDS", help="Words that a verdict waits for.", rich_help_panel=TAGGER),
-    ] = 2,
-    epochs: Annotated[int, typer.Option(min=1, metavar="N", help="The paper's are 3.", rich_help_panel=TAGGER)] = 3,
-    rate: Annotated[float, typer.Option(metavar="R", help="Highest learning rate.", rich_help_panel=TAGGER)] = 1e-5,
-    batch: Annotated[int, typer.Option(min=1, metavar="TEXTS", help="Texts to a step.", rich_help_panel=TAGGER)] = 32,
+        int | None,
+        typer.Option(min=-1, max=8, metavar="WORDS", help="Words that a verdict waits for: 2, or the base's."),
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="From a base 20, from nothing 12; a tagger's 3.")
+    ] = None,
+    rate: Annotated[
+        float | None,
+        typer.Option(metavar="R", help="Highest learning rate: 0.001, from nothing 0.003; a tagger's 1e-5."),
+    ] = None,
+    batch: Annotated[
+        int | None, typer.Option(min=1, metavar="TEXTS", help="Texts to a step: 8, from nothing 64; a tagger's 32.")
+    ] = None,
     device: Annotated[
-        str, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:1 ...", rich_help_panel=TAGGER)
-    ] = "auto",
+        str | None, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:1 ...", rich_help_panel=TAGGER)
+    ] = None,
     bfloat16: Annotated[
         bool,
         typer.Option(
@@ -49,33 +63,52 @@ def train(
     ] = False,
     json: options.Json = False,
 ) -> None:
-    """Trains a boundary predictor. Started again, it goes on where it was interrupted.
+    """Trains a boundary predictor: on from the one that ships, or a token classifier.
 
-    Example: antiphon boundary train --kind tagger --base smollm2-hf --data slices.jsonl --to taggers/mine
+    Example: antiphon boundary train --data slices.jsonl --to predictors/mine
     """
-    if kind == "tagger":
+    given = {"lookahead": lookahead, "epochs": epochs, "rate": rate, "batch": batch, "seed": seed, "held_out": held_out}
+    how = {name: value for name, value in given.items() if value is not None}
+    if kind == "default":
+        if device is not None or bfloat16:
+            raise typer.BadParameter("only a tagger takes it", param_hint="--device" if device else "--bfloat16")
+        curve = _train_default(data, base or kind, to, how)
+    elif kind == "tagger":
         if base is None:
             raise typer.BadParameter("a tagger needs the model that it is made of", param_hint="--base")
-        how = {"lookahead": lookahead, "epochs": epochs, "rate": rate, "batch": batch, "device": device}
-        how |= {"seed": seed, "held_out": held_out, "bfloat16": bfloat16}
-        _train_tagger(data, base, to, how, json=json)
+        curve = _train_tagger(data, base, to, how | {"device": device or "auto", "bfloat16": bfloat16})
     else:
-        raise typer.BadParameter(f"{kind!r} is not a kind that is trained; there is: tagger", param_hint="--kind")
+        raise typer.BadParameter(
+            f"{kind!r} is not a kind that is trained; there are default and tagger", param_hint="--kind"
+        )
+    from antiphon.boundary.checkpoint import TRAINING
+
+    if json:
+        print_json({"path": str(to), "epochs": [epoch.as_json() for epoch in curve]})
+        return
+    show(f"{visible(str(to))}: a predictor, to be named as --boundary {visible(str(to))}; its curve is in {TRAINING}")
 
 
-def _train_tagger(data: str, base: str, to: Path, how: dict[str, Any], *, json: bool) -> None:
+def _train_default(data: str, base: str, to: Path, how: dict[str, Any]) -> list[Epoch]:
     from antiphon.boundary.making.marked import read_marked
-    from antiphon.errors import MissingDependency
+
+    marked = read_marked(data)
+    _require("torch", "training a predictor")
+    from antiphon.boundary.making.train_default import FURTHER, DefaultTraining, train_default
+
+    if base == _NOTHING:
+        return train_default(marked, to, DefaultTraining(**how), where=data, on_epoch=_tell)
+    return train_default(marked, to, replace(FURTHER, **how), base=base, where=data, on_epoch=_tell)
+
+
+def _train_tagger(data: str, base: str, to: Path, how: dict[str, Any]) -> list[Epoch]:
+    from antiphon.boundary.making.marked import read_marked
 
     marked = read_marked(data)
     for library in ("torch", "transformers"):
-        try:
-            __import__(library)
-        except ImportError:
-            raise MissingDependency(library, "local", "training a tagger") from None
+        _require(library, "training a tagger")
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from antiphon.boundary.checkpoint import TRAINING
     from antiphon.boundary.making.fitting import TaggerTraining
     from antiphon.boundary.making.train_tagger import Step, train_tagger
 
@@ -90,22 +123,23 @@ def _train_tagger(data: str, base: str, to: Path, how: dict[str, Any], *, json: 
                 say(f"step {step.step} of {step.steps}: loss {step.loss:.3f}")
 
         try:
-            curve = train_tagger(
-                marked,
-                base,
-                to,
-                TaggerTraining(**how),
-                where=data,
-                on_step=on_step,
-                on_epoch=lambda epoch: say(_told(epoch)),
-            )
+            return train_tagger(marked, base, to, TaggerTraining(**how), where=data, on_step=on_step, on_epoch=_tell)
         except KeyboardInterrupt:
             say("interrupted; the same command goes on from the last state that was written")
             raise
-    if json:
-        print_json({"path": str(to), "epochs": [epoch.as_json() for epoch in curve]})
-        return
-    show(f"{visible(str(to))}: a predictor, to be named as --boundary {visible(str(to))}; its curve is in {TRAINING}")
+
+
+def _require(library: str, purpose: str) -> None:
+    from antiphon.errors import MissingDependency
+
+    try:
+        __import__(library)
+    except ImportError:
+        raise MissingDependency(library, "local", purpose) from None
+
+
+def _tell(epoch: Epoch) -> None:
+    say(_told(epoch))
 
 
 def _told(epoch: Epoch) -> str:
