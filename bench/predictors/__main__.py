@@ -59,11 +59,10 @@ def labelled(encoder: Path, work: Path, unseen: data.Unseen) -> list[Words]:
     ]
 
 
-def made(encoder: Path | None, work: Path, unseen: data.Unseen, training: DefaultTraining) -> Path:
-    """A predictor; made once."""
-    folder = work / f"{'plain' if encoder is None else 'small'}{training.lookahead}"
+def made(encoder: Path | None, folder: Path, unseen: data.Unseen, training: DefaultTraining) -> Path:
+    """A predictor in this folder; made once, its labels beside it too."""
     if not (folder / "config.json").exists():
-        soft = [] if encoder is None else labelled(encoder, work, unseen)
+        soft = [] if encoder is None else labelled(encoder, folder.parent, unseen)
         marked = data.marked(unseen)
         print(f"small: {len(marked)} marked texts, {len(soft)} with soft labels", flush=True)
         train_default(marked, folder, training, soft=soft, card=CARD.read_text("utf-8"), where=str(data.DATA))
@@ -101,7 +100,7 @@ def _interval(part: Part, figure: str) -> str:
 
 def ship(encoder: Path | None, work: Path, to: Path) -> None:
     """Makes the predictor from everything there is."""
-    shutil.copytree(made(encoder, work / "all", data.Unseen(), TRAINING), to)
+    shutil.copytree(made(encoder, work / "all" / "default", data.Unseen(), TRAINING), to)
 
 
 def cross_validated(
@@ -112,7 +111,9 @@ def cross_validated(
     for name, part in parts.items():
         models = frozenset(data.family(item.model) for item in part) if families else frozenset()
         unseen = data.Unseen(frozenset(item.problem_key for item in part), models)
-        judgements += judged(made(encoder, work / name, unseen, training), part)
+        kind = "marks" if encoder is None else "labels"
+        folder = work / name / f"{kind}-{training.lookahead}"
+        judgements += judged(made(encoder, folder, unseen, training), part)
         print(f"after {name}: {len(judgements)} slices", flush=True)
     report(judgements)
 
