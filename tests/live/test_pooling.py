@@ -65,7 +65,8 @@ def server(folder: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
             break
     else:
         pytest.fail("vLLM ended:\n" + "".join(said[-30:]))
-    Thread(target=said.extend, args=(process.stdout,), daemon=True).start()  # else a full pipe would hold it up
+    reading = Thread(target=said.extend, args=(process.stdout,), daemon=True)  # else a full pipe would hold it up
+    reading.start()
     print(f"ready after {perf_counter() - began:.0f} s: {' '.join(command)}")
     try:
         yield f"http://127.0.0.1:{port}", process
@@ -73,6 +74,8 @@ def server(folder: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGTERM)
         process.wait()
+        reading.join()
+        process.stdout.close()
 
 
 def texts() -> list[str]:
