@@ -21,6 +21,7 @@ import transformers
 from antiphon.boundary.tagging import GRID, Query
 from antiphon.engine import attention
 from antiphon.engine.attention import Packing, Segment
+from antiphon.engine.forward import usable_device
 from antiphon.engine.rows import Row, Rows
 from antiphon.errors import ModelError, RequestRefused
 
@@ -212,22 +213,6 @@ def load_classifier(source: Path, *, headless: bool = False, **how: Any) -> Any:
             " train --kind tagger"
         )
     return model
-
-
-def usable_device(name: str) -> torch.device:
-    """A device by its name; auto: the first GPU, or the CPU.
-
-    Raises:
-        ModelError: it cannot be used.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise ModelError(f"device {name!r} cannot be used: {str(error).strip().splitlines()[0]}") from None
-    return device
 
 
 @contextmanager

@@ -105,6 +105,12 @@ class Reading(Generic[S]):
             self._add("".join(self._open), self.position, self.gap)
             self._open, self.gap = [], ""
 
+    def read_apart(self, text: str) -> None:
+        """Adds the words of text with a seam at both ends: no word goes on into it, none out of it."""
+        self.close()
+        self.read(text)
+        self.close()
+
     def settle(self) -> None:
         """A seam: nothing before it is rolled back."""
         self.base = self.position

@@ -149,9 +149,7 @@ class RulesSession(Session):
 
     def context(self, text: str) -> None:
         reading = self._reading
-        reading.close()
-        reading.read(text)
-        reading.close()
+        reading.read_apart(text)
         self._parse()
         self._before = self._states[-1] if self._states else self._before
         reading.forget(len(self._states))

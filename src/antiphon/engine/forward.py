@@ -77,7 +77,7 @@ class Forward:
         Raises:
             ModelError: no such device, or transformers cannot load the model.
         """
-        place = _device(device)
+        place = usable_device(device)
         transformers.AttentionInterface.register(attention.NAME, attention.attend)
         folder, gguf = (files.path.parent, files.path.name) if files.is_gguf else (files.path, None)
         try:
@@ -194,7 +194,12 @@ class Forward:
         return row.token_bytes
 
 
-def _device(name: str) -> torch.device:
+def usable_device(name: str) -> torch.device:
+    """A device by its name; auto: the first GPU, or the CPU.
+
+    Raises:
+        ModelError: it cannot be used.
+    """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

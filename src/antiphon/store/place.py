@@ -139,8 +139,8 @@ def open_for_writing(directory: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous = FULL")
         migrate(connection, version)
         if version == 0:
-            _sync(directory)
-            _sync(directory.parent)
+            synchronise_folder(directory)
+            synchronise_folder(directory.parent)
     except BaseException:
         connection.close()
         raise
@@ -227,7 +227,7 @@ def _connect(path: Path, how: str) -> sqlite3.Connection:
     )
 
 
-def _sync(directory: Path) -> None:
+def synchronise_folder(directory: Path) -> None:
     """Makes a new name in it durable."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:

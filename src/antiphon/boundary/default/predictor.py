@@ -114,9 +114,7 @@ class SmallSession(Session):
 
     def context(self, text: str) -> None:
         reading = self._reading
-        reading.close()
-        reading.read(text)
-        reading.close()
+        reading.read_apart(text)
         self._judge()
         reading.settle()
         spare = max(0, len(reading) - REACH - self._network.lookahead)

@@ -13,8 +13,8 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from antiphon.boundary.checkpoint import WINDOW
-from antiphon.boundary.classifier import usable_device
 from antiphon.boundary.making.scores import Figures, compare, figures, total
+from antiphon.engine.forward import usable_device
 from antiphon.errors import SettingsError
 
 

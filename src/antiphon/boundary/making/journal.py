@@ -18,6 +18,7 @@ from antiphon.boundary.making.align import Cause
 from antiphon.boundary.making.marked import MarkedText
 from antiphon.errors import StoreBusy, StoreFull, StoreUnfit, UsageError
 from antiphon.export.jsonl import encoded
+from antiphon.store.place import synchronise_folder
 from antiphon.trace import Author, Usage
 
 _FORMAT = 1
@@ -128,7 +129,7 @@ class Journal:
                 self._compare(record, begun)
         if not whole:
             self._write({"format": _FORMAT, **begun})
-            _synchronise(self.path.parent)
+            synchronise_folder(self.path.parent)
 
     def _compare(self, record: Mapping[str, Any], begun: Mapping[str, Any]) -> None:
         if record.get("format") != _FORMAT:
@@ -167,12 +168,3 @@ def _outcome(record: dict[str, Any]) -> Outcome:
         usage=Usage(**record.pop("usage")),
         **record,
     )
-
-
-def _synchronise(directory: Path) -> None:
-    """Makes a new name in it durable."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -45,8 +45,7 @@ _see = Sight(lambda word: _Seen(word, features(word), has_delimiter(word)))
 def words_of(text: str, style: Sequence[float] | np.ndarray[Any, Any], weight: float = 1.0) -> Words:
     """A text's words (`antiphon.boundary.words`) with what is to be said of each."""
     reading = Reading(_see)
-    reading.read(text)
-    reading.close()
+    reading.read_apart(text)
     found = np.full((len(reading), MOST), _NO_FEATURE, np.int32)
     places = np.zeros(len(reading), np.uint8)
     region = ""

@@ -21,7 +21,7 @@ import torch
 from torch.nn import functional
 
 from antiphon.boundary.checkpoint import KEY, TRAINING
-from antiphon.boundary.default.folder import KIND, VERSION, WEIGHTS, read_folder
+from antiphon.boundary.default.folder import KIND, VERSION, WEIGHTS, Stored, read_folder
 from antiphon.boundary.making.epochs import Epoch
 from antiphon.boundary.making.marked import MarkedText
 from antiphon.boundary.making.scores import Figures, compare, figures, total
@@ -120,8 +120,9 @@ def train_default(
     require_trainable(kept, f"{where}, less what is held out")
     texts, shown = [_words(item) for item in kept], [_words(item) for item in held]
     torch.manual_seed(training.seed)
-    net = _begun(base, training.lookahead)
-    known = frozenset() if base is None else read_folder(base).trained_on
+    stored = None if base is None else read_folder(base)
+    net = _begun(stored, training.lookahead)
+    known = frozenset() if stored is None else stored.trained_on
     curve = []
     for epoch, loss in enumerate(_epochs(net, texts, soft, training), 1):
         curve.append(Epoch(epoch, loss, judged(net, shown) if shown else None))
@@ -152,12 +153,12 @@ def judged(net: SmallNet, texts: Sequence[Words]) -> Figures:
     return figures(total(counts))
 
 
-def _begun(base: str | Path | None, lookahead: int | None) -> SmallNet:
+def _begun(base: Stored | None, lookahead: int | None) -> SmallNet:
     if base is None:
         return SmallNet(_LOOKAHEAD if lookahead is None else lookahead)
-    net = restored(read_folder(base).arrays)
+    net = restored(base.arrays)
     if lookahead not in (None, net.lookahead):
-        raise SettingsError(f"{base} looks {net.lookahead} words ahead, which training does not change")
+        raise SettingsError(f"{base.name} looks {net.lookahead} words ahead, which training does not change")
     return net
 
 
