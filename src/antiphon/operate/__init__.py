@@ -1,1 +1,1 @@
-"""Looking after things: the demo."""
+"""Looking after things: the demo, the doctor, the bench."""
