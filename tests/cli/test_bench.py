@@ -8,11 +8,14 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from antiphon.cli.bench import _by_address, _servers
 from antiphon.engine.scripted import Fault, Request
 from tests.cli.conftest import MODELS, Command, asked, write_lines
 from tests.cli.pair import Pair, install
 from tests.cli.test_stopping import started
+from tests.operate.test_bench import WELL
 
 FLAGS = (*MODELS, "--concurrency", 4, "--samples", 100, "--seconds", 1)
 
@@ -22,7 +25,7 @@ def slow_pair(monkeypatch: pytest.MonkeyPatch) -> Pair:
     """A pair that takes its time, and now and then refuses a request."""
 
     def refuses(request: Request) -> Fault | None:
-        return Fault("refuse") if request.number % 40 == 20 else None
+        return Fault("refuse") if request.number % 40 == 5 else None
 
     return install(Pair(delay=0.001, faults=refuses), monkeypatch.setattr)
 
@@ -61,6 +64,13 @@ def test_json_says_more_and_a_run_that_is_kept_goes_on(
     assert again.json["before"] > 0 and sum(again.json["traces"].values()) == 300
     over = command("bench", problems, *few)
     assert over.code == 2 and "all traces of these problems are finished" in over.err
+
+
+def test_a_server_of_both_roles_is_one_row() -> None:
+    console = Console(width=80)
+    with console.capture() as capture:
+        console.print(_servers(_by_address(WELL)))
+    assert capture.get().splitlines()[1].split() == ["http://one", "60.0", "30.0", "0.0", "60%", "600.0"]
 
 
 def test_wrong_use(command: Command, pair: Pair, problems: Path, tmp_path: Path) -> None:

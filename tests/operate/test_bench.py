@@ -17,7 +17,7 @@ from antiphon.engine.scripted import Fault
 from antiphon.errors import EngineUnavailable, UsageError
 from antiphon.operate.bench import Bench, Figures, RoleFigures, ServerFigures, advice, advise, notes
 from antiphon.operate.bench.counters import Counted, counted
-from antiphon.operate.bench.figures import EMPTYING, WARM_UP, Notes, Reading, Seat, _covered, figures, window
+from antiphon.operate.bench.figures import EMPTYING, WARM_UP, Noted, Reading, Seat, _covered, figures, window
 from antiphon.operate.bench.watch import Heard, Moment
 from antiphon.problem import Problem
 from antiphon.settings import load
@@ -46,7 +46,7 @@ def moments(until: int, in_flight: int = 1, **more: Any) -> list[Moment]:
 def told(turns: Sequence[Heard], looks: Sequence[Moment], seat: Seat = SEAT, **more: Any) -> Figures:
     noted: dict[str, Any] = {"counted": {}, "judged": {}, "readings": {}, **more}
     seats = {STUDENT: seat, TEACHER: seat}
-    return figures(Notes(turns, looks, **noted), seats, concurrency=1, run_ahead="streamed", planned=9)
+    return figures(Noted(turns, looks, **noted), seats, concurrency=1, run_ahead="streamed", planned=9)
 
 
 def in_turns(until: int) -> list[Heard]:
@@ -460,4 +460,3 @@ def test_servers_are_asked_for_their_counters(tmp_path: Path, servers: tuple[Liv
     assert (of_teacher.kind, of_teacher.slots) == ("vllm", None)
     (one,) = of_teacher.servers
     assert one.address == teacher.url and one.running is not None and one.written and one.queued is None
-    assert any("2 slots keep 2 traces" in said.says for said in advise(found))

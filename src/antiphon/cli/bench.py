@@ -32,7 +32,8 @@ _CAUSES = 3  # of failed traces that are shown
 
 def bench(
     problems: Annotated[
-        list[str], typer.Argument(metavar="PROBLEMS...", help="Files, folders, globs, or - (docs/problems.md).")
+        list[str],
+        typer.Argument(metavar="PROBLEMS", help="Files, folders, globs, or - (docs/problems.md).", show_default=False),
     ],
     seconds: Annotated[float, typer.Option(min=1, metavar="N", help="How long it writes.")] = 60,
     run: Annotated[

@@ -164,7 +164,7 @@ class Figures:
         return max(0.0, 1 - sum(role.share for role in self.roles.values()))
 
 
-class Notes(NamedTuple):
+class Noted(NamedTuple):
     """All that was noted. `counted`: by server, when it was asked (`time.monotonic`) and what it told."""
 
     turns: Sequence[Heard]
@@ -184,7 +184,7 @@ def window(moments: Sequence[Moment]) -> Window:
 
 
 def figures(
-    noted: Notes, seats: Mapping[Author, Seat], *, concurrency: int, run_ahead: int | str, planned: int
+    noted: Noted, seats: Mapping[Author, Seat], *, concurrency: int, run_ahead: int | str, planned: int
 ) -> Figures:
     """The figures of a run that was watched for at least two moments."""
     span = window(noted.moments)
@@ -214,7 +214,7 @@ def figures(
     )
 
 
-def _role(role: Author, seat: Seat, noted: Notes, span: Window, in_flight: float) -> RoleFigures:
+def _role(role: Author, seat: Seat, noted: Noted, span: Window, in_flight: float) -> RoleFigures:
     heard = [each for each in noted.turns if each.turn.role is role]
     ended = [each.turn for each in heard if span.begin < each.ended <= span.end]
     turns = sum(turn.requests > 0 for turn in ended)

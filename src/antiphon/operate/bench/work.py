@@ -17,7 +17,7 @@ from antiphon.engine.http import HttpEngine
 from antiphon.engine.http.faults import Fault, Refused
 from antiphon.errors import AntiphonError, EngineUnavailable, UsageError
 from antiphon.operate.bench.counters import Counted, counted
-from antiphon.operate.bench.figures import Figures, Notes, Reading, Seat, figures, window
+from antiphon.operate.bench.figures import Figures, Noted, Reading, Seat, figures, window
 from antiphon.operate.bench.watch import Moment, Watch
 from antiphon.problem import Problem
 from antiphon.settings import Role, Settings
@@ -86,13 +86,15 @@ class Bench:
             with suppress(asyncio.CancelledError):
                 await looking
         self._require_enough()
-        readings = {role: await self._read(role) for role in self._roles}
-        noted = Notes(
+        boundary = self._settings.boundary
+        pages = {role: str(getattr(boundary, role.value)) for role in self._roles}
+        readings = {page: await self._read(page) for page in dict.fromkeys(pages.values())}
+        noted = Noted(
             turns=self._watch.turns,
             moments=self._moments,
             counted=self._counted,
             judged=self._watch.judged,
-            readings={role: reading for role, reading in readings.items() if reading is not None},
+            readings={role: reading for role, page in pages.items() if (reading := readings[page]) is not None},
         )
         settings = self._settings
         return figures(
@@ -128,7 +130,7 @@ class Bench:
             )
 
     async def _look(self) -> None:
-        """Notes how the run stands from its first trace on, and stops it in time."""
+        """Noted how the run stands from its first trace on, and stops it in time."""
         while not self.run.tally.planned:  # noqa: ASYNC110 - a tally has no event to wait for
             await asyncio.sleep(_GLANCE)
         glance = min(_GLANCE, self._seconds / 50)
@@ -179,13 +181,13 @@ class Bench:
                     self._counted[client.shown].append((time.monotonic(), told))
             await asyncio.sleep(min(_ASKED, self._seconds / 20))
 
-    async def _read(self, role: Author) -> Reading | None:
-        """How fast a role's predictor reads what both wrote, alone; None where it has none, or nothing was written."""
+    async def _read(self, boundary: str) -> Reading | None:
+        """How fast a predictor reads what was written, alone; None where the method has none, or nothing was."""
         if method(self._settings.method).thinking is not None:
             return None
         text = self._thinking()
         try:
-            predictor = antiphon.boundary.load(getattr(self._settings.boundary, role.value))
+            predictor = antiphon.boundary.load(boundary)
             try:
                 read = words(text)
                 if not read:
