@@ -249,7 +249,8 @@ CASES: dict[str, tuple[Figures, str, str, str]] = {
         "--boundary",
     ),
     "nor has it, and servers seem to be the limit": (bad({}, LONG, loop=0.93), "run", "93%", "several runs"),
-    "others have the core": (bad(loop=0.5, coreless=0.3), "run", "30% of the time", "a core of its own"),
+    "others have the core": (bad(loop=0.3, coreless=0.3, late=0.03), "run", "closed 30 ms late", "a core of its own"),
+    "others have the core, and it has no time left": (bad(loop=0.6, coreless=0.3), "run", "30% of the", "a core of"),
     "a predictor that takes as long as a model": (bad({}, {"predictor": 0.3}), "teacher", "300.0 ms", "--boundary"),
     "requests queue at the teacher": (
         bad({}, {**LONG, "server": {"queued": 9.5, "running": 32}}),
@@ -286,7 +287,7 @@ CASES: dict[str, tuple[Figures, str, str, str]] = {
     "servers have little to do": (
         bad(FEW, FEW, most=12, in_flight=12, concurrency=12),
         "run",
-        "12 traces in flight are few: 6.0 at a server of the student",
+        "12 traces in flight are few: 6.0 wait for the student, 6.0 wait for the teacher",
         "--concurrency 24",
     ),
     "prefixes are lost": (bad({}, {"cached_share": 0.3}), "teacher", "only 30%", "--concurrency 48"),
@@ -338,6 +339,7 @@ FINE = {
         cpu_per_turn=None,
         turns=0,
     ),
+    "others have the core, and it is in time": bad(loop=0.3, coreless=0.3, late=0.004),
     "a queue at a server that few wait for": bad({}, {"server": {"queued": 9.5}}),
     "most wait for a model of this process": bad({}, {**LONG, "kind": None, "server": SILENT}),
     "few turns a trace, mostly new text": bad({}, {"cached_share": 0.3, "turns": 200}),

@@ -75,7 +75,9 @@ def _is_busy(figures: Figures) -> bool:
 
 
 def _is_starved(figures: Figures) -> bool:
-    return figures.coreless is not None and figures.coreless >= CORELESS
+    """Whether it would have time, or be in time, if it had a core."""
+    without = figures.coreless or 0.0
+    return without >= CORELESS and (figures.late >= LATE or _is_busy(figures))
 
 
 def _process(figures: Figures) -> Iterator[Advice]:
@@ -172,10 +174,13 @@ def _slots(figures: Figures) -> Iterator[Advice]:
 def _room(figures: Figures) -> Iterator[Advice]:
     """Servers with little to do, and traces that could be in flight."""
     if figures.planned > figures.most >= figures.concurrency and _has_room(figures):
-        waiting = ", ".join(f"{_at_each(role):.1f} at a server of the {name}" for name, role in figures.roles.items())
+        said = ", ".join(
+            f"{_at_each(role):.1f} wait for {'each server of ' * (len(role.servers) > 1)}the {name}"
+            for name, role in figures.roles.items()
+        )
         yield Advice(
             "run",
-            f"{figures.in_flight:.0f} traces in flight are few: {waiting}",
+            f"{figures.in_flight:.0f} traces in flight are few: {said}",
             f"--concurrency {2 * figures.concurrency}, and compare the tokens a second",
         )
 
