@@ -1,9 +1,14 @@
-"""What recording costs. `python bench/store.py` prints a table; `--traces N` in flight, `--turns N` for each."""
+"""What the run directory costs. Each prints a table.
+
+python -m bench.store                              recording: `--traces N` in flight, `--turns N` for each
+python -m bench.store --finished --work FOLDER     status, resume and export of a large finished run
+"""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import random
 import statistics
 import tempfile
@@ -120,14 +125,33 @@ async def many(directory: Path, traces: int) -> None:
             row(f"{name}, {traces:,} traces", (time.perf_counter() - began) * 1e3, "ms")
 
 
+def finished(work: Path, traces: int, rounds: int, to: Path | None) -> None:
+    """The commands on a large finished run."""
+    from bench.finished import measured
+
+    figures = measured(work, traces, rounds)
+    for name, figure in figures.items():
+        print(f"{name:<18}{figure:>12,}")
+    if to is not None:
+        with to.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"bench": "store", **figures}) + "\n")
+
+
 def main() -> None:
     """Prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--traces", type=int, default=2000)
     parser.add_argument("--turns", type=int, default=140)
-    parser.add_argument("--many", type=int, default=100_000)
+    parser.add_argument("--many", type=int, default=100_000, help="traces of the finished run")
+    parser.add_argument("--finished", action="store_true", help="the commands on a large finished run")
+    parser.add_argument("--work", type=Path, help="where that run is made, and kept")
+    parser.add_argument("--rounds", type=int, default=3, help="each command's; the table has the medians")
+    parser.add_argument("--to", type=Path, help="a file that gets the figures as one more line of JSON")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
+        if asked.finished:
+            finished(asked.work or Path(folder), asked.many, asked.rounds, asked.to)
+            return
         recorded = Path(folder, "record")
         asyncio.run(record(recorded, asked.traces, asked.turns))
         size = sum(file.stat().st_size for file in recorded.iterdir())

@@ -10,7 +10,7 @@ import pytest
 from antiphon.engine import models
 from antiphon.engine.scripted import Control, Fault, ScriptedEngine, Situation, Token
 from antiphon.problem import Problem
-from antiphon.store import Store
+from antiphon.store import Store, columns
 from antiphon.trace import Author, Key, Kind, Span, SpanEnd, Status, Turn, Usage
 from tests.cli.conftest import MODELS, Command
 from tests.cli.pair import Pair
@@ -49,6 +49,15 @@ def test_numbers_add_up(command: Command, finished: Path) -> None:
         numbers = variant["roles"][role]
         assert numbers["received"] - numbers["kept"] == numbers["thrown_away"] > 0
     assert sum(variant["shares"]["words"].values()) == 1
+
+
+def test_reads_no_problem_and_no_trace(command: Command, finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It counts, and so takes no longer for problems and traces that are many and long."""
+    monkeypatch.setattr(columns, "problem_out", None)
+    monkeypatch.setattr(columns, "span_out", None)
+    monkeypatch.setattr(columns, "turn_out", None)
+    facts = command("status", finished, "--json").json
+    assert (facts["problems"], facts["variants"][0]["traces"]) == (3, {"complete": 3})
 
 
 def test_shows_causes(command: Command, pair: Pair, problems: Path, tmp_path: Path) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from antiphon.dialect import Message
 from antiphon.problem import Problem
+from antiphon.store import Outcome
 from antiphon.trace import Author, Key, Kind, Span, Status, Trace
 
 if TYPE_CHECKING:
@@ -41,13 +42,13 @@ class Fake:
         self._traces = [replace(trace, change=number) for number, trace in enumerate(traces, 1)]
         self._problems = {p.id: p for p in problems}
 
-    def problem(self, id: str) -> Problem:
-        return self._problems[id]
-
-    def traces(self, *, variant: str | None = None, since: int = 0) -> Iterator[Trace]:
+    def outcomes(
+        self, statuses: Collection[Status | None], *, variant: str | None = None, since: int = 0
+    ) -> Iterator[tuple[Problem, Outcome]]:
         for trace in self._traces:
             if trace.change > since and variant in (None, trace.key.variant):
-                yield trace
+                response = trace.response if trace.status in statuses else None
+                yield self._problems[trace.key.problem], Outcome(trace.key, trace.status, response, trace.change)
 
 
 def run(*traces: Trace, problems: Sequence[Problem] = (problem(),)) -> Reader:

@@ -22,7 +22,8 @@ from antiphon.errors import AntiphonError, StoreBusy, UsageError
 from antiphon.export import FORMATS, write
 from antiphon.export.messages import Messages
 from antiphon.problem import Problem, load
-from antiphon.trace import Status, Trace
+from antiphon.store import Outcome
+from antiphon.trace import Key, Status
 from tests.export.fake import problem, run, trace
 
 AWKWARD = '\x00\x0b\x0c\x1c\x1d\x1e\x7f\x85\u2028\u2029\ufeff\u200f\u0301\ud800\udfff😀\r\n"\\'
@@ -162,7 +163,7 @@ class Faulty:
         self._fault = fault
         self._sound = Messages()
 
-    def rows(self, pairs: Iterable[tuple[Problem, Trace]]) -> Iterator[dict[str, Any]]:
+    def rows(self, pairs: Iterable[tuple[Problem, Outcome]]) -> Iterator[dict[str, Any]]:
         for number, row in enumerate(self._sound.rows(pairs)):
             if number == 1:
                 reply = row["messages"][-1]
@@ -213,11 +214,8 @@ def test_an_export_that_breaks_off_leaves_what_was_there(tmp_path: Path) -> None
         def __init__(self, error: BaseException):
             self._error = error
 
-        def problem(self, id: str) -> Problem:
-            return problem()
-
-        def traces(self, **_: Any) -> Iterator[Trace]:
-            yield trace("a")
+        def outcomes(self, *_: Any, **__: Any) -> Iterator[tuple[Problem, Outcome]]:
+            yield problem(), Outcome(Key("p", "tessy", 0), Status.COMPLETE, "a", 1)
             raise self._error
 
     for error in (KeyboardInterrupt(), StoreBusy("the run directory is busy")):
@@ -277,11 +275,9 @@ def test_the_run_is_streamed(tmp_path: Path) -> None:
     """The memory an export takes does not grow with the run's text."""
 
     class Long:
-        def problem(self, id: str) -> Problem:
-            return problem()
-
-        def traces(self, **_: Any) -> Iterator[Trace]:
-            return (trace("a" * 100_000, sample=number) for number in range(300))
+        def outcomes(self, *_: Any, **__: Any) -> Iterator[tuple[Problem, Outcome]]:
+            for number in range(300):
+                yield problem(), Outcome(Key("p", "tessy", number), Status.COMPLETE, "a" * 100_000, number)
 
     tracemalloc.start()
     try:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from antiphon.errors import ProblemError, StoreUnfit, UsageError, VariantChanged
 from antiphon.problem import Problem
-from antiphon.store import Reader, Store, columns
+from antiphon.store import Reader, Store, columns, plan
+from antiphon.store.batch import Changes
+from antiphon.store.place import open_for_writing
 from antiphon.trace import Author, Key, Status, Usage, Verdict
 from tests.store.records import VARIANT, finished, keys, planned, problem, span, turn, writing
 
@@ -38,6 +44,41 @@ def test_corrected_metadata_take_the_place_of_the_old(tmp_path: Path) -> None:
             store.add_problems([replace(problem(), metadata={"answer": 2})])
             assert reader.problem("p").metadata == {"answer": 2}
             assert reader.change() > before
+
+
+def test_the_last_word_of_one_call_on_a_problem_counts(tmp_path: Path) -> None:
+    first, second, third = (replace(problem(), metadata={"answer": answer}) for answer in (1, 2, 3))
+    with Store.open(tmp_path) as store, Reader(tmp_path) as reader:
+        store.add_problems([first, second])
+        assert list(reader.problems()) == [second]
+        store.add_problems([third, second])
+        assert list(reader.problems()) == [second]
+        with pytest.raises(StoreUnfit, match="id 'q'"):
+            store.add_problems([problem("q"), Problem("q", ({"role": "user", "content": "?"},))])
+        assert reader.problem_count() == 1
+
+
+def test_a_run_is_taken_up_with_few_questions_to_the_database(tmp_path: Path) -> None:
+    """A question for each of 100,000 problems and traces would keep the first turn waiting for seconds."""
+    asked: list[str] = []
+
+    def counted(work: Callable[[sqlite3.Connection, Changes], None]) -> int:
+        asked.clear()
+        with closing(open_for_writing(tmp_path)) as connection:
+            changes = Changes(connection)
+            connection.set_trace_callback(asked.append)
+            work(connection, changes)
+            assert changes.last == before, "nothing is new"
+            return len(asked)
+
+    some = [problem(f"p{number}") for number in range(1000)]
+    wanted = keys(*(one.id for one in some), samples=3)
+    with Store.open(tmp_path) as store:
+        planned(store, wanted)
+    with Reader(tmp_path) as reader:
+        before = reader.change()
+    assert counted(partial(plan.add_problems, some, tmp_path)) <= len(some) / 50
+    assert counted(partial(plan.plan, wanted)) <= len(wanted) / 25
 
 
 def test_metadata_that_json_cannot_hold(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from antiphon.errors import UsageError
-from antiphon.store import Reader, Store, Totals
+from antiphon.store import Reader, Store, Totals, columns
 from antiphon.trace import Author, Key, Kind, Span, Status, Usage, Verdict
 from tests.store.records import VARIANT, finished, keys, planned, span, turn, writing
 
@@ -62,6 +62,18 @@ def test_every_later_word_on_a_trace_is_a_change(tmp_path: Path) -> None:
             assert read_keys(reader, since=before) == []
 
     writing(tmp_path, work)
+
+
+def test_outcomes_of_whole_traces_make_no_spans(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which is what makes an export of long traces fast."""
+    wanted = keys("a", "b")
+    finished(tmp_path, *wanted)
+    monkeypatch.setattr(columns, "span_out", None)
+    with Reader(tmp_path) as reader:
+        assert [outcome.response for _, outcome in reader.outcomes([Status.COMPLETE])] == [f"of {k}" for k in wanted]
+        assert [outcome.response for _, outcome in reader.outcomes([Status.FAILED])] == [None, None]
+        with pytest.raises(UsageError, match="no variant 'x'"):
+            next(reader.outcomes([], variant="x"))
 
 
 def test_an_iteration_is_of_one_moment_and_others_may_interleave(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from antiphon.problem import Problem
-from antiphon.store import Call, Reader, Recorder, Store, columns
+from antiphon.store import Call, Outcome, Reader, Recorder, Store, columns
 from antiphon.trace import Author, Key, Span, Status, Turn, Usage, Verdict, pack_ids
 from tests.store.records import (
     VARIANT,
@@ -88,6 +88,47 @@ def test_a_span_grown_in_any_parts_is_the_span_closed_whole(written: list[Span],
         with Reader(directory) as reader:
             assert reader.trace(KEY).spans == tuple(written)
             assert reader.trace(KEY).response == "".join(one.text for one in written)
+
+
+@given(
+    st.lists(
+        st.tuples(st.lists(spans, max_size=3), st.none() | spans, st.sampled_from([None, *Status])),
+        min_size=1,
+        max_size=4,
+    ),
+    st.sets(st.sampled_from([None, *Status])),
+)
+def test_outcomes_are_the_traces_without_their_spans(
+    traces: list[tuple[list[Span], Span | None, Status | None]], asked: set[Status | None]
+) -> None:
+    """Whatever was closed, and whatever a trace that ended in the middle of a span was still growing."""
+    wanted = keys("p", "q", samples=2)[: len(traces)]
+
+    async def work(store: Store) -> None:
+        for key, (closed, open_span, status) in zip(wanted, traces, strict=True):
+            recorder = store.recorder(key)
+            recorder.begin()
+            for index, one in enumerate(closed):
+                recorder.close_span(index, one)
+            if open_span is not None:  # the last one that was closed goes on, if there is one
+                recorder.grow(max(0, len(closed) - 1), open_span, open_span.text, open_span.ids, b"")
+            if status is not None:
+                await recorder.finish(status)
+
+    with folder() as directory:
+        writing(directory, work, *wanted)
+        with Reader(directory) as reader:
+            middle = reader.trace(wanted[0]).change
+            for since in (0, middle):
+                assert list(reader.outcomes(asked, variant=VARIANT, since=since)) == [
+                    (
+                        reader.problem(trace.key.problem),
+                        Outcome(
+                            trace.key, trace.status, trace.response if trace.status in asked else None, trace.change
+                        ),
+                    )
+                    for trace in reader.traces(since=since)
+                ]
 
 
 @given(spans, spans, st.booleans(), st.data())

@@ -29,7 +29,7 @@ def status(directory: options.RunDirectory, json: options.Json = False) -> None:
 
     with Reader(directory) as reader:
         variants = [(variant, _facts(reader, variant)) for variant in reader.variants()]
-        problems = sum(1 for _ in reader.problems())
+        problems = reader.problem_count()
     if json:
         print_json({"run": str(directory), "problems": problems, "variants": [facts for _, facts in variants]})
         return

@@ -19,10 +19,10 @@ from antiphon.export.tessy import Tessy
 from antiphon.problem import Problem
 from antiphon.problem.source import DAMAGE, decompressed
 from antiphon.problem.text import json_lines
-from antiphon.trace import Key, Status, Trace
+from antiphon.trace import Key, Status
 
 if TYPE_CHECKING:
-    from antiphon.store import Reader
+    from antiphon.store import Outcome, Reader
 
 FORMATS: dict[str, Exporter] = {exporter.name: exporter for exporter in (Messages(), Tessy())}
 """The export formats by name."""
@@ -98,21 +98,19 @@ class _Chosen:
     """The traces asked for, each with its problem; keeps account of what it gives and passes over."""
 
     def __init__(self, reader: Reader, variant: str | None, statuses: frozenset[Status], since: int):
-        self._traces = reader.traces(variant=variant, since=since)
-        self._reader = reader
-        self._statuses = statuses
+        self._outcomes = reader.outcomes(statuses, variant=variant, since=since)
         self.written: list[tuple[Key, bytes]] = []
         self.left_out: Counter[str] = Counter()
         self.change = since
 
-    def __iter__(self) -> Iterator[tuple[Problem, Trace]]:
-        for trace in self._traces:
-            self.change = max(self.change, trace.change)
-            if trace.status in self._statuses:
-                self.written.append((trace.key, _digest(trace.response)))
-                yield self._reader.problem(trace.key.problem), trace
+    def __iter__(self) -> Iterator[tuple[Problem, Outcome]]:
+        for problem, outcome in self._outcomes:
+            self.change = max(self.change, outcome.change)
+            if outcome.response is None:
+                self.left_out[outcome.status or PENDING] += 1
             else:
-                self.left_out[trace.status or PENDING] += 1
+                self.written.append((outcome.key, _digest(outcome.response)))
+                yield problem, outcome
 
 
 def _target(path: Path) -> Path:
@@ -162,7 +160,12 @@ def _check(exporter: Exporter, part: Path, written: list[tuple[Key, bytes]]) -> 
 
 def _digest(text: str) -> bytes:
     """Equal for texts that are equal in JSON, where two surrogates side by side are one character."""
-    return hashlib.sha256(text.encode("utf-16-le", "surrogatepass")).digest()
+    try:
+        spelled = text.encode()
+    except UnicodeEncodeError:
+        paired = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
+        spelled = paired.encode("utf-8", "surrogatepass")
+    return hashlib.blake2b(spelled, digest_size=16).digest()
 
 
 def _sync_folder(folder: Path) -> None:

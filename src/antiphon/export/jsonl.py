@@ -10,8 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, BinaryIO, cast
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst")
-# Line ends to some readers, and surrogates, which UTF-8 cannot spell. JSON itself escapes all below U+0020.
-_ESCAPED = re.compile("[\x85\u2028\u2029\ud800-\udfff]")
+_LINE_ENDS = ("\x85", "\u2028", "\u2029")  # to some readers. JSON itself escapes all below U+0020.
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -20,9 +19,17 @@ def encoded(row: Mapping[str, Any]) -> tuple[bytes, bool]:
 
     Such a character can only be an escape (`\\ud800`): valid UTF-8 and JSON, which some readers refuse all the same.
     """
-    line = json.dumps(row, ensure_ascii=False, allow_nan=False)
-    escaped = _ESCAPED.sub(lambda found: f"\\u{ord(found[0]):04x}", line)
-    return escaped.encode("utf-8") + b"\n", _SURROGATE.search(line) is not None
+    line = json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n"
+    for character in _LINE_ENDS:
+        line = line.replace(character, _escape(character))
+    try:
+        return line.encode(), False
+    except UnicodeEncodeError:
+        return _SURROGATE.sub(lambda found: _escape(found[0]), line).encode(), True
+
+
+def _escape(character: str) -> str:
+    return f"\\u{ord(character):04x}"
 
 
 def compressing(stream: BinaryIO, name: str) -> AbstractContextManager[BinaryIO]:

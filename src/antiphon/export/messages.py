@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from antiphon.problem import Problem
-from antiphon.trace import Trace
+
+if TYPE_CHECKING:
+    from antiphon.store import Outcome
 
 
 class Messages:
@@ -17,16 +19,16 @@ class Messages:
 
     name = "messages"
 
-    def rows(self, pairs: Iterable[tuple[Problem, Trace]]) -> Iterator[dict[str, Any]]:
+    def rows(self, pairs: Iterable[tuple[Problem, Outcome]]) -> Iterator[dict[str, Any]]:
         """See `Exporter.rows`."""
-        for problem, trace in pairs:
+        for problem, outcome in pairs:
             yield {
-                "id": str(trace.key),
-                "problem_id": trace.key.problem,
-                "variant": trace.key.variant,
-                "sample": trace.key.sample,
-                "status": trace.status,
-                "messages": [*problem.messages, {"role": "assistant", "content": trace.response}],
+                "id": str(outcome.key),
+                "problem_id": outcome.key.problem,
+                "variant": outcome.key.variant,
+                "sample": outcome.key.sample,
+                "status": outcome.status,
+                "messages": [*problem.messages, {"role": "assistant", "content": outcome.response}],
             }
 
     def response(self, row: Mapping[str, Any]) -> str:

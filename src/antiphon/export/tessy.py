@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from antiphon.problem import Problem
-from antiphon.trace import Trace
+
+if TYPE_CHECKING:
+    from antiphon.store import Outcome
 
 
 class Tessy:
@@ -17,11 +19,11 @@ class Tessy:
 
     name = "tessy"
 
-    def rows(self, pairs: Iterable[tuple[Problem, Trace]]) -> Iterator[dict[str, Any]]:
+    def rows(self, pairs: Iterable[tuple[Problem, Outcome]]) -> Iterator[dict[str, Any]]:
         """See `Exporter.rows`."""
-        for problem, trace in pairs:
-            reply = {"role": "assistant", "content": trace.response}
-            yield {"id_ddm": trace.key.problem, "dialogs": [*problem.messages, reply]}
+        for problem, outcome in pairs:
+            reply = {"role": "assistant", "content": outcome.response}
+            yield {"id_ddm": outcome.key.problem, "dialogs": [*problem.messages, reply]}
 
     def response(self, row: Mapping[str, Any]) -> str:
         """See `Exporter.response`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from antiphon.store.reader import Call, Reader, Totals, Variant
+from antiphon.store.reader import Call, Outcome, Reader, Totals, Variant
 from antiphon.store.writer import Recorder, Saved, Store
 
-__all__ = ["Call", "Reader", "Recorder", "Saved", "Store", "Totals", "Variant"]
+__all__ = ["Call", "Outcome", "Reader", "Recorder", "Saved", "Store", "Totals", "Variant"]

@@ -51,9 +51,12 @@ def canonical(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
+_ENCODE = json.JSONEncoder(ensure_ascii=False).encode
+
+
 def json_in(value: Any) -> str | bytes:
     """A JSON value as its column, keys in their own order."""
-    return text_in(json.dumps(value, ensure_ascii=False))
+    return text_in(_ENCODE(value))
 
 
 def json_out(column: str | bytes) -> Any:

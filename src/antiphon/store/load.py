@@ -17,6 +17,11 @@ TRACES = """SELECT traces.number, problems.id, variants.name, sample, status, ca
     JOIN problems ON problems.number = traces.problem JOIN variants ON variants.number = traces.variant"""
 """Rows for `trace_out`, to be narrowed down."""
 
+OUTCOMES = f"""SELECT traces.number, variants.name, sample, status, traces.change,
+    {", ".join(f"problems.{name}" for name in columns.PROBLEM.split(", "))} FROM traces
+    JOIN problems ON problems.number = traces.problem JOIN variants ON variants.number = traces.variant"""
+"""The same traces with their problems and less of their own, for `Reader.outcomes`."""
+
 _KEYS = """SELECT problems.id, variants.name, sample FROM traces
     JOIN problems ON problems.number = traces.problem JOIN variants ON variants.number = traces.variant"""
 
@@ -105,6 +110,15 @@ def spans_of(connection: sqlite3.Connection, trace: int) -> tuple[Span, ...]:
             )
         spans[position] = part
     return tuple(spans.values())
+
+
+def response_of(connection: sqlite3.Connection, trace: int) -> str:
+    """The texts of `spans_of`, joined. Nothing else is read of a trace that is whole."""
+    (is_growing,) = connection.execute("SELECT EXISTS (SELECT 1 FROM growing WHERE trace = ?)", (trace,)).fetchone()
+    if is_growing:
+        return "".join(span.text for span in spans_of(connection, trace))
+    texts = connection.execute("SELECT text FROM spans WHERE trace = ? ORDER BY position", (trace,))
+    return "".join([text_out(text) for (text,) in texts])
 
 
 def usage_of(connection: sqlite3.Connection, trace: int) -> dict[Author, Usage]:

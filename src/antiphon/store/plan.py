@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from antiphon.errors import ProblemError, StoreUnfit, UsageError, VariantChanged
 from antiphon.problem import Problem
@@ -16,36 +17,49 @@ from antiphon.store.batch import Changes
 from antiphon.store.columns import json_in, json_out, text_in
 from antiphon.trace import Key, Status
 
+_GROUP = 100  # of problems that may each hold megabytes
+
+T = TypeVar("T")
+
 
 def add_problems(
     problems: Iterable[Problem], directory: Path, connection: sqlite3.Connection, changes: Changes
 ) -> None:
     """See `Store.add_problems`."""
-    for problem in problems:
-        try:
-            row = columns.problem_in(problem)
-        except (TypeError, ValueError) as error:
-            where = problem.place or f"problem {problem.id!r}"
-            raise ProblemError(f"{where}: its metadata hold what JSON cannot: {error}") from None
-        id, messages, *rest = row
-        stored = connection.execute(f"SELECT number, {columns.PROBLEM} FROM problems WHERE id = ?", (id,)).fetchone()
-        if stored is None:
-            connection.execute(
-                f"INSERT INTO problems ({columns.PROBLEM}, change) VALUES (?, ?, ?, ?, ?, ?)", (*row, changes.next())
-            )
-            continue
-        number, *known = stored
-        if known[1] != messages:
-            here, there = problem.place, columns.problem_out(known).place
-            raise StoreUnfit(
-                f"{here or 'a problem'}: id {problem.id!r} is in {directory} already, with other messages"
-                f"{f' (from {there})' if there else ''}; give it another id, or take another run directory"
-            )
-        if known[2:] != rest:
-            connection.execute(
-                "UPDATE problems SET metadata = ?, source = ?, line = ?, change = ? WHERE number = ?",
-                (*rest, changes.next(), number),
-            )
+    for group in _groups(problems):
+        rows = [_row(problem) for problem in group]
+        found = _among(connection, f"SELECT number, {columns.PROBLEM} FROM problems WHERE id", [row[0] for row in rows])
+        stored = {known[0]: (number, known) for number, *known in found}
+        for problem, row in zip(group, rows, strict=True):
+            id, messages, *rest = row
+            if id not in stored:
+                number = connection.execute(
+                    f"INSERT INTO problems ({columns.PROBLEM}, change) VALUES (?, ?, ?, ?, ?, ?)",
+                    (*row, changes.next()),
+                ).lastrowid
+                stored[id] = number, [*row]
+                continue
+            number, known = stored[id]
+            if known[1] != messages:
+                here, there = problem.place, columns.problem_out(known).place
+                raise StoreUnfit(
+                    f"{here or 'a problem'}: id {problem.id!r} is in {directory} already, with other messages"
+                    f"{f' (from {there})' if there else ''}; give it another id, or take another run directory"
+                )
+            if known[2:] != rest:
+                connection.execute(
+                    "UPDATE problems SET metadata = ?, source = ?, line = ?, change = ? WHERE number = ?",
+                    (*rest, changes.next(), number),
+                )
+                stored[id] = number, [*row]
+
+
+def _row(problem: Problem) -> columns.Row:
+    try:
+        return columns.problem_in(problem)
+    except (TypeError, ValueError) as error:
+        where = problem.place or f"problem {problem.id!r}"
+        raise ProblemError(f"{where}: its metadata hold what JSON cannot: {error}") from None
 
 
 def add_variant(
@@ -82,19 +96,24 @@ def add_variant(
 def plan(keys: Iterable[Key], connection: sqlite3.Connection, changes: Changes) -> None:
     """See `Store.plan`."""
     variants: dict[str, int] = {}
-    for key in keys:
-        if key.variant not in variants:
-            variants[key.variant] = load.variant_number(connection, key.variant)
-        problem = connection.execute("SELECT number FROM problems WHERE id = ?", (text_in(key.problem),)).fetchone()
-        if problem is None:
-            raise UsageError(f"there is no problem {key.problem!r} in this run directory")
-        place = (problem[0], variants[key.variant], key.sample)
-        if not connection.execute(
-            "SELECT 1 FROM traces WHERE problem = ? AND variant = ? AND sample = ?", place
-        ).fetchone():
-            connection.execute(
-                "INSERT INTO traces (problem, variant, sample, change) VALUES (?, ?, ?, ?)", (*place, changes.next())
-            )
+    for group in _groups(keys):
+        ids = [text_in(key.problem) for key in group]
+        problems: dict[str | bytes, int] = dict(_among(connection, "SELECT id, number FROM problems WHERE id", ids))
+        planned = set(
+            _among(connection, "SELECT problem, variant, sample FROM traces WHERE problem", [*problems.values()])
+        )
+        for key, id in zip(group, ids, strict=True):
+            if key.variant not in variants:
+                variants[key.variant] = load.variant_number(connection, key.variant)
+            if id not in problems:
+                raise UsageError(f"there is no problem {key.problem!r} in this run directory")
+            place = (problems[id], variants[key.variant], key.sample)
+            if place not in planned:
+                planned.add(place)
+                connection.execute(
+                    "INSERT INTO traces (problem, variant, sample, change) VALUES (?, ?, ?, ?)",
+                    (*place, changes.next()),
+                )
 
 
 def pending(variant: str, retry: Collection[Status], connection: sqlite3.Connection, changes: Changes) -> list[Key]:
@@ -130,6 +149,18 @@ def left_behind(connection: sqlite3.Connection, writer: str) -> str | None:
         f"{writer} ended without closing this run; traces under way: {open_traces}, in the middle of a span: {inside};"
         " they go on from where they were last saved"
     )
+
+
+def _groups(items: Iterable[T]) -> Iterator[list[T]]:
+    """The same in groups, with one query for each: a query for each item would take five times as long."""
+    rest = iter(items)
+    while group := list(islice(rest, _GROUP)):
+        yield group
+
+
+def _among(connection: sqlite3.Connection, query: str, values: Sequence[Any]) -> sqlite3.Cursor:
+    """The rows of a query that ends in a column which is one of `values`."""
+    return connection.execute(f"{query} IN ({', '.join('?' * len(values))})", values)
 
 
 def _differences(before: Any, after: Any, at: str = "") -> list[str]:

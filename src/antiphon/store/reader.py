@@ -35,6 +35,17 @@ class Variant:
 
 
 @dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a trace came to, without its spans: how it ended (None: not yet) and its response, which is None where it
+    was not asked for. `change` is the trace's."""
+
+    key: Key
+    status: Status | None
+    response: str | None
+    change: int
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
     """An auxiliary call for a trace: who was asked, what for, its cost and its answer."""
 
@@ -81,6 +92,12 @@ class Reader:
         with self._own_snapshot() as connection:
             for row in connection.execute(f"SELECT {columns.PROBLEM} FROM problems ORDER BY number"):
                 yield columns.problem_out(row)
+
+    def problem_count(self) -> int:
+        """How many problems there are."""
+        with self._snapshot() as connection:
+            (count,) = connection.execute("SELECT count(*) FROM problems").fetchone()
+            return int(count)
 
     def problem(self, id: str) -> Problem:
         """One problem.
@@ -130,11 +147,7 @@ class Reader:
             UsageError: there is no such variant.
         """
         with self._own_snapshot() as connection:
-            conditions = ["traces.change > ?"]
-            values: list[Any] = [since]
-            if variant is not None:
-                conditions.append("traces.variant = ?")
-                values.append(load.variant_number(connection, variant))
+            conditions, values = _narrowed(connection, variant, since)
             if problem is not None:
                 conditions.append("problems.id = ?")
                 values.append(text_in(problem))
@@ -144,6 +157,27 @@ class Reader:
             query = f"{load.TRACES} WHERE {' AND '.join(conditions)} ORDER BY traces.change"
             for row in connection.execute(query, values):
                 yield load.trace_out(connection, row)
+
+    def outcomes(
+        self, statuses: Collection[Status | None], *, variant: str | None = None, since: int = 0
+    ) -> Iterator[tuple[Problem, Outcome]]:
+        """What `traces` gives with the same arguments, each with its problem and without its spans: for whoever needs
+        texts alone, about ten times as fast.
+
+        Args:
+            statuses: which traces' responses are read; the others come without.
+
+        Raises:
+            UsageError: there is no such variant.
+        """
+        with self._own_snapshot() as connection:
+            conditions, values = _narrowed(connection, variant, since)
+            query = f"{load.OUTCOMES} WHERE {' AND '.join(conditions)} ORDER BY traces.change"
+            for number, name, sample, status, change, *row in connection.execute(query, values):
+                problem = columns.problem_out(row)
+                ended = None if status is None else Status(status)
+                response = load.response_of(connection, number) if ended in statuses else None
+                yield problem, Outcome(Key(problem.id, text_out(name), sample), ended, response, change)
 
     def trace(self, key: Key) -> Trace:
         """One trace, finished or not.
@@ -268,6 +302,16 @@ class Reader:
         """A snapshot over a connection of its own, for iterations that others may interleave with."""
         with contextlib.closing(open_for_reading(self.directory)) as connection, _moment(connection, self.directory):
             yield connection
+
+
+def _narrowed(connection: sqlite3.Connection, variant: str | None, since: int) -> tuple[list[str], list[Any]]:
+    """Conditions on traces, and their values."""
+    conditions: list[str] = ["traces.change > ?"]
+    values: list[Any] = [since]
+    if variant is not None:
+        conditions.append("traces.variant = ?")
+        values.append(load.variant_number(connection, variant))
+    return conditions, values
 
 
 @contextlib.contextmanager
