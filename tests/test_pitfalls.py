@@ -216,9 +216,9 @@ def test_10_prompt_and_max_tokens_never_pass_the_context(tmp_path: Path) -> None
             sequence = await super().open(parts)
             stream = sequence.stream
 
-            def checked(sampling: Sampling, max_tokens: int, stop_ids: Collection[int], seed: int | None = None) -> Any:
+            def checked(sampling: Sampling, max_tokens: int, *rest: Any) -> Any:
                 asked.append(sequence.length + max_tokens)
-                return stream(sampling, max_tokens, stop_ids, seed)
+                return stream(sampling, max_tokens, *rest)
 
             sequence.stream = checked  # type: ignore[method-assign]
             return sequence

@@ -45,7 +45,7 @@ def test_a_byte_order_mark_does_not_matter(tmp_path: Path) -> None:
         ("sampels = 2", "there is no setting 'sampels'"),
         ("[budget]\nthinkin = 2", "there is no setting 'budget.thinkin'"),
         ("samples = 0", "samples: .*greater than or equal to 1 .given: 0"),
-        ("run_ahead = 'slowly'", "run_ahead: Input should be 'streamed'"),
+        ("run_ahead = 'slowly'", "run_ahead: Input should be 'auto', 'adaptive' or 'streamed'"),
         ("[student.sampling]\ntemperature = -1", "student.sampling.temperature: .*given: -1"),
         ("samples = ", "not valid TOML"),
         ("student = 3", "student: "),

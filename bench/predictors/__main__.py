@@ -28,12 +28,11 @@ from antiphon.boundary.making.marked import MarkedText
 from antiphon.boundary.making.small_net import Words, words_of
 from antiphon.boundary.making.split import folds
 from antiphon.boundary.making.train_default import DefaultTraining, train_default
-from antiphon.boundary.words import words
 from bench.predictors import data, labeller
 
 CARD = Path(__file__).with_name("card.md")
 FOLDS, SEED = 5, 0
-TRAINING = DefaultTraining(held_out=0, lookahead=2, shift=-0.45)
+TRAINING = DefaultTraining(held_out=0, lookahead=2)
 Parts = dict[str, list[MarkedText]]
 _ONLINE, _WHOLE = ("style_f1", "exact_f1", "near_f1"), ("style_f1", "near_f1")
 
@@ -48,11 +47,12 @@ def labelled(base: Path, work: Path, unseen: data.Unseen) -> dict[str, labeller.
         fitted = labeller.fit(base, texts, marked, SEED, lambda line: print(line, flush=True))
         work.mkdir(parents=True, exist_ok=True)
         part = file.with_suffix(".part.npz")
-        np.savez_compressed(part, labels=np.concatenate(labeller.labels(fitted, texts)))
+        rows = labeller.labels(fitted, texts)
+        np.savez_compressed(part, lengths=[len(row) for row in rows], labels=np.concatenate(rows))
         part.replace(file)
-    ends = np.cumsum([len(words(text)) for text in texts])
     with np.load(file) as stored:
-        return dict(zip(texts, np.split(stored["labels"], ends[:-1]), strict=True))
+        rows = np.split(stored["labels"], np.cumsum(stored["lengths"])[:-1])
+    return {text: row for text, row in zip(texts, rows, strict=True) if len(row)}
 
 
 def soft_words(found: Sequence[dict[str, labeller.Labels]]) -> list[Words]:

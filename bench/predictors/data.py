@@ -18,8 +18,6 @@ from antiphon.boundary.words import words
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 MARKS = Path(__file__).with_name("marks.jsonl")
-WEIGHT = 0.7
-"""How much one of the further slices counts: marked by a language model, word F1 0.91 with the annotators' marks."""
 _WINDOW, _OVERLAP = 150, 15  # words
 _FAMILIES = (
     "gpt-oss",
@@ -56,7 +54,6 @@ def more() -> list[MarkedText]:
                 trace["problem_key"],
                 _domain(mark["source"]),
                 trace["model"],
-                fields={"weight": WEIGHT},
             )
         )
     return found

@@ -27,6 +27,7 @@ from antiphon.engine.forward import usable_device
 STEP = 1 / 8
 """What one step of a label, a whole number, stands for: of the logit of style."""
 _HIDDEN, _READING_RATE, _READING_BATCH, _LONGEST = 0.25, 1e-4, 32, 600  # a share; tokens
+_MOST = 1200  # tokens
 _EPOCHS, _RATE, _HEAD_RATE, _BATCH = 3, 1.2e-4, 5e-4, 24
 _WARM_UP, _LOWEST, _DROPOUT, _WIDTH = 0.1, 0.02, 0.1, 256
 _TOLD = 100  # steps
@@ -121,9 +122,10 @@ def fit(base: Path, unmarked: Sequence[str], marked: Sequence[MarkedText], seed:
 
 @torch.no_grad()
 def labels(labeller: Labeller, texts: Sequence[str]) -> list[Labels]:
-    """The logits of style of the texts' words, in whole `STEP`s."""
-    encoded = sorted(enumerate(map(labeller.encode, texts)), key=lambda item: -len(item[1].ids))
-    found: dict[int, Labels] = {}
+    """The logits of style of the texts' words, in whole `STEP`s; none of a text that is too long to be seen whole."""
+    encoded = [(number, text) for number, text in enumerate(map(labeller.encode, texts)) if len(text.ids) <= _MOST]
+    encoded.sort(key=lambda item: -len(item[1].ids))
+    found = {number: np.empty(0, np.int8) for number in range(len(texts))}
     for begin in range(0, len(encoded), 2 * _READING_BATCH):
         batch = encoded[begin : begin + 2 * _READING_BATCH]
         rows = labeller([text for _, text in batch]).cpu().numpy()

@@ -149,8 +149,10 @@ class Settings(_Section):
     guards: Guards = Field(Guards(), description="what ends a trace early")
     max: Limits = Field(Limits(), description="where a run stops; what is written is kept, and a later session goes on")
     thinking_closed_by: Literal["either", "student"] = _shapes("either", "who may close the thinking")
-    run_ahead: Literal["streamed"] | Annotated[int, Field(ge=1)] = Field(
-        "streamed", description="streamed: one stream a turn, closed at the cut; or tokens per request"
+    run_ahead: Literal["auto", "adaptive", "streamed"] | Annotated[int, Field(ge=1)] = Field(
+        "auto",
+        description="tokens per request; or streamed (one stream a turn, closed at the cut), adaptive (as many as turns"
+        " have been long), auto (what is cheaper)",
     )
     samples: int = Field(1, description="traces per problem", ge=1)
     limit: int | None = Field(None, description="first so many problems only", ge=1)

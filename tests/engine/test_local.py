@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import aclosing
 from functools import cache
 from pathlib import Path
+from random import Random
 from typing import Any, cast
 
 import pytest
@@ -171,6 +172,67 @@ def test_a_hand_over_costs_the_other_authors_words_only(engine: Any) -> None:
         assert model.forwarded - start == 1, "going on where it was cut reads the last token again"
 
     asyncio.run(script())
+
+
+async def take_turns(
+    models: tuple[LocalEngine, LocalEngine], script: list[tuple[int, int]], prompt: str
+) -> tuple[int, int]:
+    """Two models write one text. Each turn writes some tokens, closed in the middle, and keeps a part; the other reads
+    its text when its own turn comes. Gives what each model had to read and to write: prompt, the other's words, and
+    its own tokens but for the last of a turn, which it reads when it goes on if it is kept.
+    """
+    sequences = [await text(model, prompt) for model in models]
+    needed, unread = [0, 0], [sequence.length for sequence in sequences]
+    for turn, (written, rolled_back) in enumerate(script):
+        author = turn % 2
+        sequence, other = sequences[author], sequences[1 - author]
+        before = sequence.length
+        async with stream(sequence, 50) as chunks:
+            for _ in range(written):
+                await anext(chunks)
+        needed[author] += max(1, unread[author]) + written - 1
+        sequence.truncate(sequence.length - rolled_back)
+        unread[author] = 1 if rolled_back == 0 else 0
+        kept = await models[author].decode(ids_of(sequence)[before:])
+        unread[1 - author] += len(await other.append([Part(kept)]))
+    return needed[0], needed[1]
+
+
+def test_many_hand_overs_at_once_cost_the_other_authors_words_only(engine: Any) -> None:
+    models = engine("qwen3"), engine("gemma3")
+    chance = Random(5)
+
+    def script() -> list[tuple[int, int]]:
+        lengths = [chance.randint(1, 5) for _ in range(8)]
+        return [(written, chance.randint(0, written)) for written in lengths]
+
+    async def all_at_once() -> list[tuple[int, int]]:
+        return await asyncio.gather(*(take_turns(models, script(), prompt) for prompt in PROMPTS))
+
+    start = [model.forwarded for model in models]
+    needed = asyncio.run(all_at_once())
+    for place, model in enumerate(models):
+        assert model.forwarded - start[place] == sum(one[place] for one in needed)
+
+
+def test_sequences_that_write_at_once_share_their_steps(engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = engine()
+    sizes = []
+    step = model._forward.step
+
+    def counted(work: Any) -> Any:
+        sizes.append(len(work))
+        return step(work)
+
+    monkeypatch.setattr(model._forward, "step", counted)
+
+    async def script() -> None:
+        sequences = [await text(model, prompt) for prompt in PROMPTS * 3]
+        await asyncio.gather(*(write(sequence, 20) for sequence in sequences))
+
+    asyncio.run(script())
+    assert sum(sizes) == 15 * 20
+    assert len(sizes) <= 20 + 3, "only while they come together are some steps for a part of them"
 
 
 def test_a_stream_tells_how_much_of_the_prompt_was_cached(engine: Any) -> None:

@@ -12,6 +12,7 @@ import pytest
 from antiphon.engine.scripted import Control, Fault, Script, ScriptedEngine
 from antiphon.errors import EngineUnavailable
 from antiphon.store import Saved
+from antiphon.synth.ahead import RunAhead
 from antiphon.synth.duet import Duet
 from antiphon.synth.record import MemoryRecorder
 from antiphon.synth.score import Listener
@@ -131,7 +132,7 @@ def test_a_request_too_short_for_a_character_asks_for_more() -> None:
     composed = duet(
         lambda here: answer(here) if "</think>" in here.text else thinking(here),
         after("Okay", [" 4", smile[:1], smile[1:3], smile[3:], " x", CLOSE]),
-        run_ahead=1,
+        run_ahead=RunAhead(1),
     )
     ending, recorder = perform(composed)
     assert ending.status is Status.COMPLETE

@@ -18,6 +18,7 @@ from antiphon.engine.scripted import Fault, Request
 from antiphon.engine.vocabulary import TokenizerVocabulary, Vocabulary
 from antiphon.store import Saved
 from antiphon.synth import record as record_module
+from antiphon.synth.ahead import Policy, RunAhead
 from antiphon.synth.duet import Ending
 from antiphon.synth.record import MemoryRecorder
 from antiphon.synth.score import Score
@@ -51,7 +52,7 @@ class Cutting:
     """How the text arrives: tokens per chunk and per request."""
 
     chunk: int  # 0: random sizes
-    run_ahead: int | None
+    run_ahead: Policy
 
 
 tempers = st.builds(
@@ -89,7 +90,7 @@ worlds = st.builds(
     textual=st.booleans(),
 ).map(within_reason)
 cuttings = st.builds(
-    Cutting, chunk=st.sampled_from([0, 1, 2, 5, 1000]), run_ahead=st.sampled_from([None, None, 1, 3, 20])
+    Cutting, chunk=st.sampled_from([0, 1, 2, 5, 1000]), run_ahead=st.sampled_from(["streamed", "auto", 1, 3, 20])
 )
 
 
@@ -129,7 +130,7 @@ def compose(world: World, cutting: Cutting, **how: Any) -> tuple[Score, Ear]:
         close_on_budget=world.close_on_budget,
         only_student_closes=world.only_student_closes,
         guard_repetition=False,
-        run_ahead=cutting.run_ahead,
+        run_ahead=RunAhead(cutting.run_ahead),
         listener=ear,
         breaks=10**6,
     )
@@ -144,7 +145,7 @@ def outcome(ending: Ending, recorder: MemoryRecorder, composed: Score) -> Outcom
     return ending, recorder.closed_by, [content(span, composed) for span in recorder.spans]
 
 
-WHOLE = Cutting(chunk=1, run_ahead=None)
+WHOLE = Cutting(chunk=1, run_ahead="streamed")
 
 
 def content(span: Span, composed: Score) -> tuple[Any, ...]:
@@ -278,7 +279,7 @@ def compose_real(world: World, cutting: Cutting, student: str, teacher: str) -> 
         answer_budget=world.answer_budget,
         close_on_budget=world.close_on_budget,
         guard_repetition=False,
-        run_ahead=cutting.run_ahead,
+        run_ahead=RunAhead(cutting.run_ahead),
         listener=ear,
     )
     voices = {

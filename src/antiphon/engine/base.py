@@ -116,10 +116,13 @@ class Sequence(ABC):
 
     @abstractmethod
     def stream(
-        self, sampling: Sampling, max_tokens: int, stop_ids: Collection[int], seed: int | None = None
+        self, sampling: Sampling, max_tokens: int, stop_ids: Collection[int], seed: int | None = None, look: int = 1
     ) -> AsyncIterator[Chunk]:
         """Writes on from the prefix: an async generator. What it has yielded is part of the sequence, what it has not
         is not; the stop id never is. Closing it (`aclose`) aborts the request at the server.
+
+        `look`: the caller wants to see what is written after so many tokens; fewer may be held back until there are
+        as many, and all may come in one piece where it is `max_tokens`.
 
         `max_tokens` >= 1. Prompt and max_tokens together must fit the context: the caller clamps.
 

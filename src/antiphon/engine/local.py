@@ -146,7 +146,7 @@ class LocalSequence(Sequence):
         self._row.length = min(self._row.length, length)
 
     async def stream(
-        self, sampling: Sampling, max_tokens: int, stop_ids: Collection[int], seed: int | None = None
+        self, sampling: Sampling, max_tokens: int, stop_ids: Collection[int], seed: int | None = None, look: int = 1
     ) -> AsyncIterator[Chunk]:
         engine = self._engine
         await engine.probe()

@@ -217,7 +217,7 @@ class _Scripted(Sequence):
         self.opened = 0
 
     async def stream(
-        self, sampling: Sampling, max_tokens: int, stop_ids: Collection[int], seed: int | None = None
+        self, sampling: Sampling, max_tokens: int, stop_ids: Collection[int], seed: int | None = None, look: int = 1
     ) -> AsyncIterator[Chunk]:
         engine = self._engine
         situation = Situation(self.opened, self.length, self._read)

@@ -15,6 +15,7 @@ from antiphon.engine.base import Engine
 from antiphon.engine.models import open_engine
 from antiphon.errors import DialectError, ModelError, SettingsError
 from antiphon.settings import Role, Settings
+from antiphon.synth.ahead import RunAhead
 from antiphon.synth.methods import METHODS, Method, method
 from antiphon.synth.score import Listener, Score
 from antiphon.synth.spend import Prices
@@ -133,7 +134,7 @@ def _cast(
         only_student_closes=settings.thinking_closed_by == "student",
         guard_repetition=settings.guards.repetition,
         breaks=settings.guards.breaks,
-        run_ahead=None if settings.run_ahead == "streamed" else settings.run_ahead,
+        run_ahead=RunAhead(settings.run_ahead),
         seed=settings.seed,
         keep_rejected=settings.keep_rejected,
         listener=listener,

@@ -11,6 +11,7 @@ from antiphon.boundary.base import Verdict
 from antiphon.dialect import Part
 from antiphon.engine.base import Finish, Piece
 from antiphon.errors import StreamBroken
+from antiphon.synth.ahead import UNJUDGED, Reach
 from antiphon.synth.manuscript import Manuscript
 from antiphon.synth.score import Score
 from antiphon.synth.turn import Kept, Proposal
@@ -93,6 +94,7 @@ class Passage:
         self._settled = speaker.sequence.length  # of the sequence, up to what is kept
         self._requests = self._asked = self._received = self._kept = self._words = 0
         self._prompt = self._told = 0
+        self._waited = 0.0
         self._cached: int | None = None
 
     async def write(self) -> Left:
@@ -133,12 +135,16 @@ class Passage:
             left = self._allowance.tokens - (at - self._began_at)
             if left < 1:
                 return self._allowance.spent
-            ask = min(left, (self._score.run_ahead or left) * patience)
+            reach = self._reach(left)
+            ask = min(left, reach.ask * patience)
             self._requests += 1
             self._prompt += at
             self._asked += ask
             try:
-                async with speaker.stream(ask, in_thinking=self._in_thinking, seed=next(self._seeds)) as stream:
+                seed = next(self._seeds)
+                async with speaker.stream(
+                    ask, in_thinking=self._in_thinking, seed=seed, look=min(ask, reach.look * patience)
+                ) as stream:
                     async for chunk in stream:
                         self._count_cached(chunk.cached, at)
                         why = await self._watch(chunk.pieces) or self._finished(chunk.finish)
@@ -154,9 +160,15 @@ class Passage:
             else:  # a character of more tokens than were asked for
                 patience *= 2
 
+    def _reach(self, left: int) -> Reach:
+        if not self._judged:
+            return Reach(left, min(left, UNJUDGED))
+        return self._score.run_ahead.reach(self._speaker.voice.role, self._speaker.sequence.server, left)
+
     async def _watch(self, pieces: tuple[Piece, ...]) -> Why | None:
         """Takes what arrived; settles what no later verdict can touch."""
         proposal = self._proposal
+        self._waited = self._waited or time.monotonic() - self._began
         self._received += sum(self._speaker.measure(piece.text, len(piece.ids)) for piece in pieces)
         said, control = self._speaker.voice.before_control(pieces)
         text = proposal.receive(said)
@@ -249,23 +261,26 @@ class Passage:
             raise StreamBroken(f"{error}; it was broken stream {self._manuscript.breaks} of this trace (guards.breaks)")
 
     def _record(self, *, cut: bool, rejected: str) -> None:
-        self._manuscript.turned(
-            Turn(
-                role=self._speaker.voice.role,
-                server=self._speaker.sequence.server,
-                asked=self._asked,
-                received=self._received,
-                kept=self._kept,
-                words=self._words,
-                cut=cut,
-                seconds=time.monotonic() - self._began,
-                requests=self._requests,
-                cached=self._cached,
-                prompt=self._prompt,
-                told=self._told,
-                rejected=(rejected or None) if self._score.keep_rejected else None,
-            )
+        turn = Turn(
+            role=self._speaker.voice.role,
+            server=self._speaker.sequence.server,
+            asked=self._asked,
+            received=self._received,
+            kept=self._kept,
+            words=self._words,
+            cut=cut,
+            seconds=time.monotonic() - self._began,
+            requests=self._requests,
+            cached=self._cached,
+            prompt=self._prompt,
+            told=self._told,
+            rejected=(rejected or None) if self._score.keep_rejected else None,
         )
+        self._manuscript.turned(turn)
+        if self._judged:
+            assert self._speaker.voice.predictor is not None
+            lookahead = self._speaker.voice.predictor.lookahead
+            self._score.run_ahead.learn(turn, waited=self._waited, lookahead=lookahead)
 
 
 async def encode_anew(speaker: Speaker, kept: Kept) -> tuple[Kept, bool]:

@@ -194,6 +194,7 @@ class Run:
     ) -> None:
         outage = Outage((*cast.engines, *cast.predictors), self.settings.outage)
         workers = min(self.settings.concurrency, len(pending), cast.room or len(pending))
+        cast.score.run_ahead.in_flight = max(1, workers)
         self._tasks = [
             asyncio.create_task(self._worker(pending, store, cast, outage, spend, on_finished)) for _ in range(workers)
         ]

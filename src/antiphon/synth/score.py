@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from antiphon.synth.ahead import RunAhead
 from antiphon.synth.methods import Method
 from antiphon.synth.voice import Voice
 from antiphon.trace import Author, Kind, Turn
@@ -30,9 +31,8 @@ class Listener:
 class Score:
     """The method, the voices it needs, and budgets in the student's tokens.
 
-    `script` is the voice in whose dialect the response is stored: the student's where there is one. `run_ahead` is how
-    many tokens one request asks for (None: the whole turn, closed at the cut). `breaks` is how many broken streams a
-    trace survives.
+    `script` is the voice in whose dialect the response is stored: the student's where there is one. `breaks` is how
+    many broken streams a trace survives.
     """
 
     method: Method
@@ -44,7 +44,7 @@ class Score:
     only_student_closes: bool = False
     guard_repetition: bool = True
     breaks: int = 8
-    run_ahead: int | None = None
+    run_ahead: RunAhead = field(default_factory=RunAhead)
     seed: int | None = None
     keep_rejected: bool = False
     listener: Listener = field(default_factory=Listener)

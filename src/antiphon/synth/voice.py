@@ -138,11 +138,12 @@ class Speaker:
         return verdicts
 
     def stream(
-        self, max_tokens: int, *, in_thinking: bool, seed: int | None = None
+        self, max_tokens: int, *, in_thinking: bool, seed: int | None = None, look: int = 1
     ) -> AbstractAsyncContextManager[AsyncIterator[Chunk]]:
-        """Writes on; leaving the context closes the stream, which aborts the request."""
+        """Writes on; leaving the context closes the stream, which aborts the request. `look`: see
+        `antiphon.engine.base.Sequence.stream`."""
         stops = self.voice.ends | self.voice.closes if in_thinking else self.voice.ends
-        stream = self.sequence.stream(self.voice.sampling, max_tokens, stops, seed)
+        stream = self.sequence.stream(self.voice.sampling, max_tokens, stops, seed, look)
         return aclosing(cast(AsyncGenerator[Chunk], stream))
 
     def measure(self, text: str, ids: int) -> int:

@@ -78,9 +78,10 @@ class StrictVLLM(Strict):
             "skip_special_tokens": bool,
             "spaces_between_special_tokens": bool,
             "add_special_tokens": bool,
-            "stream_options": lambda options: options == {"include_usage": True},
             **SAMPLING,
         }
+        if body.get("stream"):  # else they are refused
+            needed["stream_options"] = lambda options: options == {"include_usage": True}
         checked(body, needed, {"seed": int})
         if body["model"] not in self.names:
             raise Problem(f"The model `{body['model']}` does not exist.", 404)
@@ -316,7 +317,7 @@ class StrictLlama(Strict):
             answer = await super()._answer(request, prompt, most, stops, fault)
         finally:
             self._busy.discard(slot)
-        if not self.plain and request.transport is not None:
+        if not await self._wants_whole(request) and request.transport is not None:
             await answer.write_eof()
             request.transport.close()
         return answer
@@ -348,13 +349,14 @@ class StrictLlama(Strict):
             events.append(self._end(step.finish, "", []))
         return events
 
-    def _end(self, finish: str, content: str, tokens: list[int]) -> dict[str, Any]:
+    def _end(self, finish: str, content: str, tokens: list[int], cached: int = 0) -> dict[str, Any]:
         kind = "limit" if finish == "length" else "eos"
         event = {"content": content, "tokens": tokens, "stop": True, "stop_type": kind, "prompt": "", "model": "m"}
+        event["timings"] = {"cache_n": cached, "prompt_n": 1, "predicted_n": len(tokens)}
         return {name: value for name, value in event.items() if name in self._fields}
 
     def whole(self, so_far: Written, prompt: list[int], cached: int) -> Any:
-        return self._end(so_far.finish or "", so_far.text, so_far.ids)
+        return self._end(so_far.finish or "", so_far.text, so_far.ids, cached)
 
 
 class StrictOpenAI(Strict):

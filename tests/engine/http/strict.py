@@ -296,7 +296,10 @@ class Strict:
         everything = steps[0]
         for step in steps[1:]:
             everything = _sum(everything, step)
-        if self.plain:
+        if await self._wants_whole(request):
+            if fault is not None:
+                return await self._failed(request, fault)
+            self._seen.append([*ids, *everything.ids])
             return web.json_response(self.whole(everything, ids, cached))
         about = {"Content-Type": "text/event-stream; charset=utf-8", **self.about}
         stream = web.StreamResponse(headers=about)
@@ -347,6 +350,19 @@ class Strict:
         await send(self.done())
         self._seen.append([*ids, *so_far.ids])
         return stream
+
+    async def _wants_whole(self, request: web.Request) -> bool:
+        return self.plain or not (await request.json()).get("stream", True)
+
+    async def _failed(self, request: web.Request, fault: Fault) -> web.Response:
+        """A whole reply that fails: nothing of it was sent."""
+        if fault.kind == "hang":
+            await asyncio.Event().wait()
+        if fault.kind in ("error", "raw"):
+            return web.json_response(self.error("out of memory", 500), status=500)
+        assert request.transport is not None
+        request.transport.abort()
+        return web.Response()
 
     def failure(self) -> str:
         return f"data: {json.dumps(self.error('out of memory', 500))}{self.line_end * 2}"

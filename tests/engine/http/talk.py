@@ -66,12 +66,13 @@ async def read(
     pieces: int | None = None,
     sampling: Sampling = SAMPLING,
     seed: int | None = None,
+    look: int = 1,
 ) -> Read:
     """Reads a stream to its end, or closes it once there are so many pieces."""
     got: list[Piece] = []
     cached: list[int] = []
     finish = None
-    async with aclosing(cast(Any, prefix.stream(sampling, most, tuple(stops), seed))) as chunks:
+    async with aclosing(cast(Any, prefix.stream(sampling, most, tuple(stops), seed, look))) as chunks:
         async for chunk in chunks:
             assert finish is None, "a chunk came after the end"
             got += chunk.pieces
@@ -116,12 +117,12 @@ async def refusal(url: str, error: type[AntiphonError] = ModelError, **options: 
         await engine.close()
 
 
-async def late(client: Client, path: str, body: Mapping[str, Any]) -> AsyncIterator[Iterable[Any]]:
+async def late(client: Client, path: str, body: Mapping[str, Any], least: int = 1) -> AsyncIterator[Iterable[Any]]:
     """`Client.bursts` for a process that reads a stream when all of it is there, and the fault that ends it."""
     events: list[Any] = []
     ended: list[Fault] = []
     try:
-        async with aclosing(_bursts(client, path, body)) as stream:
+        async with aclosing(_bursts(client, path, body, least)) as stream:
             async for burst in stream:
                 for event in burst:
                     events.append(event)  # noqa: PERF402 - those before a fault stay

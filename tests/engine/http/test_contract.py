@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
-from typing import Any
+from contextlib import aclosing
+from typing import Any, cast
 
 import pytest
 
@@ -17,7 +18,7 @@ from antiphon.errors import RequestRefused
 from antiphon.settings import Sampling
 from tests.engine.http.kinds import KINDS, StrictOpenAI, StrictSGLang
 from tests.engine.http.strict import END, FOLDER, OPENING, Fault, Strict, Written, ids_of, vocabulary
-from tests.engine.http.talk import Read, Reference, read, served, told
+from tests.engine.http.talk import SAMPLING, Read, Reference, read, served, told
 
 SCRIPT = ids_of("one two 東京 three 🙂 four\n\n", "</think>", "five, naïve six")
 CLOSE, START = ids_of("</think>")[0], ids_of("<|im_start|>")[0]
@@ -362,6 +363,51 @@ def test_what_came_from_the_cache_is_told_once(kind: str) -> None:
             assert got.cached == [(opened - 1) // blocks * blocks]
 
     run(go)
+
+
+@every
+def test_what_is_looked_at_once_is_asked_for_in_one_piece(kind: str) -> None:
+    """On one connection, and the cache's share is told as in streams."""
+
+    async def go() -> None:
+        server = make(kind)
+        async with served(server) as engine:
+            prefix = await (await learned(engine)).open([Part(OPENING)])
+            opened = prefix.length
+            connections = len(server.connections)
+            for _ in range(3):
+                prefix.truncate(opened)
+                got = await read(prefix, 6, (END,), look=6)
+                assert server.requests[-1]["stream"] is False
+                assert got.text == vocabulary().decode(SCRIPT[:6])
+                assert got.finish == Finish("length")
+            if kind != "openai":
+                assert got.ids == SCRIPT[:6]
+                blocks = 16 if kind.startswith("vllm") else 1
+                assert got.cached == [(opened - 1) // blocks * blocks]
+            assert len(server.connections) <= connections + 1
+            assert server.aborted == 0
+
+    run(go)
+
+
+@every
+@pytest.mark.parametrize("look", [3, 5])
+def test_a_stream_is_handed_over_by_so_many_tokens(kind: str, look: int) -> None:
+    async def go() -> None:
+        async with served(make(kind)) as engine:
+            await learned(engine)
+            one_by_one, together = [await chunks(engine, each) for each in (1, look)]
+            assert "".join(together) == "".join(one_by_one)
+            assert len(together) <= len(SCRIPT) / look + 3
+
+    run(go)
+
+
+async def chunks(engine: HttpEngine, look: int) -> list[str]:
+    prefix = await engine.open([Part(OPENING)])
+    async with aclosing(cast(Any, prefix.stream(SAMPLING, 400, (END,), None, look))) as stream:
+        return ["".join(piece.text for piece in chunk.pieces) async for chunk in stream]
 
 
 @every

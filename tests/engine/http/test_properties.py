@@ -34,7 +34,7 @@ WITH_FILES = [kind for kind in KINDS if kind != "openai" and "files" not in kind
 
 class Way(NamedTuple):
     """How a server's answers come: the seed of all cuts, tokens an event, bytes a packet, style, whether they are
-    read when all is there, and faults."""
+    read when all is there, faults, and after how many tokens they are looked at."""
 
     seed: int
     tokens: int
@@ -42,6 +42,7 @@ class Way(NamedTuple):
     crlf: bool
     late: bool
     faults: list[Fault]
+    look: int
 
     @property
     def bursts(self) -> Callable[..., AsyncIterator[Iterable[Any]]]:
@@ -70,7 +71,14 @@ FAULTS = st.lists(
     max_size=4,
 )
 WAYS = st.builds(
-    Way, st.integers(0, 99), st.integers(1, 6), st.sampled_from([3, 40, 10_000]), st.booleans(), st.booleans(), FAULTS
+    Way,
+    st.integers(0, 99),
+    st.integers(1, 6),
+    st.sampled_from([3, 40, 10_000]),
+    st.booleans(),
+    st.booleans(),
+    FAULTS,
+    st.sampled_from([1, 3, 400]),
 )
 
 
@@ -97,7 +105,7 @@ async def written(kind: str, script: list[int], way: Way, most: int = 400) -> Wr
         finish = None
         while finish is None and (left := most - prefix.length + opened):
             with suppress(StreamBroken):
-                async with aclosing(cast(Any, prefix.stream(SAMPLING, left, (END,)))) as chunks:
+                async with aclosing(cast(Any, prefix.stream(SAMPLING, left, (END,), None, way.look))) as chunks:
                     async for chunk in chunks:
                         pieces += chunk.pieces
                         finish = chunk.finish
@@ -126,6 +134,8 @@ def test_bytes_of_any_kind_end_as_they_should(kind: str, script: list[int], way:
         with patch.object(servers, "_FIRST_WAIT", 0.0), patch.object(Client, "bursts", way.bursts):
             have = await written(kind, script, way._replace(faults=[]), most)
         want = await told(Reference([*script, END]), most, (END,))
+        if kind == "llama.cpp" and "\ufffd" in have.text:
+            return  # as many bytes that are no character as U+FFFD has tokens: its stream does not tell them apart
         assert have.text == want.text
         if kind != "llama.cpp":  # which does not tell all ids of a character, so that they are found by its text
             assert (have.ids, have.finish) == (want.ids, want.finish)

@@ -46,7 +46,7 @@ class Chat(OpenAI):
                 body |= {"continue_final_message": True, "add_generation_prompt": False}
         if "max_tokens" in self._left_out:
             body["max_completion_tokens"] = ask.max_tokens
-        if "stream_options" not in self._left_out:
+        if body["stream"] and "stream_options" not in self._left_out:
             body["stream_options"] = {"include_usage": True}
         return body
 

@@ -38,6 +38,7 @@ _CLOSES = "llama.cpp"  # closes the connection after each stream without a word,
 _IDLE = 4.0  # seconds a free connection is kept: less than the 5 after which most servers close theirs
 _SECRET = 8  # characters from which a word of a header may be a secret
 _AT_ONCE = 4  # requests that may begin in one pass of the event loop
+_DATA = b"data:"
 _RESET = struct.pack("ii", 1, 0)  # linger on, for no time: close() sends RST, which leaves no TIME_WAIT behind
 
 
@@ -125,10 +126,11 @@ class Client:
                 for event in burst:
                     yield event
 
-    async def bursts(self, path: str, body: Mapping[str, Any]) -> AsyncGenerator[Iterable[Any]]:
+    async def bursts(self, path: str, body: Mapping[str, Any], least: int = 1) -> AsyncGenerator[Iterable[Any]]:
         """Posts a body and gives the JSON of the events of the stream that answers, those together that arrived
-        together: a busy process pays for each burst and not for each token. A plain reply counts as one event. Closing
-        it before its end resets the connection, by which the server knows that nobody listens.
+        together, and at least so many but for the last ones: a process pays for each burst and not for each token. A
+        plain reply counts as one event. Closing it before its end resets the connection, by which the server knows
+        that nobody listens.
 
         Raises:
             Fault: the stream did not begin, or broke; an event is none (while a burst is iterated).
@@ -139,8 +141,13 @@ class Client:
                 return
             rest = b""
             while block := await response.content.readany():
-                *lines, rest = (rest + block).split(b"\n")
+                rest += block
+                if least > 1 and rest.count(_DATA) < least and not response.content.at_eof():
+                    continue
+                *lines, rest = rest.split(b"\n")
                 yield _events(lines)
+            if rest:
+                yield _events(rest.split(b"\n"))
 
     def without_secrets(self, body: bytes) -> bytes:
         """A server's words, without what they repeat of the headers."""
@@ -203,12 +210,13 @@ class _Attempt:
         self._method = method
         self._path = path
         self._body = None if body is None else _spelled(body)
+        self._streamed = body is not None and bool(body.get("stream"))
         self._response: aiohttp.ClientResponse | None = None
 
     async def __aenter__(self) -> aiohttp.ClientResponse:
         client = self._client
         headers = {} if self._body is None else {"Content-Type": "application/json"}
-        if client._closes:
+        if client._closes and self._streamed:
             headers["Connection"] = "close"
         await client._gate.passed()
         try:
@@ -289,7 +297,7 @@ def _events(lines: Iterable[bytes]) -> Iterator[Any]:
         Transient: the server says that it failed, or writes something else.
     """
     for line in lines:
-        if line.startswith(b"data:"):
+        if line.startswith(_DATA):
             data = line[5:].strip()
             if data != b"[DONE]":
                 yield parsed(data)

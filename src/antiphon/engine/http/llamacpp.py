@@ -37,14 +37,17 @@ class LlamaCpp(Wire):
 
     def body(self, ask: Ask) -> dict[str, Any]:
         sampling = ask.sampling
+        fields = ["content", "tokens", "stop", "stop_type"]  # else the last event repeats the prompt
+        if ask.whole:
+            fields.append("timings")  # a stream tells before its first token what came from the cache
         return {
             "prompt": ask.prompt.tolist() if isinstance(ask.prompt, array) else ask.prompt,
             "n_predict": ask.max_tokens,
-            "stream": True,
+            "stream": not ask.whole,
             "cache_prompt": True,
             "id_slot": -1 if ask.slot is None else ask.slot,
             "return_tokens": True,
-            "return_progress": True,  # what came from the cache is told before the first token
+            "return_progress": True,
             "seed": -1 if ask.seed is None else ask.seed,
             # The order in which all engines apply them: temperature first, as transformers and vLLM do.
             "samplers": ["penalties", "temperature", "top_k", "top_p", "min_p"],
@@ -56,7 +59,7 @@ class LlamaCpp(Wire):
             "repeat_last_n": 1 << 16,
             "presence_penalty": 0.0,
             "frequency_penalty": 0.0,
-            "response_fields": ["content", "tokens", "stop", "stop_type"],  # else the last event repeats the prompt
+            "response_fields": fields,
         }
 
     def read(self, data: Any, received: int, characters: int = 0) -> Event:
@@ -68,7 +71,8 @@ class LlamaCpp(Wire):
         ids, missing = data.get("tokens") or (), None
         if finish is None:
             missing = max(0, data.get("tokens_predicted", 0) - received - len(ids))
-        return Event(ids, data["content"], finish, missing=missing)  # type: ignore[arg-type]
+        cached = (data.get("timings") or {}).get("cache_n")
+        return Event(ids, data["content"], finish, cached=cached, missing=missing)  # type: ignore[arg-type]
 
     async def tokenize(self, client: Client, text: str, *, controls: bool) -> list[int]:
         body = {"content": text, "add_special": False, "parse_special": controls}

@@ -39,7 +39,7 @@ class OpenAI(Wire):
             "model": self.model,
             "prompt": ask.prompt.tolist() if isinstance(ask.prompt, array) else ask.prompt,
             "max_tokens": ask.max_tokens,
-            "stream": True,
+            "stream": not ask.whole,
             **sampled(ask.sampling),
         }
         if ask.seed is not None:

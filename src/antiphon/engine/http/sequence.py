@@ -39,7 +39,7 @@ class HttpSequence(Sequence):
         return self._at.client.shown
 
     async def stream(
-        self, sampling: Sampling, max_tokens: int, stop_ids: Collection[int], seed: int | None = None
+        self, sampling: Sampling, max_tokens: int, stop_ids: Collection[int], seed: int | None = None, look: int = 1
     ) -> AsyncIterator[Chunk]:
         if max_tokens < 1:
             raise ValueError(f"max_tokens is {max_tokens}; at least one token must be asked for")
@@ -47,7 +47,7 @@ class HttpSequence(Sequence):
         while True:
             progress = False
             try:
-                async with aclosing(self._request(sampling, max_tokens, stop_ids, seed)) as chunks:
+                async with aclosing(self._request(sampling, max_tokens, stop_ids, seed, look)) as chunks:
                     async for chunk in chunks:
                         progress = progress or bool(chunk.pieces) or chunk.finish is not None
                         yield chunk
@@ -62,7 +62,7 @@ class HttpSequence(Sequence):
                     attempt, first = 0, self._at
 
     async def _request(
-        self, sampling: Sampling, max_tokens: int, stop_ids: Collection[int], seed: int | None
+        self, sampling: Sampling, max_tokens: int, stop_ids: Collection[int], seed: int | None, look: int
     ) -> AsyncGenerator[Chunk]:
         """One try. What it has yielded is part of the sequence."""
         server, wire = self._at, self._wire
@@ -73,10 +73,11 @@ class HttpSequence(Sequence):
         async with AsyncExitStack() as stack:
             if server.slots is not None:
                 self._slot = await stack.enter_async_context(server.slots.one(self._slot))
-            body = wire.body(Ask(self._prompt(max_tokens), sampling, max_tokens, stop_ids, seed, self._slot))
+            ask = Ask(self._prompt(max_tokens), sampling, max_tokens, stop_ids, seed, self._slot, look >= max_tokens)
+            body = wire.body(ask)
             if wire.aborts:
                 stack.callback(lambda: None if over else server.abandon(wire.abort(client, body)))
-            bursts = await stack.enter_async_context(aclosing(client.bursts(wire.path, body)))
+            bursts = await stack.enter_async_context(aclosing(client.bursts(wire.path, body, look)))
             reading = self._reading(stop_ids)
             try:
                 async for burst in bursts:

@@ -54,7 +54,7 @@ class SGLang(Wire):
             parameters["sampling_seed"] = ask.seed
         prompt = {"input_ids": ask.prompt.tolist()} if isinstance(ask.prompt, array) else {"text": ask.prompt}
         # The server takes the beginning of a name for the name: all have the same length.
-        return {**prompt, "sampling_params": parameters, "stream": True, "rid": uuid4().hex}
+        return {**prompt, "sampling_params": parameters, "stream": not ask.whole, "rid": uuid4().hex}
 
     async def abort(self, client: Client, body: Mapping[str, Any]) -> None:
         await client.text("/abort_request", {"rid": body["rid"]})

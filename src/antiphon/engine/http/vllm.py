@@ -39,7 +39,7 @@ class VLLM(OpenAI):
             "skip_special_tokens": False,
             "spaces_between_special_tokens": False,
             "add_special_tokens": False,  # a prompt that is text already holds its start token
-            "stream_options": {"include_usage": True},
+            **({} if ask.whole else {"stream_options": {"include_usage": True}}),
         }
 
     async def tokenize(self, client: Client, text: str, *, controls: bool) -> list[int]:

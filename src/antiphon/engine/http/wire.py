@@ -18,7 +18,8 @@ from antiphon.settings import Sampling
 
 
 class Ask(NamedTuple):
-    """One request for a continuation. `prompt` is ids, or text where there are none, or the messages of a chat."""
+    """One request for a continuation. `prompt` is ids, or text where there are none, or the messages of a chat.
+    `whole`: the reply is wanted in one piece, not streamed."""
 
     prompt: array[int] | str | List[Message]
     sampling: Sampling
@@ -26,6 +27,7 @@ class Ask(NamedTuple):
     stop_ids: Collection[int] = ()
     seed: int | None = None
     slot: int | None = None
+    whole: bool = False
 
 
 class Event(NamedTuple):
@@ -92,11 +94,11 @@ class Wire(ABC):
 
     @abstractmethod
     def body(self, ask: Ask) -> dict[str, Any]:
-        """The request, streamed, every sampling value in it."""
+        """The request, every sampling value in it."""
 
     @abstractmethod
     def read(self, data: Any, received: int, characters: int = 0) -> Event:
-        """One event of the stream that is no error; so many ids and characters came before it.
+        """One event of the stream, or a whole reply, that is no error; so many ids and characters came before it.
 
         Raises:
             LookupError, TypeError, ValueError, AttributeError: it is malformed.

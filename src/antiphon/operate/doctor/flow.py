@@ -66,7 +66,7 @@ async def stream(subject: Subject) -> Finding:
     if seen.waits:
         says = f"nothing comes before the end: {tokens} tokens arrive at once"
         advice = "switch buffering off in the proxy (nginx: proxy_buffering off); until then: --set run_ahead=16"
-        if subject.settings.run_ahead == "streamed":
+        if not isinstance(subject.settings.run_ahead, int):
             return failure(f"{says}, so each turn is written to its last token before it is cut", advice, **facts)
         return warning(says, advice, **facts)
     if seen.clumped:

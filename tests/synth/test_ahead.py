@@ -1,0 +1,156 @@
+"""How far requests run ahead: what is settled follows from what turns were like."""
+
+from __future__ import annotations
+
+import random
+from statistics import fmean
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from antiphon.synth.ahead import Policy, Reach, RunAhead
+from antiphon.trace import Author, Turn
+
+STUDENT, TEACHER = Author.STUDENT, Author.TEACHER
+PLENTY = 10_000
+
+
+class Server:
+    """Writes turns of given lengths as a policy asks, and counts what it wrote and was asked.
+
+    Args:
+        request, token: seconds that they take.
+        late: tokens that it writes before it learns that a stream is closed.
+    """
+
+    def __init__(self, *, request: float = 0.02, token: float = 0.004, late: int = 2):
+        self.request, self.token, self.late = request, token, late
+        self.written = self.requests = self.turns = 0
+
+    def turn(self, ahead: RunAhead, role: Author, kept: int, *, name: str = "one", lookahead: int = 0) -> None:
+        decided = kept + (1 + lookahead) + 1  # words of one token
+        there = requests = 0
+        while there < decided:
+            reach = ahead.reach(role, name, PLENTY)
+            requests += 1
+            there += reach.ask if reach.look == reach.ask else min(reach.ask, decided - there + self.late)
+        self.turns += 1
+        self.requests += requests
+        self.written += there - kept
+        waited = self.request + self.token
+        seconds = waited + (there - 1) * self.token
+        turn = Turn(role, name, there, there, kept, kept, True, seconds, requests)
+        ahead.learn(turn, waited=waited, lookahead=lookahead)
+
+
+def learned(policy: Policy, lengths: list[int], *, turns: int = 400, in_flight: int = 8, **server: float) -> RunAhead:
+    ahead = RunAhead(policy)
+    ahead.in_flight = in_flight
+    one, chance = Server(**server), random.Random(0)
+    for _ in range(turns):
+        one.turn(ahead, STUDENT, chance.choice(lengths))
+    return ahead
+
+
+def test_streamed_and_numbers_never_change() -> None:
+    for policy, reach in (("streamed", Reach(PLENTY, 1)), (16, Reach(16, 16)), (20_000, Reach(PLENTY, PLENTY))):
+        ahead = learned(policy, [3])
+        assert ahead.reach(STUDENT, "one", PLENTY) == reach
+        assert not ahead.settled
+
+
+@pytest.mark.parametrize("policy", ["auto", "adaptive"])
+def test_a_server_is_got_to_know_by_streams(policy: Policy) -> None:
+    assert RunAhead(policy).reach(STUDENT, "one", PLENTY) == Reach(PLENTY, 1)
+
+
+def test_short_turns_of_one_length_are_asked_for_as_they_are() -> None:
+    ahead = learned("auto", [3])
+    assert ahead.reach(STUDENT, "one", PLENTY) == Reach(5, 5)
+    way, reason = ahead.settled[STUDENT, "one"]
+    assert way == "5 tokens in one piece"
+    assert "decided after 5.0 tokens" in reason and "a request waits 20 ms, a token takes 4.0 ms" in reason
+
+
+def test_long_turns_of_all_lengths_are_streamed() -> None:
+    ahead = learned("auto", list(range(5, 200)))
+    reach = ahead.reach(STUDENT, "one", PLENTY)
+    assert reach.ask == PLENTY and reach.look < 5
+    assert ahead.settled[STUDENT, "one"].way.startswith("streamed")
+
+
+def test_the_more_are_in_flight_the_less_often_a_stream_is_looked_at() -> None:
+    looks = [learned("auto", list(range(5, 200)), in_flight=n, turns=3 * n + 400) for n in (1, 512)]
+    few, many = (ahead.reach(STUDENT, "one", PLENTY).look for ahead in looks)
+    assert few < many
+
+
+def test_a_server_that_learns_late_of_a_closed_stream_is_not_streamed() -> None:
+    """A far one: in the time of its answer it would write more than a piece holds too much."""
+    near, far = (learned("auto", [2, 3, 4, 5, 6], request=seconds, token=0.002) for seconds in (0.001, 0.2))
+    assert far.reach(STUDENT, "one", PLENTY).look > 4
+    assert near.settled != far.settled
+
+
+def test_a_request_that_costs_much_makes_pieces_longer() -> None:
+    cheap, dear = (learned("adaptive", [2] * 9 + [30], request=seconds) for seconds in (0.0001, 0.5))
+    assert cheap.reach(STUDENT, "one", PLENTY).ask < 10 < dear.reach(STUDENT, "one", PLENTY).ask
+
+
+def test_roles_and_servers_are_told_apart() -> None:
+    ahead = RunAhead("adaptive")
+    one, chance = Server(), random.Random(0)
+    for _ in range(200):
+        one.turn(ahead, STUDENT, 3)
+        one.turn(ahead, STUDENT, 9, name="other")
+        one.turn(ahead, TEACHER, chance.randint(20, 22))
+    asks = [ahead.reach(*place, PLENTY).ask for place in ((STUDENT, "one"), (STUDENT, "other"), (TEACHER, "one"))]
+    assert asks[0] < asks[1] < asks[2]
+
+
+def test_looking_ahead_is_asked_for_too() -> None:
+    asks = []
+    for lookahead in (0, 2):
+        ahead, one = RunAhead("adaptive"), Server()
+        for _ in range(200):
+            one.turn(ahead, STUDENT, 4, lookahead=lookahead)
+        asks.append(ahead.reach(STUDENT, "one", PLENTY).ask)
+    assert asks == [6, 8]
+
+
+def test_it_follows_turns_that_change() -> None:
+    ahead, one = RunAhead("adaptive"), Server()
+    for kept in (3, 12):
+        for _ in range(400):
+            one.turn(ahead, STUDENT, kept)
+    assert ahead.reach(STUDENT, "one", PLENTY).ask == 14
+
+
+@given(
+    policy=st.sampled_from(["streamed", "auto", "adaptive", 1, 7, 1000]),
+    lengths=st.lists(st.integers(0, 300), min_size=1, max_size=20),
+    left=st.integers(1, 50),
+    in_flight=st.integers(1, 600),
+    request=st.floats(0, 1),
+    token=st.floats(0, 0.1),
+)
+def test_no_request_asks_for_more_than_is_left(
+    policy: Policy, lengths: list[int], left: int, in_flight: int, request: float, token: float
+) -> None:
+    ahead = learned(policy, lengths, turns=200, in_flight=in_flight, request=request, token=token)
+    reach = ahead.reach(STUDENT, "one", left)
+    assert 1 <= reach.look <= reach.ask <= left
+
+
+@given(lengths=st.lists(st.integers(1, 60), min_size=3, max_size=30), request=st.floats(0.001, 0.2))
+def test_auto_writes_no_more_in_vain_than_both_others(lengths: list[int], request: float) -> None:
+    """Nor does it ask more often than pieces would."""
+    vain, asked = {}, {}
+    for policy in ("streamed", "adaptive", "auto"):
+        ahead, one, chance = learned(policy, lengths, request=request), Server(request=request), random.Random(1)
+        for _ in range(100):
+            one.turn(ahead, STUDENT, chance.choice(lengths))
+        vain[policy], asked[policy] = one.written / one.turns, one.requests / one.turns
+    assert vain["auto"] <= max(vain["streamed"] + 4, vain["adaptive"]) + fmean(lengths) * 0.01
+    assert asked["auto"] <= asked["adaptive"] + 0.3
