@@ -174,6 +174,34 @@ def test_a_hand_over_costs_the_other_authors_words_only(engine: Any) -> None:
     asyncio.run(script())
 
 
+def test_a_word_put_back_is_not_read_again(engine: Any, reference: Any) -> None:
+    model, plain = engine(), reference()
+
+    async def script() -> None:
+        sequence = await text(model, "the sum of 12 and 7 is 19")
+        before = sequence.length
+        ids = await write(sequence, 8)
+        sequence.truncate(before + 5)
+        sequence.truncate(before)
+        await sequence.append_ids(ids[:3])
+        heard = await sequence.append([Part(" wait, let me check that")])
+        expected = plain.greedy(ids_of(sequence), 4)
+        start = model.forwarded
+        assert await write(sequence, 4) == expected
+        assert model.forwarded - start == len(heard) + 3, "the other's words, and three of the four that it wrote"
+        sequence.truncate(before)
+        await sequence.append([Part("x")])
+        await write(sequence, 1)
+        sequence.truncate(sequence.length - 1)
+        await sequence.append_ids(ids[:3])
+        expected = plain.greedy(ids_of(sequence), 1)
+        start = model.forwarded
+        assert await write(sequence, 1) == expected
+        assert model.forwarded - start == 3, "what was there before has been written over"
+
+    asyncio.run(script())
+
+
 async def take_turns(
     models: tuple[LocalEngine, LocalEngine], script: list[tuple[int, int]], prompt: str
 ) -> tuple[int, int]:
@@ -388,6 +416,7 @@ steps = st.lists(
     st.one_of(
         st.tuples(st.just("append"), st.sampled_from(PROMPTS)),
         st.tuples(st.just("truncate"), st.floats(0, 1)),
+        st.tuples(st.just("put back"), st.tuples(st.floats(0, 1), st.floats(0, 1), st.booleans())),
         st.tuples(st.just("stream"), st.integers(1, 6)),
         st.tuples(st.just("abort"), st.integers(1, 3)),
     ),
@@ -416,6 +445,14 @@ def test_random_scripts_write_what_a_model_without_memory_writes(
             elif act == "truncate":
                 del expected[max(1, int(amount * len(expected))) :]
                 sequence.truncate(len(expected))
+            elif act == "put back":
+                share, part, other = amount
+                place = max(1, int(share * len(expected)))
+                again = expected[place : place + max(1, int(part * (len(expected) - place)))]
+                again[-1:] = [7] if other else again[-1:]
+                sequence.truncate(place)
+                await sequence.append_ids(again)
+                expected[place:] = again
             elif act == "stream":
                 await write(sequence, amount)
                 expected += plain.greedy(expected, amount)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from array import array
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,6 +27,33 @@ def test_busy_rows_never_give_way() -> None:
     assert first.capacity == 256
     assert rows.hold(second, 1, ())
     assert first.capacity == 0
+
+
+def test_what_was_cut_away_is_there_until_it_is_written_over() -> None:
+    ids, row = array("I", range(10)), Row()
+    row.length = 9  # the last token is not read yet
+    row.cut(7, ids)
+    row.cut(4, ids[:7])
+    row.put_back(array("I", [4, 5]))
+    assert row.length == 6
+    row.put_back(array("I", [6, 7, 8, 9]))
+    assert row.length == 9
+    row.cut(4, ids)
+    row.put_back(array("I", [4, 99, 6]))
+    assert row.length == 5
+    row.overwrite()
+    row.put_back(array("I", [5]))
+    assert row.length == 5
+
+
+def test_nothing_is_left_of_a_row_that_gave_way() -> None:
+    rows, row = Rows(256), Row()
+    assert rows.hold(row, 200, ())
+    row.length = 200
+    row.cut(0, array("I", range(200)))
+    assert rows.hold(Row(), 200, ())
+    row.put_back(array("I", range(200)))
+    assert row.length == 0
 
 
 def test_a_single_sequence_may_exceed_the_bound() -> None:

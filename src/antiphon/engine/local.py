@@ -137,13 +137,16 @@ class LocalSequence(Sequence):
         return added
 
     async def append_ids(self, ids: Iterable[int]) -> None:
-        self._ids.extend(ids)
+        added = array("I", ids)
+        if self._row.length == len(self._ids):
+            self._row.put_back(added)
+        self._ids += added
 
     def truncate(self, length: int) -> None:
         if not 0 <= length <= len(self._ids):
             raise ValueError(f"cannot cut a sequence of {len(self._ids)} tokens to {length}")
+        self._row.cut(length, self._ids)
         del self._ids[length:]
-        self._row.length = min(self._row.length, length)
 
     async def stream(
         self, sampling: Sampling, max_tokens: int, stop_ids: Collection[int], seed: int | None = None, look: int = 1
@@ -159,6 +162,7 @@ class LocalSequence(Sequence):
             )
         if not self._ids:
             raise RequestRefused(f"{engine.name} has no start token and cannot begin from nothing")
+        self._row.overwrite()
         assembler = Assembler(engine.vocabulary)
         stream = Stream(self._ids, self._row, sampling, max_tokens, stop_ids, assembler, chances(seed))
         try:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from array import array
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -21,16 +22,17 @@ class _Layer(NamedTuple):
 class Row:
     """The keys and values of one sequence: per layer two tensors `[capacity, heads, dim]`.
 
-    `length` tokens of it are valid; cutting back sets `length`, and what lies behind is overwritten. Nothing is dropped
-    at a sliding window, so that cutting back is exact. The numbers belong to the event loop, the tensors to the thread
-    that runs the model.
+    `length` tokens of it are valid; cutting back sets `length`, and what lies behind is overwritten when the sequence
+    is streamed again, not before. Nothing is dropped at a sliding window, so that cutting back is exact. The numbers
+    belong to the event loop, the tensors to the thread that runs the model.
     """
 
-    __slots__ = ("__weakref__", "_layers", "capacity", "length")
+    __slots__ = ("__weakref__", "_behind", "_layers", "capacity", "length")
 
     def __init__(self) -> None:
         self.length = 0
         self.capacity = 0
+        self._behind = array("I")  # ids whose keys and values still lie behind the valid ones
         self._layers: dict[int, _Layer] = {}
 
     @property
@@ -43,6 +45,25 @@ class Row:
         """Memory for one token."""
         return sum(held.keys[0].nbytes + held.values[0].nbytes for held in self._layers.values())
 
+    def cut(self, length: int, ids: array[int]) -> None:
+        """The sequence, which was `ids`, is cut back to `length`."""
+        if length < self.length:
+            self._behind = ids[length : self.length] + self._behind
+            self.length = length
+
+    def put_back(self, ids: Sequence[int]) -> None:
+        """The sequence, all of it in the row, goes on with `ids`: as far as they are those that were cut away, they
+        need not be read again."""
+        same = 0
+        while same < min(len(ids), len(self._behind)) and ids[same] == self._behind[same]:
+            same += 1
+        del self._behind[:same]
+        self.length += same
+
+    def overwrite(self) -> None:
+        """What lies behind the valid tokens is about to be written over."""
+        self._behind = array("I")
+
     def reserve(self, length: int) -> None:
         """Promises room for `length` tokens; `write` makes it."""
         self.capacity = max(self.capacity, _rounded(length))
@@ -51,6 +72,7 @@ class Row:
         """Forgets everything and gives the memory back. Not while the model runs on it."""
         self.length = self.capacity = 0
         self._layers = {}
+        self.overwrite()
 
     def write(self, layer: int, at: int, end: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """Puts new tokens `[end - at, heads, dim]` at position `at`; gives all `end`."""
