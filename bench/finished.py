@@ -39,7 +39,6 @@ RESUMED = 4
 EXTRA = "sim-"
 """What the ids of the problems begin with that are left to resumes."""
 
-
 STYLE = "Okay, so Wait, let me check Hmm, maybe now then Alright, but actually I think"
 CAPABILITY = (
     "the sum of parts is 196 so we have n = 14 × 14 and each order takes at most k ≤ 7 of them which leaves "
@@ -165,8 +164,8 @@ def command(*words: object, until: Callable[[], bool] = lambda: False) -> Measur
     """
     with tempfile.TemporaryFile("w+") as errors:
         began = time.monotonic()
-        words = (sys.executable, "-m", "antiphon", *map(str, words))
-        process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=errors, cwd=ROOT)
+        line = [sys.executable, "-m", "antiphon", *map(str, words)]
+        process = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=errors, cwd=ROOT)
         moment = None
         ended, status, used = os.wait4(process.pid, os.WNOHANG)
         while not ended:
@@ -178,7 +177,7 @@ def command(*words: object, until: Callable[[], bool] = lambda: False) -> Measur
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
             errors.seek(0)
-            raise RuntimeError(f"{' '.join(words)} ended with {process.returncode}: {errors.read()}")
+            raise RuntimeError(f"{' '.join(line)} ended with {process.returncode}: {errors.read()}")
     return Measured(wall, used.ru_utime + used.ru_stime, used.ru_maxrss << 10)
 
 
@@ -228,6 +227,8 @@ class Bench:
         with Reader(self._directory) as reader:
             done = reader.counts()[Status.COMPLETE]
             pending = [trace.key for trace in reader.traces(status=[None])][:RESUMED]
+            if not pending:
+                raise RuntimeError(f"nothing is left to be written in {self._directory}; remove its folder")
 
             def turned() -> bool:
                 return any(reader.turns(key) for key in pending)
