@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, BinaryIO, cast
 
-import orjson
-
 SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -28,6 +26,8 @@ def encoded(row: Mapping[str, Any]) -> tuple[bytes, bool]:
 
     Such a character can only be an escape (`\\ud800`): valid UTF-8 and JSON, which some readers refuse all the same.
     """
+    import orjson
+
     surrogates = 0
     try:
         line = orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
@@ -46,6 +46,8 @@ def decoded(line: bytes) -> Any:
     Raises:
         ValueError: it is not JSON, or not UTF-8.
     """
+    import orjson
+
     try:
         return orjson.loads(line)
     except orjson.JSONDecodeError:  # which the escape of a lone surrogate raises, too
