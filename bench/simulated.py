@@ -24,7 +24,18 @@ from antiphon.problem import Problem
 from antiphon.store import Reader
 from antiphon.synth.run import Run
 from antiphon.trace import Trace
-from bench.simulator import Form, Pair, flags, needed, problems, settings, simulated_pairs, write_problems, wrong
+from bench.simulator import (
+    Form,
+    Pair,
+    flags,
+    needed,
+    needed_of_teacher,
+    problems,
+    settings,
+    simulated_pairs,
+    write_problems,
+    wrong,
+)
 
 ROOT = Path(__file__).parents[1]
 
@@ -56,21 +67,26 @@ def measured(pair: Pair, some: Sequence[Problem], form: Form, directory: Path, *
     written = traces(directory)
     with Reader(directory) as reader:
         turns = sum(len(reader.turns(trace.key)) for trace in written)
-    thrown = pair.decoded - sum(map(needed, written))
+    kept = {"teacher": sum(map(needed_of_teacher, written))}
+    kept["student"] = sum(map(needed, written)) - kept["teacher"]
+    thrown = {role: getattr(pair, role).stats()["decoded_tokens"] - tokens for role, tokens in kept.items()}
     return {
         "form": form,
         "problems": len(some),
         "statuses": dict(Counter(str(trace.status) for trace in written)),
-        "faults": None if more else faults(written, some),
+        "faults": None if "boundary.teacher" in more else faults(written, some),
         "wall_s": round(wall, 1),
         "cpu_s": round(cpu, 1),
         "turns": turns,
         "requests": pair.requests,
         "cpu_ms_per_turn": round(1000 * cpu / turns, 2),
-        "thrown_away": thrown,
-        "thrown_away_per_turn": round(thrown / turns, 2),
+        "requests_per_turn": round(pair.requests / turns, 3),
+        "thrown_away_per_turn": round(sum(thrown.values()) / turns, 2),
+        "of_teacher": round(2 * thrown["teacher"] / turns, 2),
+        "of_student": round(2 * thrown["student"] / turns, 2),
         "rss_peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10,
         "servers_busy_s": [server.stats()["busy_s"] for server in pair.servers],
+        "settled": {f"{role} {server}": way for (role, server), (way, _) in run.ahead.items()},
     }
 
 

@@ -117,14 +117,15 @@ class Pair:
 
 
 @contextmanager
-def simulated_pairs(folder: Path, count: int = 1) -> Iterator[list[Pair]]:
+def simulated_pairs(folder: Path, count: int = 1, costs: Sequence[str] = ()) -> Iterator[list[Pair]]:
     """So many pairs in one process of their own, for as long as the context lasts.
 
     Args:
         folder: gets the problems (`p512.jsonl` ...) and `tokenizer.json`.
+        costs: flags of the simulator that change what its servers' work costs.
     """
     pairs = unserved_pairs(folder, count)
-    process = serve(pairs)
+    process = serve(pairs, costs)
     try:
         yield pairs
     finally:
@@ -140,7 +141,7 @@ def unserved_pairs(folder: Path, count: int = 1) -> list[Pair]:
     return [Pair(SimulatedServer(one), SimulatedServer(other), tokenizer) for one, other in _free_ports(count)]
 
 
-def serve(pairs: Sequence[Pair]) -> subprocess.Popen[str]:
+def serve(pairs: Sequence[Pair], costs: Sequence[str] = ()) -> subprocess.Popen[str]:
     """Starts the servers of pairs, all in one process, and returns once they listen.
 
     Raises:
@@ -148,7 +149,7 @@ def serve(pairs: Sequence[Pair]) -> subprocess.Popen[str]:
     """
     names = [f"{role}:{getattr(pair, role).port}" for pair in pairs for role in ("teacher", "student")]
     process = subprocess.Popen(
-        [sys.executable, SIMULATOR / "simserver.py", *(word for name in names for word in ("--engine", name))],
+        [sys.executable, SIMULATOR / "simserver.py", *(word for name in names for word in ("--engine", name)), *costs],
         env={**os.environ, "SIM_TOKENIZER": str(pairs[0].tokenizer), "PYTHONDONTWRITEBYTECODE": "1"},
         stdout=subprocess.PIPE,
         text=True,
@@ -319,3 +320,8 @@ def wrong(trace: Trace, problem: Problem) -> list[str]:
 def needed(trace: Trace) -> int:
     """Tokens that a finished trace takes if none is thrown away (the line breaks before its answer are no model's)."""
     return len(simlib.tok(trace.thinking)) + 1 + len(simlib.tok(trace.answer))
+
+
+def needed_of_teacher(trace: Trace) -> int:
+    """Of these, the teacher's."""
+    return sum(len(simlib.tok(span.text)) for span in trace.spans if span.author is Author.TEACHER)

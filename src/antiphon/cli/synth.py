@@ -265,6 +265,7 @@ def _summary(run: Run, loaded: Loaded, *, interrupted: bool) -> dict[str, Any]:
             for role, usage in tally.usage.items()
             if usage.requests
         },
+        "run_ahead": {f"{role} at {server}": way._asdict() for (role, server), way in run.ahead.items()},
         "spent": {"tokens": spend.tokens, "hours": spend.hours, "cost": spend.costs},
         "reached": spend.reached,
     }
@@ -282,6 +283,8 @@ def _tell(run: Run, summary: dict[str, Any]) -> None:
     shares = {role: share for role, usage in tally.usage.items() if (share := usage.cached_share) is not None}
     if shares:
         show(f"prompt tokens from cache: {', '.join(f'{role} {share:.0%}' for role, share in shares.items())}")
+    for (role, server), (way, reason) in run.ahead.items():
+        show(f"{role} at {visible(server)}: {way} ({reason})")
     spend = tally.spend
     stopped = None if spend is None else spend.stopped
     if spend is not None and stopped is None and spend.amounts():

@@ -20,7 +20,7 @@ from abc import ABC, abstractmethod
 from array import array
 from codecs import utf_8_decode
 from collections.abc import Collection, Iterable, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from antiphon.engine.base import Piece
 from antiphon.errors import DialectError, ModelError
 
 _BLANK = "▁"
+_SHORT, _REMEMBERED = 40, 8192  # characters; texts: phrases of style are read again and again
 
 _HTML_TAG = re.compile(
     "</?(?:a|b|blockquote|body|caption|code|div|em|footer|h[1-6]|html|i|iframe|img|li|ol|p|pre|s|span|strong|sub|sup"
@@ -186,6 +187,7 @@ class TokenizerVocabulary(Vocabulary):
             self.digest = _digest(specification, self.start_id)
             self._unwritable = self._missing_bytes(model["vocab"], source)
             self._tokenizer = Tokenizer.from_str(json.dumps(_plain(specification, self.controls)))
+            self._encode_short = lru_cache(_REMEMBERED)(self._encode)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             if isinstance(error, ModelError):
                 raise
@@ -227,6 +229,9 @@ class TokenizerVocabulary(Vocabulary):
         return self._strings.keys() | self._added.keys()
 
     def encode(self, text: str) -> array[int]:
+        return self._encode_short(text)[:] if len(text) <= _SHORT else self._encode(text)
+
+    def _encode(self, text: str) -> array[int]:
         try:
             encoded = text.encode("utf-8")
         except UnicodeEncodeError:

@@ -11,7 +11,7 @@ from antiphon.boundary.base import Verdict
 from antiphon.dialect import Part
 from antiphon.engine.base import Finish, Piece
 from antiphon.errors import StreamBroken
-from antiphon.synth.ahead import UNJUDGED, Reach
+from antiphon.synth.ahead import UNJUDGED, First, Reach
 from antiphon.synth.manuscript import Manuscript
 from antiphon.synth.score import Score
 from antiphon.synth.turn import Kept, Proposal
@@ -94,7 +94,7 @@ class Passage:
         self._settled = speaker.sequence.length  # of the sequence, up to what is kept
         self._requests = self._asked = self._received = self._kept = self._words = 0
         self._prompt = self._told = 0
-        self._waited = 0.0
+        self._first = First()
         self._cached: int | None = None
 
     async def write(self) -> Left:
@@ -168,8 +168,9 @@ class Passage:
     async def _watch(self, pieces: tuple[Piece, ...]) -> Why | None:
         """Takes what arrived; settles what no later verdict can touch."""
         proposal = self._proposal
-        self._waited = self._waited or time.monotonic() - self._began
         self._received += sum(self._speaker.measure(piece.text, len(piece.ids)) for piece in pieces)
+        if not self._first.tokens:
+            self._first = First(time.monotonic() - self._began, self._received)
         said, control = self._speaker.voice.before_control(pieces)
         text = proposal.receive(said)
         if text:
@@ -280,7 +281,7 @@ class Passage:
         if self._judged:
             assert self._speaker.voice.predictor is not None
             lookahead = self._speaker.voice.predictor.lookahead
-            self._score.run_ahead.learn(turn, waited=self._waited, lookahead=lookahead)
+            self._score.run_ahead.learn(turn, first=self._first, lookahead=lookahead)
 
 
 async def encode_anew(speaker: Speaker, kept: Kept) -> tuple[Kept, bool]:

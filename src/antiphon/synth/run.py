@@ -9,7 +9,7 @@ import queue
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from antiphon.engine.models import open_engine
@@ -17,6 +17,7 @@ from antiphon.errors import AntiphonError, EngineUnavailable, StoreError
 from antiphon.problem import Problem
 from antiphon.settings import Settings
 from antiphon.store import Reader, Store
+from antiphon.synth.ahead import Settled
 from antiphon.synth.cast import Cast, EngineOpener, assemble
 from antiphon.synth.outage import Outage
 from antiphon.synth.reply import writer_for
@@ -119,6 +120,8 @@ class Run:
         self.tally = Tally()
         self.repaired: str | None = None
         """What was found torn in the run directory and mended, if anything."""
+        self.ahead: Mapping[tuple[Author, str], Settled] = {}
+        """How far requests run ahead, by role and server, as far as that is settled (`run_ahead`)."""
         self._problems = {problem.id: problem for problem in problems[: settings.limit]}
         self._retry = retry
         self._listener = self.tally if listener is None else _Both(self.tally, listener)
@@ -178,6 +181,7 @@ class Run:
                 try:
                     await self._perform(pending, store, cast, spend, on_finished)
                 finally:
+                    self.ahead = cast.score.run_ahead.settled
                     await store.flush()
         finally:
             await cast.close()
