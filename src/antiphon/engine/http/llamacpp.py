@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Mapping
 from collections.abc import Sequence as List
 from pathlib import Path
@@ -41,7 +40,7 @@ class LlamaCpp(Wire):
         if ask.whole:
             fields.append("timings")  # a stream tells before its first token what came from the cache
         return {
-            "prompt": ask.prompt.tolist() if isinstance(ask.prompt, array) else ask.prompt,
+            "prompt": ask.prompt if (ids := ask.ids) is None else ids,
             "n_predict": ask.max_tokens,
             "stream": not ask.whole,
             "cache_prompt": True,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from array import array
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -37,7 +36,7 @@ class OpenAI(Wire):
     def body(self, ask: Ask) -> dict[str, Any]:
         body: dict[str, Any] = {
             "model": self.model,
-            "prompt": ask.prompt.tolist() if isinstance(ask.prompt, array) else ask.prompt,
+            "prompt": ask.prompt if (ids := ask.ids) is None else ids,
             "max_tokens": ask.max_tokens,
             "stream": not ask.whole,
             **sampled(ask.sampling),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from antiphon.dialect import Message, Part, text_of
 from antiphon.engine.base import Chunk, Finish, Piece, Sequence
 from antiphon.engine.http.faults import Broken, Fault
+from antiphon.engine.http.prompt import PromptIds
 from antiphon.engine.http.tokens import Assembles, Tokens
 from antiphon.engine.http.wire import Ask, Event, Wire, read_event
 from antiphon.errors import RequestRefused, StreamBroken
@@ -120,7 +121,7 @@ class HttpSequence(Sequence):
             self._at.sequences -= 1
 
     @abstractmethod
-    def _prompt(self, max_tokens: int) -> array[int] | str | List[Message]:
+    def _prompt(self, max_tokens: int) -> PromptIds | str | List[Message]:
         """What is sent.
 
         Raises:
@@ -142,7 +143,7 @@ class IdSequence(HttpSequence):
     def __init__(self, wire: Wire, servers: Servers, context: int | None, tokens: Tokens):
         super().__init__(wire, servers, context)
         self._tokens = tokens
-        self._ids = pack_ids()
+        self._ids = PromptIds()
 
     @property
     def length(self) -> int:
@@ -150,18 +151,16 @@ class IdSequence(HttpSequence):
 
     async def append(self, parts: Iterable[Part]) -> array[int]:
         added = await self._tokens.encode_parts(parts)
-        self._ids += added
+        self._ids.extend(added)
         return added
 
     async def append_ids(self, ids: Iterable[int]) -> None:
         self._ids.extend(ids)
 
     def truncate(self, length: int) -> None:
-        if not 0 <= length <= len(self._ids):
-            raise ValueError(f"cannot cut a sequence of {len(self._ids)} tokens to {length}")
-        del self._ids[length:]
+        self._ids.cut(length)
 
-    def _prompt(self, max_tokens: int) -> array[int]:
+    def _prompt(self, max_tokens: int) -> PromptIds:
         if self._context is not None and len(self._ids) + max_tokens > self._context:
             raise RequestRefused(
                 f"{self.server} holds {self._context} tokens: {max_tokens} more do not fit behind {len(self._ids)}"
@@ -172,8 +171,7 @@ class IdSequence(HttpSequence):
         return _ReadingIds(self._tokens, stop_ids)
 
     def _add(self, pieces: list[Piece]) -> None:
-        for piece in pieces:
-            self._ids.extend(piece.ids)
+        self._ids.extend(token for piece in pieces for token in piece.ids)
 
 
 class TextSequence(HttpSequence):

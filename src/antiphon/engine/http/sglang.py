@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Mapping
 from collections.abc import Sequence as List
 from pathlib import Path
@@ -52,7 +51,7 @@ class SGLang(Wire):
         }
         if ask.seed is not None:
             parameters["sampling_seed"] = ask.seed
-        prompt = {"input_ids": ask.prompt.tolist()} if isinstance(ask.prompt, array) else {"text": ask.prompt}
+        prompt = {"text": ask.prompt} if (ids := ask.ids) is None else {"input_ids": ids}
         # The server takes the beginning of a name for the name: all have the same length.
         return {**prompt, "sampling_params": parameters, "stream": not ask.whole, "rid": uuid4().hex}
 

@@ -10,9 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
 
+import orjson
+
 from antiphon.dialect import Message
 from antiphon.engine.http.client import Client
 from antiphon.engine.http.faults import Transient
+from antiphon.engine.http.prompt import PromptIds
 from antiphon.errors import RequestRefused
 from antiphon.settings import Sampling
 
@@ -21,13 +24,20 @@ class Ask(NamedTuple):
     """One request for a continuation. `prompt` is ids, or text where there are none, or the messages of a chat.
     `whole`: the reply is wanted in one piece, not streamed."""
 
-    prompt: array[int] | str | List[Message]
+    prompt: array[int] | PromptIds | str | List[Message]
     sampling: Sampling
     max_tokens: int
     stop_ids: Collection[int] = ()
     seed: int | None = None
     slot: int | None = None
     whole: bool = False
+
+    @property
+    def ids(self) -> list[int] | orjson.Fragment | None:
+        """The prompt as JSON takes it, None where it is no ids."""
+        if isinstance(self.prompt, PromptIds):
+            return self.prompt.json
+        return self.prompt.tolist() if isinstance(self.prompt, array) else None
 
 
 class Event(NamedTuple):
