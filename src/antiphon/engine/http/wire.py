@@ -8,9 +8,7 @@ from collections.abc import Collection, Mapping
 from collections.abc import Sequence as List
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NamedTuple
-
-import orjson
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 from antiphon.dialect import Message
 from antiphon.engine.http.client import Client
@@ -18,6 +16,9 @@ from antiphon.engine.http.faults import Transient
 from antiphon.engine.http.prompt import PromptIds
 from antiphon.errors import RequestRefused
 from antiphon.settings import Sampling
+
+if TYPE_CHECKING:
+    import orjson
 
 
 class Ask(NamedTuple):
