@@ -245,8 +245,8 @@ class SlotMachine(RuleBasedStateMachine):
         self.had: dict[asyncio.Task[None], int] = {}
 
     def settle(self) -> None:
-        self.loop.run_until_complete(asyncio.sleep(0))
-        self.loop.run_until_complete(asyncio.sleep(0))
+        for _ in range(2 + 2 * len(self.waiting)):  # each may hand its slot on at once
+            self.loop.run_until_complete(asyncio.sleep(0))
         self.waiting = [entry for entry in self.waiting if not entry[0].done()]
 
     @rule(preferred=st.none() | st.integers(0, COUNT - 1))
