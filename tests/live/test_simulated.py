@@ -42,8 +42,8 @@ def test_a_short_run_is_as_the_script_has_it(pair: Pair, folder: Path, form: For
 def test_what_is_kept_is_the_same_however_far_requests_run_ahead(
     pair: Pair, folder: Path, policy: str | int, form: Form, tmp_path: Path
 ) -> None:
-    """Few traces, so that no process is late: what is thrown away is the policy's own, 2.4 to 2.9 tokens a turn where it may
-    stop; a busy machine adds some."""
+    """Few traces, so that no process is late: what is thrown away is the policy's own, 2.4 to 2.9 tokens a turn where
+    it may stop; a busy machine adds some."""
     row = measured(pair, problems(folder, 6, spans=30, answer=70), form, tmp_path / "run", run_ahead=policy)
     print(row)
     assert row["faults"] == []
