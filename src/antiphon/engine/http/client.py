@@ -139,15 +139,22 @@ class Client:
             if response.content_type != "text/event-stream":
                 yield (parsed(await response.read()),)
                 return
-            rest = b""
-            while block := await response.content.readany():
+            rest, block, broken = b"", b"", None
+            while True:
+                try:
+                    block = await response.content.readany()
+                except (aiohttp.ClientError, OSError, TimeoutError) as error:  # what came before it stands
+                    block, broken = b"", error
                 rest += block
-                if least > 1 and rest.count(_DATA) < least and not response.content.at_eof():
+                if block and rest.count(_DATA) < least and not response.content.at_eof():
                     continue
                 *lines, rest = rest.split(b"\n")
-                yield _events(lines)
-            if rest:
-                yield _events(rest.split(b"\n"))
+                if lines:
+                    yield _events(lines)
+                if broken is not None:
+                    raise broken
+                if not block:
+                    return
 
     def without_secrets(self, body: bytes) -> bytes:
         """A server's words, without what they repeat of the headers."""
