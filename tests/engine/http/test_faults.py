@@ -275,6 +275,22 @@ def test_what_arrived_together_with_a_fault_stands(monkeypatch: pytest.MonkeyPat
     run(go)
 
 
+@pytest.mark.parametrize("look", [1, 3, 8])
+def test_what_came_before_a_break_stands_however_seldom_it_is_looked_at(look: int) -> None:
+    async def go() -> None:
+        server = StrictVLLM(SCRIPT)
+        async with served(server, retries=0) as engine:
+            prefix = await engine.open([Part(OPENING)])
+            opened = prefix.length
+            failing(server, Fault("close", 4), 1)
+            with pytest.raises(StreamBroken):
+                await read(prefix, look=look)
+            assert prefix.length == opened + 4
+            assert (await read(prefix, stops=(END,))).ids == SCRIPT[4:]
+
+    run(go)
+
+
 def test_an_abort_is_a_reset() -> None:
     """What a proxy or server takes for a reader who is gone, and what leaves no connection in TIME_WAIT."""
 
