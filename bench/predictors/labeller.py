@@ -157,19 +157,18 @@ def _read(labeller: Labeller, texts: Sequence[Encoded], chance: random.Random, t
 
 
 def _learn(labeller: Labeller, marked: Sequence[MarkedText], chance: random.Random, told: Told) -> None:
-    texts = [(labeller.encode(item.text), item.classes, item.fields.get("weight", 1.0)) for item in marked]
+    texts = [(labeller.encode(item.text), item.classes) for item in marked]
     body = [parameter for parameter in labeller.model.parameters() if parameter.requires_grad]
     groups = [{"params": body, "rate": _RATE}, {"params": list(labeller.head.parameters()), "rate": _HEAD_RATE}]
     step = _steps(groups, len(texts), _BATCH, _EPOCHS)
     labeller.train()
     for epoch in range(_EPOCHS):
         for batch in _batches(texts, _BATCH, chance, key=lambda text: len(text[0].ids)):
-            style = _padded([classes for _, classes, _ in batch], labeller.device).float()
-            weights = _padded([[1] * len(classes) for _, classes, _ in batch], labeller.device).float()
-            weights *= torch.tensor([weight for _, _, weight in batch], device=labeller.device)[:, None]
-            logits = labeller([text for text, _, _ in batch])
+            style = _padded([classes for _, classes in batch], labeller.device).float()
+            inside = _padded([[1] * len(classes) for _, classes in batch], labeller.device)
+            logits = labeller([text for text, _ in batch])
             each = functional.binary_cross_entropy_with_logits(logits, style, reduction="none")
-            loss = (each * weights).sum() / weights.sum()
+            loss = (each * inside).sum() / inside.sum()
             step(loss)
         told(f"labeller: epoch {epoch + 1} of {_EPOCHS}, loss {loss.item():.4f}")
 

@@ -58,6 +58,17 @@ OnBudget = Annotated[
         rich_help_panel=LENGTHS,
     ),
 ]
+Samples = Annotated[int | None, typer.Option(min=1, metavar="N", help="Traces per problem.", rich_help_panel=LENGTHS)]
+Limit = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="The first N problems only.", rich_help_panel=LENGTHS)
+]
+Field = Annotated[
+    str | None, typer.Option(metavar="F", help="The field that states the problem.", rich_help_panel=MORE)
+]
+Template = Annotated[
+    str | None, typer.Option(metavar="T", help="A jinja2 template that states it.", rich_help_panel=MORE)
+]
+Concurrency = Annotated[int | None, typer.Option(min=1, metavar="N", help="Traces in flight.")]
 Seed = Annotated[int | None, typer.Option(metavar="N", help="Seeds every request; unset: none is sent.")]
 Assignments = Annotated[
     list[str] | None,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from antiphon.cli import options
-from antiphon.cli.options import LENGTHS, MORE, NO_VALUE, SPENDING
+from antiphon.cli.options import MORE, NO_VALUE, SPENDING
 from antiphon.cli.terminal import print_json, say, show, visible, warn
 from antiphon.errors import SettingsError
 from antiphon.trace import Status
@@ -41,12 +41,8 @@ def synth(
     boundary_teacher: options.BoundaryTeacher = None,
     boundary_student: options.BoundaryStudent = None,
     method: options.MethodName = None,
-    samples: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Traces per problem.", rich_help_panel=LENGTHS)
-    ] = None,
-    limit: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="The first N problems only.", rich_help_panel=LENGTHS)
-    ] = None,
+    samples: options.Samples = None,
+    limit: options.Limit = None,
     thinking_budget: options.ThinkingBudget = None,
     answer_budget: options.AnswerBudget = None,
     on_budget: options.OnBudget = None,
@@ -63,7 +59,7 @@ def synth(
             metavar="C", help="Stop when it has cost so much (prices: docs/settings.md).", rich_help_panel=SPENDING
         ),
     ] = None,
-    concurrency: Annotated[int | None, typer.Option(min=1, metavar="N", help="Traces in flight.")] = None,
+    concurrency: options.Concurrency = None,
     seed: options.Seed = None,
     variant: Annotated[
         str | None,
@@ -72,12 +68,8 @@ def synth(
     retry: Annotated[
         list[str] | None, typer.Option(metavar="STATUS", help="Write such traces anew: --retry failed.")
     ] = None,
-    field: Annotated[
-        str | None, typer.Option(metavar="F", help="The field that states the problem.", rich_help_panel=MORE)
-    ] = None,
-    template: Annotated[
-        str | None, typer.Option(metavar="T", help="A jinja2 template that states it.", rich_help_panel=MORE)
-    ] = None,
+    field: options.Field = None,
+    template: options.Template = None,
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", metavar=NO_VALUE, help="Report bad records and go on.", rich_help_panel=MORE)
     ] = False,
