@@ -37,7 +37,7 @@ def doctor(
     thinking_budget: options.ThinkingBudget = None,
     answer_budget: options.AnswerBudget = None,
     on_budget: options.OnBudget = None,
-    concurrency: Annotated[int | None, typer.Option(min=1, metavar="N", help="Traces in flight.")] = None,
+    concurrency: options.Concurrency = None,
     seed: options.Seed = None,
     assignments: options.Assignments = None,
     json: options.Json = False,
