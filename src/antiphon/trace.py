@@ -243,14 +243,30 @@ class Key(NamedTuple):
         return f"{self.problem}/{self.variant}/{self.sample}"
 
 
+class Label(StrEnum):
+    """What a verifier says of an answer.
+
+    `NO_ANSWER`: there is nothing to judge in it. `TIMED_OUT`, `CRASHED`: the model's program did, which is no right
+    answer either. `CANNOT_JUDGE`: the fault is not the answer's, but the problem's or the machine's.
+    """
+
+    RIGHT = "right"
+    WRONG = "wrong"
+    NO_ANSWER = "no_answer"
+    TIMED_OUT = "timed_out"
+    CRASHED = "crashed"
+    CANNOT_JUDGE = "cannot_judge"
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A verifier's word on a trace: `label` is one of right, wrong, no_answer, timed_out, crashed, cannot_judge."""
+    """A verifier's word on a trace: its `detail` is one line for people, `seconds` what the judging took."""
 
     verifier: str
     version: str
-    label: str
+    label: Label
     detail: str = ""
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from antiphon.problem import Problem
 from antiphon.store import Reader, Store, columns, plan
 from antiphon.store.batch import Changes
 from antiphon.store.place import open_for_writing
-from antiphon.trace import Author, Key, Status, Usage, Verdict
+from antiphon.trace import Author, Key, Label, Status, Usage, Verdict
 from tests.store.records import VARIANT, finished, keys, planned, problem, span, turn, writing
 
 
@@ -154,7 +154,7 @@ def test_retry_starts_afresh_and_keeps_the_cost(tmp_path: Path) -> None:
     finished(tmp_path, good)
 
     async def work(store: Store) -> None:
-        store.add_verdicts(failed, [Verdict("v", "1", "wrong")])
+        store.add_verdicts(failed, [Verdict("v", "1", Label.WRONG)])
         store.set_made_from(failed, [good])
         with Reader(tmp_path) as reader:
             await store.flush()

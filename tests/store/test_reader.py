@@ -9,7 +9,7 @@ import pytest
 
 from antiphon.errors import UsageError
 from antiphon.store import Reader, Store, Totals, columns
-from antiphon.trace import Author, Key, Kind, Span, Status, Usage, Verdict
+from antiphon.trace import Author, Key, Kind, Label, Span, Status, Usage, Verdict
 from tests.store.records import VARIANT, finished, keys, planned, span, turn, writing
 
 
@@ -49,7 +49,7 @@ def test_every_later_word_on_a_trace_is_a_change(tmp_path: Path) -> None:
     async def work(store: Store) -> None:
         with Reader(tmp_path) as reader:
             for change in (
-                lambda: store.add_verdicts(key, [Verdict("v", "1", "right")]),
+                lambda: store.add_verdicts(key, [Verdict("v", "1", Label.RIGHT)]),
                 lambda: store.set_made_from(key, [other]),
                 lambda: store.add_call(key, Author.TEACHER, "grade", Usage(1, 2, 2), "A"),
             ):
@@ -84,7 +84,7 @@ def test_an_iteration_is_of_one_moment_and_others_may_interleave(tmp_path: Path)
         with Reader(tmp_path) as reader:
             outer = reader.traces()
             assert next(outer).key == a
-            store.add_verdicts(b, [Verdict("v", "1", "right")])
+            store.add_verdicts(b, [Verdict("v", "1", Label.RIGHT)])
             planned(store, [c])
             await store.recorder(c).finish(Status.COMPLETE)
             assert reader.trace(b).verdicts  # new outside the iteration

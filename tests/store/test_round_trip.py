@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from antiphon.problem import Problem
 from antiphon.store import Call, Outcome, Reader, Recorder, Store, columns
-from antiphon.trace import Author, Key, Span, Status, Turn, Usage, Verdict, pack_ids
+from antiphon.trace import Author, Key, Label, Span, Status, Turn, Usage, Verdict, pack_ids
 from tests.store.records import (
     VARIANT,
     finished,
@@ -197,7 +197,13 @@ def test_problems(added: list[Problem]) -> None:
             assert [reader.problem(one.id) for one in added] == added
 
 
-@given(texts, texts, texts, st.lists(st.builds(Verdict, texts, texts, texts, texts), max_size=3), usages)
+@given(
+    texts,
+    texts,
+    texts,
+    st.lists(st.builds(Verdict, texts, texts, st.sampled_from(Label), texts, st.floats(0, 1e6)), max_size=3),
+    usages,
+)
 def test_any_text_in_any_place(id: str, variant: str, text: str, verdicts: list[Verdict], usage: Usage) -> None:
     key = Key(id, variant, 3)
 

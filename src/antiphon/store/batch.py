@@ -38,7 +38,9 @@ _SET_USAGE = (
 )
 _BEGIN = "UPDATE traces SET started = coalesce(started, ?) WHERE number = ?"
 _FINISH = "UPDATE traces SET status = ?, cause = ?, closed_by = ?, finished = ? WHERE number = ?"
-_INSERT_VERDICTS = _insert("verdicts", "trace, verifier, version, label, detail, created, change", replacing=True)
+_INSERT_VERDICTS = _insert(
+    "verdicts", "trace, verifier, version, label, detail, seconds, created, change", replacing=True
+)
 _DROP_SOURCES = "DELETE FROM made_from WHERE trace = ?"
 _INSERT_SOURCES = _insert("made_from", "trace, position, source, change")
 _INSERT_CALLS = _insert("calls", f"trace, {columns.USAGE}, purpose, text, created, change")

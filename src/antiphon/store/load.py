@@ -10,7 +10,7 @@ from typing import Any
 from antiphon.errors import UsageError
 from antiphon.store import columns
 from antiphon.store.columns import text_in, text_out
-from antiphon.trace import Author, Key, Span, Status, Trace, Usage, Verdict
+from antiphon.trace import Author, Key, Label, Span, Status, Trace, Usage, Verdict
 
 TRACES = """SELECT traces.number, problems.id, variants.name, sample, status, cause, closed_by, started, finished,
     traces.change FROM traces
@@ -72,12 +72,7 @@ def trace_out(connection: sqlite3.Connection, row: Sequence[Any]) -> Trace:
         text_out(cause),
         None if closed_by is None else Author(closed_by),
         usage_of(connection, number),
-        tuple(
-            Verdict(*map(text_out, verdict))
-            for verdict in connection.execute(
-                "SELECT verifier, version, label, detail FROM verdicts WHERE trace = ? ORDER BY number", (number,)
-            )
-        ),
+        verdicts_of(connection, number),
         tuple(
             keys(
                 connection,
@@ -119,6 +114,17 @@ def response_of(connection: sqlite3.Connection, trace: int) -> str:
         return "".join(span.text for span in spans_of(connection, trace))
     texts = connection.execute("SELECT text FROM spans WHERE trace = ? ORDER BY position", (trace,))
     return "".join([text_out(text) for (text,) in texts])
+
+
+def verdicts_of(connection: sqlite3.Connection, trace: int) -> tuple[Verdict, ...]:
+    """A trace's verdicts, the newest last."""
+    rows = connection.execute(
+        "SELECT verifier, version, label, detail, seconds FROM verdicts WHERE trace = ? ORDER BY number", (trace,)
+    )
+    return tuple(
+        Verdict(text_out(verifier), text_out(version), Label(label), text_out(detail), seconds)
+        for verifier, version, label, detail, seconds in rows
+    )
 
 
 def usage_of(connection: sqlite3.Connection, trace: int) -> dict[Author, Usage]:

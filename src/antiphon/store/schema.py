@@ -86,9 +86,13 @@ def _2_prompts(connection: sqlite3.Connection) -> None:
             connection.execute(f"ALTER TABLE {table} ADD COLUMN {column} INTEGER NOT NULL DEFAULT 0")
 
 
+def _3_seconds(connection: sqlite3.Connection) -> None:
+    connection.execute("ALTER TABLE verdicts ADD COLUMN seconds REAL NOT NULL DEFAULT 0")
+
+
 Migration = Callable[[sqlite3.Connection], None]
 
-MIGRATIONS: list[Migration] = [_1_tables, _2_prompts]
+MIGRATIONS: list[Migration] = [_1_tables, _2_prompts, _3_seconds]
 """The step to version n is the n-th; a step that was ever released is never changed."""
 
 

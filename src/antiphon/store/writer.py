@@ -150,7 +150,7 @@ class Store:
         for verdict in verdicts:
             texts = map(text_in, (verdict.verifier, verdict.version, verdict.label, verdict.detail))
             size = _ROW + len(verdict.detail)
-            self._thread.put(size, partial(Batch.verdict, trace=trace, verdict=(*texts, now)))
+            self._thread.put(size, partial(Batch.verdict, trace=trace, verdict=(*texts, verdict.seconds, now)))
 
     def set_made_from(self, key: Key, sources: Iterable[Key]) -> None:
         """Says of which traces of this directory a trace was made.
