@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from antiphon.errors import UsageError
-from antiphon.store import Reader, Store, Totals, columns
+from antiphon.store import Reader, Standing, Store, Totals, columns
+from antiphon.store import reader as reader_module
 from antiphon.trace import Author, Key, Kind, Label, Span, Status, Usage, Verdict
 from tests.store.records import VARIANT, finished, keys, planned, span, turn, writing
 
@@ -201,3 +202,85 @@ def test_a_reader_that_was_left_in_the_middle_holds_nothing(tmp_path: Path) -> N
     reader.close()
     finished(tmp_path, *keys("c"))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run.sqlite", "writer.lock"]
+
+
+def judged(directory: Path, verdicts: dict[Key, list[Verdict]]) -> None:
+    with Store.open(directory) as store:
+        for key, them in verdicts.items():
+            store.add_verdicts(key, them)
+
+
+def test_standings_are_of_all_traces_problem_by_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader_module, "_GROUP", 2)
+    with Store.open(tmp_path) as store:
+        planned(store, [*keys("a", samples=2), *keys("b", "c", "d", variant="other"), *keys("e", "a", variant="other")])
+        store.plan(keys("a", samples=3))
+    finished(tmp_path, *keys("a", samples=2), status=Status.TOO_LONG)
+    old, new = Verdict("v", "1", Label.WRONG, "no", 0.5), Verdict("v", "2", Label.RIGHT, "\udcff", 0.25)
+    judged(tmp_path, {Key("a", VARIANT, 1): [old], Key("e", "other", 0): [new]})
+    judged(tmp_path, {Key("a", VARIANT, 1): [new]})
+    with Reader(tmp_path) as reader:
+        every = list(reader.standings())
+        assert every[0] == [
+            Standing(Key("a", VARIANT, 0), Status.TOO_LONG, ()),
+            Standing(Key("a", VARIANT, 1), Status.TOO_LONG, (old, new)),
+            Standing(Key("a", VARIANT, 2), None, ()),
+            Standing(Key("a", "other", 0), None, ()),
+        ]
+        assert [[standing.key.problem for standing in them] for them in every[1:]] == [["b"], ["c"], ["d"], ["e"]]
+        assert (every[0][1].verdict, every[0][0].verdict) == (new, None)
+        assert [them[0].key for them in reader.standings(variant="other")] == keys(
+            "a", "b", "c", "d", "e", variant="other"
+        )
+        with pytest.raises(UsageError, match="no variant 'x'"):
+            next(reader.standings(variant="x"))
+        assert reader.labels() == {Label.RIGHT: 2}
+        assert reader.labels(VARIANT) == reader.labels("other") == {Label.RIGHT: 1}
+
+
+def test_standings_keep_no_log_while_they_are_gone_through(tmp_path: Path) -> None:
+    """Whoever judges writes meanwhile: what is read next is as it is then."""
+    wanted = keys("a", "b")
+    finished(tmp_path, *wanted)
+    with Reader(tmp_path) as reader, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reader_module, "_GROUP", 1)
+        standings = reader.standings()
+        assert next(standings)[0].verdicts == ()
+        verdict = Verdict("v", "1", Label.RIGHT)
+        judged(tmp_path, {wanted[0]: [verdict], wanted[1]: [verdict]})
+        assert next(standings)[0].verdicts == (verdict,)
+
+
+ANSWERS = [
+    [],
+    [("thinking", "so"), ("marker", "</think>"), ("answer", "4")],
+    [
+        ("marker", "<think>"),
+        ("style", "so"),
+        ("capability", "2"),
+        ("marker", "</think>"),
+        ("answer", "4"),
+        ("answer", "2"),
+    ],
+    [("answer", "4"), ("marker", "<end>")],
+    [("style", "answer"), ("marker", "</think>")],
+]
+
+
+@pytest.mark.parametrize("spans", ANSWERS)
+@pytest.mark.parametrize("grows", [False, True])
+def test_an_answer_is_the_traces(tmp_path: Path, spans: list[tuple[str, str]], grows: bool) -> None:
+    (key,) = keys("p")
+
+    async def work(store: Store) -> None:
+        recorder = store.recorder(key)
+        for index, (kind, text) in enumerate(spans):
+            recorder.close_span(index, span(text, kind=Kind(kind)))
+        if grows and spans:
+            recorder.grow(len(spans) - 1, span(kind=Kind(spans[-1][0])), " more", span("x").ids, b"")
+
+    writing(tmp_path, work, key)
+    with Reader(tmp_path) as reader:
+        assert reader.answer(key) == reader.trace(key).answer
+        with pytest.raises(UsageError, match="no trace"):
+            reader.answer(Key("p", VARIANT, 9))

@@ -5,12 +5,14 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import groupby
 from typing import Any
 
 from antiphon.errors import UsageError
 from antiphon.store import columns
 from antiphon.store.columns import text_in, text_out
-from antiphon.trace import Author, Key, Label, Span, Status, Trace, Usage, Verdict
+from antiphon.store.found import Standing
+from antiphon.trace import Author, Key, Kind, Label, Span, Status, Trace, Usage, Verdict
 
 TRACES = """SELECT traces.number, problems.id, variants.name, sample, status, cause, closed_by, started, finished,
     traces.change FROM traces
@@ -109,11 +111,47 @@ def spans_of(connection: sqlite3.Connection, trace: int) -> tuple[Span, ...]:
 
 def response_of(connection: sqlite3.Connection, trace: int) -> str:
     """The texts of `spans_of`, joined. Nothing else is read of a trace that is whole."""
-    (is_growing,) = connection.execute("SELECT EXISTS (SELECT 1 FROM growing WHERE trace = ?)", (trace,)).fetchone()
-    if is_growing:
+    if _is_growing(connection, trace):
         return "".join(span.text for span in spans_of(connection, trace))
     texts = connection.execute("SELECT text FROM spans WHERE trace = ? ORDER BY position", (trace,))
     return "".join([text_out(text) for (text,) in texts])
+
+
+def answer_of(connection: sqlite3.Connection, trace: int) -> str:
+    """The answer's texts joined: what `Trace.answer` gives. Of a trace that is whole, nothing before the answer but
+    the kind of the last span of the thinking is read."""
+    if _is_growing(connection, trace):
+        return "".join(span.text for span in spans_of(connection, trace) if span.kind is Kind.ANSWER)
+    texts = connection.execute(
+        """SELECT text FROM spans WHERE trace = :trace AND kind = 'answer' AND position > coalesce((
+            SELECT position FROM spans WHERE trace = :trace AND kind NOT IN ('answer', 'marker')
+            ORDER BY position DESC LIMIT 1), -1) ORDER BY position""",
+        {"trace": trace},
+    )
+    return "".join([text_out(text) for (text,) in texts])
+
+
+def _is_growing(connection: sqlite3.Connection, trace: int) -> bool:
+    (is_growing,) = connection.execute("SELECT EXISTS (SELECT 1 FROM growing WHERE trace = ?)", (trace,)).fetchone()
+    return bool(is_growing)
+
+
+def standings(connection: sqlite3.Connection, between: tuple[int, int], condition: str) -> Iterator[Standing]:
+    """How the traces stand of all problems whose number is above the first and not above the second."""
+    rows = connection.execute(
+        f"""SELECT traces.number, problems.id, variants.name, sample, status, verifier, version, label, detail, seconds
+        FROM traces JOIN problems ON problems.number = traces.problem JOIN variants ON variants.number = traces.variant
+        LEFT JOIN verdicts ON verdicts.trace = traces.number
+        WHERE traces.problem > ? AND traces.problem <= ?{condition}
+        ORDER BY traces.problem, traces.variant, sample, verdicts.number""",
+        between,
+    )
+    for (_, problem, variant, sample, status), together in groupby(rows, lambda row: row[:5]):
+        yield Standing(
+            Key(text_out(problem), text_out(variant), sample),
+            None if status is None else Status(status),
+            tuple(_verdict_out(row[5:]) for row in together if row[5] is not None),
+        )
 
 
 def verdicts_of(connection: sqlite3.Connection, trace: int) -> tuple[Verdict, ...]:
@@ -121,10 +159,12 @@ def verdicts_of(connection: sqlite3.Connection, trace: int) -> tuple[Verdict, ..
     rows = connection.execute(
         "SELECT verifier, version, label, detail, seconds FROM verdicts WHERE trace = ? ORDER BY number", (trace,)
     )
-    return tuple(
-        Verdict(text_out(verifier), text_out(version), Label(label), text_out(detail), seconds)
-        for verifier, version, label, detail, seconds in rows
-    )
+    return tuple(map(_verdict_out, rows))
+
+
+def _verdict_out(row: Sequence[Any]) -> Verdict:
+    verifier, version, label, detail, seconds = row
+    return Verdict(text_out(verifier), text_out(version), Label(label), text_out(detail), seconds)
 
 
 def usage_of(connection: sqlite3.Connection, trace: int) -> dict[Author, Usage]:

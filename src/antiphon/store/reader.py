@@ -6,7 +6,7 @@ import contextlib
 import sqlite3
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,60 +14,11 @@ from antiphon.errors import UsageError
 from antiphon.problem import Problem
 from antiphon.store import columns, load
 from antiphon.store.columns import json_out, text_in, text_out
+from antiphon.store.found import Call, Outcome, Standing, Totals, Variant
 from antiphon.store.place import explain, open_for_reading
-from antiphon.trace import Author, Key, Status, Trace, Turn, Usage
+from antiphon.trace import Author, Key, Label, Status, Trace, Turn, Usage
 
-
-@dataclass(frozen=True, slots=True)
-class Variant:
-    """A method with all that shapes its text.
-
-    `shaping` is that, `fingerprint` the SHA-256 of its canonical JSON, `about` what else was known when it was last
-    worked on (`earlier`: at the times before, where it was different), `created` seconds since the epoch.
-    """
-
-    name: str
-    fingerprint: str
-    shaping: Mapping[str, Any]
-    about: Mapping[str, Any]
-    created: float
-    earlier: tuple[Mapping[str, Any], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a trace came to, without its spans: how it ended (None: not yet) and its response, which is None where it
-    was not asked for. `change` is the trace's."""
-
-    key: Key
-    status: Status | None
-    response: str | None
-    change: int
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """An auxiliary call for a trace: who was asked, what for, its cost and its answer."""
-
-    role: Author
-    purpose: str
-    usage: Usage
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Totals(Usage):
-    """What one author wrote and cost over many traces: sums over their turns and closed spans.
-
-    `refused` are hand-overs with nothing kept: a boundary before the first word. `spans` are those of thinking.
-    `forced` are words that liveness forced. Lengths are in the author's own tokens.
-    """
-
-    turns: int = 0
-    words: int = 0
-    refused: int = 0
-    spans: int = 0
-    forced: int = 0
+_GROUP = 200  # problems whose traces' standings are read at once
 
 
 class Reader:
@@ -179,6 +130,34 @@ class Reader:
                 response = load.response_of(connection, number) if ended in statuses else None
                 yield problem, Outcome(Key(problem.id, text_out(name), sample), ended, response, change)
 
+    def standings(self, *, variant: str | None = None) -> Iterator[list[Standing]]:
+        """How all traces stand, those of one problem together, by variant and sample; problems in the order in which
+        they were added, those without traces left out.
+
+        Some hundred problems at a time are of one moment, so that the writer's log need not be kept while the
+        iteration lasts: whoever judges traces writes meanwhile.
+
+        Raises:
+            UsageError: there is no such variant.
+        """
+        with self._snapshot() as connection:
+            condition = "" if variant is None else f" AND traces.variant = {load.variant_number(connection, variant)}"
+            (last,) = connection.execute("SELECT coalesce(max(number), 0) FROM problems").fetchone()
+        for first in range(0, last, _GROUP):
+            with self._snapshot() as connection:
+                standings = load.standings(connection, (first, first + _GROUP), condition)
+            for _, together in groupby(standings, lambda standing: standing.key.problem):
+                yield list(together)
+
+    def answer(self, key: Key) -> str:
+        """A trace's final answer. Its thinking is not read: many answers cost little time and memory.
+
+        Raises:
+            UsageError: there is no such trace.
+        """
+        with self._snapshot() as connection:
+            return load.answer_of(connection, load.number_of(connection, key))
+
     def trace(self, key: Key) -> Trace:
         """One trace, finished or not.
 
@@ -253,6 +232,23 @@ class Reader:
         )
         return {text_out(cause): count for cause, count in rows}
 
+    def labels(self, variant: str | None = None) -> dict[Label, int]:
+        """How many traces have each label in their newest verdict, in the order of `Label`; only those of which there
+        are some.
+
+        Raises:
+            UsageError: there is no such variant.
+        """
+        rows = self._grouped(
+            """WITH newest AS (
+                SELECT trace, label FROM verdicts WHERE number IN (SELECT max(number) FROM verdicts GROUP BY trace))
+            SELECT label, count(*) FROM newest {join} {where} GROUP BY label""",
+            variant,
+            of="newest",
+        )
+        counts = {Label(label): count for label, count in rows}
+        return {label: counts[label] for label in Label if label in counts}
+
     def totals(self, variant: str | None = None) -> dict[Author, Totals]:
         """Sums by author, over finished and pending traces.
 
@@ -264,6 +260,7 @@ class Reader:
             sum(prompt), sum(told), sum(turns), sum(words), sum(refused), sum(spans), sum(forced)
             FROM usage {join} {where} GROUP BY role""",
             variant,
+            of="usage",
         )
         return {Author(role): Totals(*sums) for role, *sums in rows}
 
@@ -283,11 +280,12 @@ class Reader:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _grouped(self, query: str, variant: str | None) -> Sequence[Any]:
+    def _grouped(self, query: str, variant: str | None, *, of: str = "traces") -> Sequence[Any]:
+        """Rows of a query with places for what narrows it down to a variant. `of`: the table that it counts."""
         with self._snapshot() as connection:
             if variant is None:
                 return connection.execute(query.format(where="", join="")).fetchall()
-            join = "JOIN traces ON traces.number = usage.trace"
+            join = f"JOIN traces ON traces.number = {of}.trace"
             number = load.variant_number(connection, variant)
             return connection.execute(query.format(where="WHERE variant = ?", join=join), (number,)).fetchall()
 

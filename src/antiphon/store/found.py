@@ -1,0 +1,75 @@
+"""What a reader gives besides traces, turns and problems."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from antiphon.trace import Author, Key, Status, Usage, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """A method with all that shapes its text.
+
+    `shaping` is that, `fingerprint` the SHA-256 of its canonical JSON, `about` what else was known when it was last
+    worked on (`earlier`: at the times before, where it was different), `created` seconds since the epoch.
+    """
+
+    name: str
+    fingerprint: str
+    shaping: Mapping[str, Any]
+    about: Mapping[str, Any]
+    created: float
+    earlier: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a trace came to, without its spans: how it ended (None: not yet) and its response, which is None where it
+    was not asked for. `change` is the trace's."""
+
+    key: Key
+    status: Status | None
+    response: str | None
+    change: int
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a trace stands, without its text: how it ended (None: not yet), and its verdicts, the newest last."""
+
+    key: Key
+    status: Status | None
+    verdicts: tuple[Verdict, ...]
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """The verdict that counts: the newest. None where nobody has judged."""
+        return self.verdicts[-1] if self.verdicts else None
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """An auxiliary call for a trace: who was asked, what for, its cost and its answer."""
+
+    role: Author
+    purpose: str
+    usage: Usage
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Totals(Usage):
+    """What one author wrote and cost over many traces: sums over their turns and closed spans.
+
+    `refused` are hand-overs with nothing kept: a boundary before the first word. `spans` are those of thinking.
+    `forced` are words that liveness forced. Lengths are in the author's own tokens.
+    """
+
+    turns: int = 0
+    words: int = 0
+    refused: int = 0
+    spans: int = 0
+    forced: int = 0

@@ -1,0 +1,241 @@
+"""Verdicts for the answers of a run directory: each is judged once, by the verifier that suits its problem."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+from antiphon.errors import AntiphonError, ProblemError
+from antiphon.problem import Problem
+from antiphon.store import Reader, Store
+from antiphon.trace import Key, Label, Status, Verdict
+from antiphon.verify.base import Verifier
+
+_log = logging.getLogger(__name__)
+
+_REMEMBERED = 1_000  # problems whose own check was tested lately; answers to one problem come close together
+_NAMED = 100  # reasons that are kept
+
+
+class Judges:
+    """Several verifiers as one: each problem is judged by the first that suits it.
+
+    A verifier may have `async canonical(problem) -> str | None`: the problem's own right answer, as a model would give
+    it. That is judged before the first answer to the problem, and where it is not right, neither is the check: the
+    problem's answers are `CANNOT_JUDGE`.
+    """
+
+    def __init__(self, verifiers: Sequence[Verifier]):
+        self._verifiers = verifiers
+        self._tested: OrderedDict[str, asyncio.Task[str | None]] = OrderedDict()
+
+    def of(self, problem: Problem) -> Verifier | None:
+        """Who judges the answers to this problem."""
+        return next((verifier for verifier in self._verifiers if verifier.suits(problem)), None)
+
+    def require(self, problems: Sequence[Problem]) -> None:
+        """Sees that each of them can be judged.
+
+        Raises:
+            ProblemError: no verifier suits some; names each, with file and line.
+        """
+        unsuited = [problem for problem in problems if self.of(problem) is None]
+        if unsuited:
+            raise ProblemError("\n".join([*map(_unsuited, unsuited[:_NAMED]), *_more(len(unsuited) - _NAMED)]))
+
+    async def check(self, problem: Problem, answer: str) -> Verdict:
+        """The verdict on an answer to a problem that one of the verifiers suits. A verifier that breaks its contract
+        costs that verdict alone: `CANNOT_JUDGE`.
+
+        Raises:
+            UsageError: what is needed to judge is missing on this machine.
+        """
+        verifier = self.of(problem)
+        assert verifier is not None, f"{problem.id} was to be looked at before"
+        began = time.monotonic()
+        try:
+            fault = await self._fault(verifier, problem)
+            if fault is None:
+                return await verifier.check(problem, answer)
+        except AntiphonError:
+            raise
+        except Exception as error:
+            _log.exception("the verifier %s failed at %s", verifier.name, _place(problem))
+            fault = f"{_place(problem)}: unexpected {type(error).__name__}: {error}"
+        return Verdict(verifier.name, verifier.version, Label.CANNOT_JUDGE, fault, time.monotonic() - began)
+
+    async def _fault(self, verifier: Verifier, problem: Problem) -> str | None:
+        """What is wrong with the problem's own check, None where nothing is known to be."""
+        if not hasattr(verifier, "canonical"):
+            return None
+        test = self._tested.get(problem.id)
+        if test is None:
+            test = self._tested[problem.id] = asyncio.create_task(_tested(verifier, problem))
+            if len(self._tested) > _REMEMBERED:
+                self._tested.popitem(last=False)
+        return await test
+
+
+async def _tested(verifier: Verifier, problem: Problem) -> str | None:
+    answer: str | None = await verifier.canonical(problem)  # type: ignore[attr-defined]
+    if answer is None:
+        return None
+    verdict = await verifier.check(problem, answer)
+    if verdict.label is Label.RIGHT:
+        return None
+    if verdict.label is Label.CANNOT_JUDGE:
+        return verdict.detail
+    return f"{_place(problem)}: its check calls its own answer {verdict.label}: {verdict.detail}".removesuffix(": ")
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What `judge` did.
+
+    Attributes:
+        labels: verdicts given, by variant and label.
+        before: answers that had their verdict.
+        unsuited: answers to problems that no verifier suits.
+        reasons: why answers could not be judged, each once, with the problem's place; the first hundred.
+        repaired: what an earlier writer of the run directory left torn, if anything.
+    """
+
+    labels: Mapping[str, Mapping[Label, int]] = field(default_factory=dict)
+    before: int = 0
+    unsuited: int = 0
+    reasons: tuple[str, ...] = ()
+    repaired: str | None = None
+
+    @property
+    def given(self) -> int:
+        """How many verdicts were given."""
+        return sum(sum(counts.values()) for counts in self.labels.values())
+
+    @property
+    def cannot_judge(self) -> int:
+        """How many answers have no verdict that says anything of them."""
+        return self.unsuited + sum(counts.get(Label.CANNOT_JUDGE, 0) for counts in self.labels.values())
+
+
+async def judge(
+    directory: Path,
+    verifiers: Sequence[Verifier],
+    *,
+    variant: str | None = None,
+    statuses: Collection[Status] = (Status.COMPLETE,),
+    again: bool = False,
+    limit: int | None = None,
+    jobs: int = 1,
+    on_verdict: Callable[[Key, Verdict], None] = lambda key, verdict: None,
+    on_known: Callable[[Key, Verdict], None] = lambda key, verdict: None,
+) -> Judged:
+    """Judges the answers in a run directory that have no verdict yet of their verifier in its version.
+
+    Traces that ended otherwise than `statuses` have no verdict: how they ended says that they gave no whole answer.
+    What could not be judged before is tried again, since that was not the answer's fault. Verdicts are in the
+    directory within a tenth of a second; whatever ends this, the next call goes on from there.
+
+    Args:
+        variant: only this one.
+        again: judge also what has its verdict; the new one takes the old one's place.
+        limit: at most so many answers.
+        jobs: how many are judged at once, as far as the verifiers do.
+        on_verdict: told of each verdict that is given.
+        on_known: told of each that was there, and stays.
+
+    Raises:
+        StoreUnfit: it is no run directory.
+        StoreBusy: somebody writes it.
+        UsageError: there is no such variant; or what is needed to judge is missing on this machine.
+    """
+    with Reader(directory) as reader, Store.open(directory) as store:
+        judging = _Judging(reader, store, Judges(verifiers), again, on_verdict, on_known)
+        work = islice(judging.unjudged(frozenset(statuses), variant), limit)
+        tasks = [asyncio.create_task(judging.work(work)) for _ in range(max(1, jobs))]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        await store.flush()
+        return Judged(judging.labels, judging.before, judging.unsuited, tuple(judging.reasons), repaired=store.repaired)
+
+
+class _Judging:
+    """One call of `judge`."""
+
+    def __init__(
+        self,
+        reader: Reader,
+        store: Store,
+        judges: Judges,
+        again: bool,
+        on_verdict: Callable[[Key, Verdict], None],
+        on_known: Callable[[Key, Verdict], None],
+    ):
+        self._reader, self._store, self._judges, self._again = reader, store, judges, again
+        self._on_verdict, self._on_known = on_verdict, on_known
+        self.labels: dict[str, Counter[Label]] = {}
+        self.before = self.unsuited = 0
+        self.reasons: dict[str, None] = {}
+
+    def unjudged(self, statuses: Collection[Status], variant: str | None) -> Iterator[tuple[Problem, Key]]:
+        """The answers to be judged, those to one problem together."""
+        for standings in self._reader.standings(variant=variant):
+            ended = [standing for standing in standings if standing.status in statuses]
+            if not ended:
+                continue
+            problem = self._reader.problem(ended[0].key.problem)
+            verifier = self._judges.of(problem)
+            if verifier is None:
+                self.unsuited += len(ended)
+                self._cannot(_unsuited(problem))
+                continue
+            for standing in ended:
+                known = next((v for v in standing.verdicts if _settles(v, verifier)), None)
+                if known is None or self._again:
+                    yield problem, standing.key
+                else:
+                    self.before += 1
+                    self._on_known(standing.key, known)
+
+    async def work(self, unjudged: Iterator[tuple[Problem, Key]]) -> None:
+        """Judges what is left of them; several of these take turns at one iterator."""
+        for problem, key in unjudged:
+            verdict = await self._judges.check(problem, self._reader.answer(key))
+            self._store.add_verdicts(key, [verdict])
+            self.labels.setdefault(key.variant, Counter())[verdict.label] += 1
+            if verdict.label is Label.CANNOT_JUDGE:
+                self._cannot(verdict.detail)
+            self._on_verdict(key, verdict)
+            await asyncio.sleep(0)  # a verifier may never wait, and whoever stops this must be heard
+
+    def _cannot(self, reason: str) -> None:
+        if len(self.reasons) < _NAMED:
+            self.reasons[reason] = None
+
+
+def _settles(verdict: Verdict, verifier: Verifier) -> bool:
+    """Whether this verdict is the verifier's last word."""
+    same = verdict.verifier == verifier.name and verdict.version == verifier.version
+    return same and verdict.label is not Label.CANNOT_JUDGE
+
+
+def _place(problem: Problem) -> str:
+    return problem.place or f"problem {problem.id!r}"
+
+
+def _unsuited(problem: Problem) -> str:
+    fields = ", ".join(problem.metadata) or "none"
+    return f"{_place(problem)}: no verifier suits it; its fields are: {fields}"
+
+
+def _more(count: int) -> list[str]:
+    return [f"and {count} more"] if count > 0 else []
