@@ -62,6 +62,14 @@ Samples = Annotated[int | None, typer.Option(min=1, metavar="N", help="Traces pe
 Limit = Annotated[
     int | None, typer.Option(min=1, metavar="N", help="The first N problems only.", rich_help_panel=LENGTHS)
 ]
+Where = Annotated[
+    str | None,
+    typer.Option(
+        metavar="EXPR",
+        help="Only problems whose fields are so, as in 'pass_rate < 0.5' (docs/problems.md); before --limit.",
+        rich_help_panel=LENGTHS,
+    ),
+]
 Field = Annotated[
     str | None, typer.Option(metavar="F", help="The field that states the problem.", rich_help_panel=MORE)
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,7 +17,7 @@ from antiphon.errors import SettingsError
 from antiphon.trace import Status
 
 if TYPE_CHECKING:
-    from antiphon.problem import Loaded
+    from antiphon.problem import Loaded, Problem
     from antiphon.settings import Settings
     from antiphon.synth.run import Run
 
@@ -42,6 +43,7 @@ def synth(
     boundary_student: options.BoundaryStudent = None,
     method: options.MethodName = None,
     samples: options.Samples = None,
+    where: options.Where = None,
     limit: options.Limit = None,
     thinking_budget: options.ThinkingBudget = None,
     answer_budget: options.AnswerBudget = None,
@@ -131,7 +133,7 @@ def synth(
     )
     raise typer.Exit(
         _work(
-            _read(problems, field=field, template=template, limit=settings.limit, skip_bad=skip_bad),
+            _read(problems, field=field, template=template, where=where, limit=settings.limit, skip_bad=skip_bad),
             run,
             settings,
             variant=variant,
@@ -161,7 +163,13 @@ def _write_configuration(paths: Sequence[str]) -> None:
 
 
 def _read(
-    paths: Sequence[str], *, field: str | None, template: str | None, limit: int | None, skip_bad: bool
+    paths: Sequence[str],
+    *,
+    field: str | None,
+    template: str | None,
+    where: str | None,
+    limit: int | None,
+    skip_bad: bool,
 ) -> Loaded:
     """The problems, and on standard error what is wrong with them.
 
@@ -171,7 +179,7 @@ def _read(
     from antiphon.errors import ProblemError
     from antiphon.problem import load
 
-    loaded = load(paths, field=field, template=template, limit=limit)
+    loaded = load(paths, field=field, template=template, limit=limit if where is None else None)
     for line in _first(loaded.duplicates, "duplicates"):
         warn(line)
     if not skip_bad and loaded.bad:
@@ -181,9 +189,24 @@ def _read(
             raise ProblemError(f"{error}\nMend these, or pass over them with --skip-bad. Nothing was spent.") from None
     for line in _first([str(error) for error in loaded.bad], "bad records"):
         warn(f"skipped: {line}")
+    if where is not None:
+        loaded = replace(loaded, problems=_chosen(loaded.problems, where)[:limit])
     if not loaded.problems:
         raise ProblemError("no problem is left to work on")
     return loaded
+
+
+def _chosen(problems: Sequence[Problem], where: str) -> list[Problem]:
+    """Those for which the expression is true; says how many these are."""
+    from antiphon.problem.where import choose
+
+    chosen = choose(problems, where)
+    say(f"where {where}: {len(chosen.problems)} of {len(problems)} problems")
+    if chosen.undecided:
+        lacking = ", ".join(f"{count} have no {name}" for name, count in chosen.missing.items())
+        reason = lacking or "their values are of another kind (in CSV all are text)"
+        warn(f"{chosen.undecided} of the others cannot be compared so: {reason}")
+    return chosen.problems
 
 
 def _first(lines: Sequence[str], what: str) -> list[str]:
