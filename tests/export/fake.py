@@ -43,12 +43,21 @@ class Fake:
         self._problems = {p.id: p for p in problems}
 
     def outcomes(
-        self, statuses: Collection[Status | None], *, variant: str | None = None, since: int = 0
+        self, statuses: Collection[Status | None], *, variant: str | None = None, since: int = 0, **_: None
     ) -> Iterator[tuple[Problem, Outcome]]:
         for trace in self._traces:
             if trace.change > since and variant in (None, trace.key.variant):
-                response = trace.response if trace.status in statuses else None
-                yield self._problems[trace.key.problem], Outcome(trace.key, trace.status, response, trace.change)
+                wanted = trace.status in statuses
+                yield (
+                    self._problems[trace.key.problem],
+                    Outcome(
+                        trace.key,
+                        trace.status,
+                        trace.response if wanted else None,
+                        trace.change,
+                        "" if wanted else trace.status or "pending",
+                    ),
+                )
 
 
 def run(*traces: Trace, problems: Sequence[Problem] = (problem(),)) -> Reader:

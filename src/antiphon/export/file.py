@@ -18,14 +18,13 @@ from antiphon.export.messages import Messages
 from antiphon.export.tessy import Tessy
 from antiphon.problem import Problem
 from antiphon.problem.source import DAMAGE, decompressed
-from antiphon.trace import Key, Status
+from antiphon.trace import Key, Label, Status
 
 if TYPE_CHECKING:
     from antiphon.store import Outcome, Reader
 
 FORMATS: dict[str, Exporter] = {exporter.name: exporter for exporter in (Messages(), Tessy())}
 """The export formats by name."""
-PENDING = "pending"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +34,7 @@ class Exported:
     Attributes:
         path: the file.
         rows: how many rows it holds, each compared with the record after writing.
-        left_out: traces that were not asked for, by status ("pending" for those not finished).
+        left_out: traces that were not asked for, by what kept them out (`antiphon.store.Outcome.left_out`).
         unpaired: rows that hold a lone surrogate, which some readers refuse.
         change: the highest change number looked at; a later export `since` it has what came after.
     """
@@ -55,6 +54,8 @@ def write(
     variant: str | None = None,
     statuses: Collection[Status] = (Status.COMPLETE,),
     since: int = 0,
+    labels: Collection[Label] | None = None,
+    per_problem: int | None = None,
 ) -> Exported:
     """Writes a run's traces as training data.
 
@@ -68,16 +69,23 @@ def write(
         variant: only this one of the run's variants.
         statuses: which traces are wanted.
         since: only traces changed after this change number.
+        labels: only traces whose newest verdict has one of these labels.
+        per_problem: only so many of each problem, the first by sample of those that are wanted otherwise.
 
     Raises:
-        UsageError: an unknown format, or a path that cannot be written.
+        UsageError: an unknown format, a path that cannot be written, or labels where nothing was judged.
         AntiphonError: writing failed midway, or the file reads back otherwise than it was written.
     """
     exporter = FORMATS.get(format)
     if exporter is None:
         raise UsageError(f"there is no export format {format!r}; there are {', '.join(FORMATS)}")
     target = _target(Path(path))
-    chosen = _Chosen(reader, variant, frozenset(statuses), since)
+    if labels is not None and not reader.labels(variant):
+        raise UsageError(f"nothing in {reader.directory} was judged; first: antiphon verify {reader.directory}")
+    chosen = _Chosen(
+        reader.outcomes(frozenset(statuses), variant=variant, since=since, labels=labels, per_problem=per_problem),
+        since,
+    )
     part = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.part")
     try:
         unpaired = _write_rows(exporter.rows(chosen), part, target.name)
@@ -96,8 +104,8 @@ def write(
 class _Chosen:
     """The traces asked for, each with its problem; keeps account of what it gives and passes over."""
 
-    def __init__(self, reader: Reader, variant: str | None, statuses: frozenset[Status], since: int):
-        self._outcomes = reader.outcomes(statuses, variant=variant, since=since)
+    def __init__(self, outcomes: Iterable[tuple[Problem, Outcome]], since: int):
+        self._outcomes = outcomes
         self.written: list[tuple[Key, bytes]] = []
         self.left_out: Counter[str] = Counter()
         self.change = since
@@ -106,7 +114,7 @@ class _Chosen:
         for problem, outcome in self._outcomes:
             self.change = max(self.change, outcome.change)
             if outcome.response is None:
-                self.left_out[outcome.status or PENDING] += 1
+                self.left_out[outcome.left_out] += 1
             else:
                 self.written.append((outcome.key, _digest(outcome.response)))
                 yield problem, outcome

@@ -25,15 +25,20 @@ class Variant:
     earlier: tuple[Mapping[str, Any], ...] = ()
 
 
+PENDING, NOT_JUDGED, BEYOND = "pending", "not judged", "beyond --per-problem"
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What a trace came to, without its spans: how it ended (None: not yet) and its response, which is None where it
-    was not asked for. `change` is the trace's."""
+    was not asked for. `left_out` then says why, in a word: its status, its verdict's label, or one of the above.
+    `change` is the trace's."""
 
     key: Key
     status: Status | None
     response: str | None
     change: int
+    left_out: str = ""
 
 
 @dataclass(frozen=True, slots=True)

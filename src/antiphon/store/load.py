@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 from antiphon.errors import UsageError
 from antiphon.store import columns
 from antiphon.store.columns import text_in, text_out
-from antiphon.store.found import Standing
+from antiphon.store.found import BEYOND, NOT_JUDGED, PENDING, Standing
 from antiphon.trace import Author, Key, Kind, Label, Span, Status, Trace, Usage, Verdict
 
 TRACES = """SELECT traces.number, problems.id, variants.name, sample, status, cause, closed_by, started, finished,
@@ -19,13 +19,56 @@ TRACES = """SELECT traces.number, problems.id, variants.name, sample, status, ca
     JOIN problems ON problems.number = traces.problem JOIN variants ON variants.number = traces.variant"""
 """Rows for `trace_out`, to be narrowed down."""
 
-OUTCOMES = f"""SELECT traces.number, variants.name, sample, status, traces.change,
-    {", ".join(f"problems.{name}" for name in columns.PROBLEM.split(", "))} FROM traces
-    JOIN problems ON problems.number = traces.problem JOIN variants ON variants.number = traces.variant"""
-"""The same traces with their problems and less of their own, for `Reader.outcomes`."""
-
 _KEYS = """SELECT problems.id, variants.name, sample FROM traces
     JOIN problems ON problems.number = traces.problem JOIN variants ON variants.number = traces.variant"""
+
+
+_LABEL = "(SELECT label FROM verdicts WHERE trace = traces.number ORDER BY number DESC LIMIT 1)"  # the newest verdict's
+
+
+class Wanted(NamedTuple):
+    """Which traces `Reader.outcomes` reads the responses of."""
+
+    statuses: Collection[Status | None]
+    labels: Collection[Label] | None
+    per_problem: int | None
+
+    def query(self, *, variant: int | None) -> tuple[str, list[Any]]:
+        """The query of all traces with what `left_out` needs and their problems, to be narrowed down; its values.
+        Labels and places are looked up only where they are asked for."""
+        joined, values = "", list[Any]()
+        if self.per_problem is not None:
+            conditions = [f"coalesce(status, '') IN ({_marks(self.statuses)})"]
+            values += [status or "" for status in self.statuses]
+            if variant is not None:
+                conditions.append("variant = ?")
+                values.append(variant)
+            if self.labels is not None:
+                conditions.append(f"{_LABEL} IN ({_marks(self.labels)})")
+                values += self.labels
+            joined = f"""LEFT JOIN (
+                SELECT number, row_number() OVER (PARTITION BY problem ORDER BY sample, variant) AS place
+                FROM traces WHERE {" AND ".join(conditions)}) AS placed ON placed.number = traces.number"""
+        return (
+            f"""SELECT traces.number, variants.name, sample, status, traces.change,
+            {"NULL" if self.labels is None else _LABEL}, {"place" if joined else "NULL"},
+            {", ".join(f"problems.{name}" for name in columns.PROBLEM.split(", "))} FROM traces
+            JOIN problems ON problems.number = traces.problem JOIN variants ON variants.number = traces.variant
+            {joined}""",
+            values,
+        )
+
+    def left_out(self, status: Status | None, label: str | None, place: int | None) -> str:
+        """Why a trace is not wanted, "" if it is."""
+        if status not in self.statuses:
+            return status or PENDING
+        if self.labels is not None and label not in self.labels:
+            return label or NOT_JUDGED
+        return BEYOND if self.per_problem is not None and (place is None or place > self.per_problem) else ""
+
+
+def _marks(values: Collection[Any]) -> str:
+    return ", ".join("?" * len(values))
 
 
 def number_of(connection: sqlite3.Connection, key: Key) -> int:

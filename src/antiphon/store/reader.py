@@ -110,25 +110,37 @@ class Reader:
                 yield load.trace_out(connection, row)
 
     def outcomes(
-        self, statuses: Collection[Status | None], *, variant: str | None = None, since: int = 0
+        self,
+        statuses: Collection[Status | None],
+        *,
+        variant: str | None = None,
+        since: int = 0,
+        labels: Collection[Label] | None = None,
+        per_problem: int | None = None,
     ) -> Iterator[tuple[Problem, Outcome]]:
         """What `traces` gives with the same arguments, each with its problem and without its spans: for whoever needs
         texts alone, about ten times as fast.
 
         Args:
             statuses: which traces' responses are read; the others come without.
+            labels: of these, only those whose newest verdict has one of these labels.
+            per_problem: of these, only so many of each problem: the first by sample, then by variant, `since` when
+                ever they changed.
 
         Raises:
             UsageError: there is no such variant.
         """
         with self._own_snapshot() as connection:
             conditions, values = _narrowed(connection, variant, since)
-            query = f"{load.OUTCOMES} WHERE {' AND '.join(conditions)} ORDER BY traces.change"
-            for number, name, sample, status, change, *row in connection.execute(query, values):
+            wanted = load.Wanted(statuses, labels, per_problem)
+            query, more = wanted.query(variant=None if variant is None else load.variant_number(connection, variant))
+            query = f"{query} WHERE {' AND '.join(conditions)} ORDER BY traces.change"
+            for number, name, sample, status, change, label, place, *row in connection.execute(query, more + values):
                 problem = columns.problem_out(row)
                 ended = None if status is None else Status(status)
-                response = load.response_of(connection, number) if ended in statuses else None
-                yield problem, Outcome(Key(problem.id, text_out(name), sample), ended, response, change)
+                left_out = wanted.left_out(ended, label, place)
+                response = None if left_out else load.response_of(connection, number)
+                yield problem, Outcome(Key(problem.id, text_out(name), sample), ended, response, change, left_out)
 
     def standings(self, *, variant: str | None = None) -> Iterator[list[Standing]]:
         """How all traces stand, those of one problem together, by variant and sample; problems in the order in which
