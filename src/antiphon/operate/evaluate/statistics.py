@@ -1,0 +1,134 @@
+"""pass@k, how sure a mean over problems is, and whether two models differ on the same problems.
+
+Problems are what is drawn: an interval says how the figure might have come out with other problems of their kind and
+other samples of the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from math import comb
+from statistics import NormalDist
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+_RESAMPLES = 10_000
+_FLIPS = 50_000
+_GROUP = 1_000  # of them at once, so that memory does not grow with their number
+_NEAR = 1e-9  # sums of the same shares differ by less, different ones by more
+
+_Array = npt.NDArray[np.float64]
+
+
+class Interval(NamedTuple):
+    """The bounds of an interval."""
+
+    low: float
+    high: float
+
+
+class Difference(NamedTuple):
+    """By how much a first model is ahead of a second on the same problems: the mean over problems, its interval, and
+    how often chance alone would make it as large in either direction."""
+
+    mean: float
+    interval: Interval
+    p: float
+
+
+def pass_at_k(samples: int, right: int, k: int) -> float:
+    """The chance that among k of a problem's samples, drawn without putting back, one is right.
+
+    It is 1 - C(n - c, k) / C(n, k), the unbiased estimate of Chen et al. 2021 (arXiv:2107.03374, section 2.1). All is
+    in whole numbers but the last division, so nothing overflows or cancels.
+
+    Raises:
+        ValueError: there are fewer than k samples, or not 0 <= right <= samples.
+    """
+    if not (1 <= k <= samples and 0 <= right <= samples):
+        raise ValueError(f"no pass@{k} of {samples} samples with {right} right")
+    draws = comb(samples, k)
+    return (draws - comb(samples - right, k)) / draws
+
+
+def mean_interval(
+    values: Sequence[float],
+    *,
+    least: float = 0.0,
+    most: float = 1.0,
+    level: float = 0.95,
+    seed: int = 0,
+    resamples: int = _RESAMPLES,
+) -> Interval:
+    """An interval for the mean of what problems come to, one value each.
+
+    A bootstrap that draws problems, bias-corrected and accelerated (BCa; Efron 1987), since rates near 0 or 1 are
+    skewed. Where all values are alike no resample differs; then it is what a kind of problem may come to that is so
+    rare that it would be missed (for values of 0 or 1 the exact interval of Clopper and Pearson). Equal values and
+    seed give equal intervals.
+
+    Args:
+        least, most: between which a value lies at all.
+        level: how often the interval is to hold the true mean.
+
+    Raises:
+        ValueError: there are no values.
+    """
+    if not values:
+        raise ValueError("an interval of no values")
+    given = np.asarray(values, dtype=np.float64)
+    mean, tail = float(given.mean()), (1 - level) / 2
+    spread = given - mean
+    if np.abs(spread).max() < _NEAR:
+        seen = tail ** (1 / len(given))  # the least share of problems that would all be drawn with this probability
+        return Interval(mean * seen + least * (1 - seen), mean * seen + most * (1 - seen))
+    means = np.concatenate([*_resampled(given, np.random.default_rng(seed), resamples)])
+    normal = NormalDist()
+    below = float(((means < mean - _NEAR).mean() + (means <= mean + _NEAR).mean()) / 2)
+    bias = normal.inv_cdf(min(max(below, 1 / resamples), 1 - 1 / resamples))
+    acceleration = float((spread**3).sum() / (6 * (spread**2).sum() ** 1.5))
+    shifted = (bias + normal.inv_cdf(share) for share in (tail, 1 - tail))
+    shares = [normal.cdf(bias + z / (1 - acceleration * z)) for z in shifted]
+    low, high = np.quantile(means, shares)
+    return Interval(float(low), float(high))
+
+
+def difference(first: Sequence[float], second: Sequence[float], *, level: float = 0.95, seed: int = 0) -> Difference:
+    """How two models compare on the same problems, one value from 0 to 1 a problem and model.
+
+    `p` is of a paired permutation test: under chance alone the two values of a problem might as well be exchanged.
+
+    Raises:
+        ValueError: there are not as many values of one as of the other, or none.
+    """
+    apart = [a - b for a, b in zip(first, second, strict=True)]
+    interval = mean_interval(apart, least=-1.0, level=level, seed=seed)
+    return Difference(sum(apart) / len(apart), interval, _chance(apart, seed))
+
+
+def _resampled(values: _Array, rng: np.random.Generator, resamples: int) -> Iterator[_Array]:
+    """Means of as many draws as there are values. Most values are equal to others: their counts are what is drawn."""
+    distinct, counts = _counted(values)
+    for begun in range(0, resamples, _GROUP):
+        drawn = rng.multinomial(len(values), counts / len(values), size=min(_GROUP, resamples - begun))
+        yield drawn @ distinct / len(values)
+
+
+def _chance(apart: Sequence[float], seed: int) -> float:
+    """How often the sum is as far from 0 if each value's sign is drawn; at least once, which is what was seen."""
+    given = np.asarray(apart, dtype=np.float64)
+    sizes, counts = _counted(np.abs(given[np.abs(given) > _NEAR]))
+    rng = np.random.default_rng(seed)
+    reached = 0
+    for _ in range(0, _FLIPS, _GROUP):
+        positive = rng.binomial(counts, 0.5, size=(_GROUP, len(counts)))
+        sums = (2 * positive - counts) @ sizes
+        reached += int((np.abs(sums) >= abs(given.sum()) - _NEAR).sum())
+    return (1 + reached) / (1 + _FLIPS)
+
+
+def _counted(values: _Array) -> tuple[_Array, npt.NDArray[Any]]:
+    """The distinct values, and how many there are of each."""
+    return np.unique(np.round(values, 12), return_counts=True)
