@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,16 +11,16 @@ import typer
 
 from antiphon.cli import options
 from antiphon.cli.options import MORE, NO_VALUE, SPENDING
+from antiphon.cli.reading import first, read
 from antiphon.cli.terminal import print_json, say, show, visible, warn
 from antiphon.errors import SettingsError
 from antiphon.trace import Status
 
 if TYPE_CHECKING:
-    from antiphon.problem import Loaded, Problem
+    from antiphon.problem import Loaded
     from antiphon.settings import Settings
     from antiphon.synth.run import Run
 
-_SHOWN = 10
 _CONFIGURATION = "antiphon.toml"
 
 
@@ -133,7 +132,7 @@ def synth(
     )
     raise typer.Exit(
         _work(
-            _read(problems, field=field, template=template, where=where, limit=settings.limit, skip_bad=skip_bad),
+            read(problems, field=field, template=template, where=where, limit=settings.limit, skip_bad=skip_bad),
             run,
             settings,
             variant=variant,
@@ -160,58 +159,6 @@ def _write_configuration(paths: Sequence[str]) -> None:
     except OSError as error:
         raise SettingsError(f"{path} cannot be written: {error.strerror}") from None
     show(f"wrote {path}; edit it, then: antiphon synth problems.jsonl --run runs/one --config {path}")
-
-
-def _read(
-    paths: Sequence[str],
-    *,
-    field: str | None,
-    template: str | None,
-    where: str | None,
-    limit: int | None,
-    skip_bad: bool,
-) -> Loaded:
-    """The problems, and on standard error what is wrong with them.
-
-    Raises:
-        ProblemError: there are bad records, and none may be skipped; or nothing else.
-    """
-    from antiphon.errors import ProblemError
-    from antiphon.problem import load
-
-    loaded = load(paths, field=field, template=template, limit=limit if where is None else None)
-    for line in _first(loaded.duplicates, "duplicates"):
-        warn(line)
-    if not skip_bad and loaded.bad:
-        try:
-            loaded.require_good()
-        except ProblemError as error:
-            raise ProblemError(f"{error}\nMend these, or pass over them with --skip-bad. Nothing was spent.") from None
-    for line in _first([str(error) for error in loaded.bad], "bad records"):
-        warn(f"skipped: {line}")
-    if where is not None:
-        loaded = replace(loaded, problems=_chosen(loaded.problems, where)[:limit])
-    if not loaded.problems:
-        raise ProblemError("no problem is left to work on")
-    return loaded
-
-
-def _chosen(problems: Sequence[Problem], where: str) -> list[Problem]:
-    """Those for which the expression is true; says how many these are."""
-    from antiphon.problem.where import choose
-
-    chosen = choose(problems, where)
-    say(f"where {where}: {len(chosen.problems)} of {len(problems)} problems")
-    if chosen.undecided:
-        lacking = ", ".join(f"{count} have no {name}" for name, count in chosen.missing.items())
-        reason = lacking or "their values are of another kind (in CSV all are text)"
-        warn(f"{chosen.undecided} of the others cannot be compared so: {reason}")
-    return chosen.problems
-
-
-def _first(lines: Sequence[str], what: str) -> list[str]:
-    rest = len(lines) - _SHOWN
-    return [*lines[:_SHOWN], *([f"and {rest} more {what}"] if rest > 0 else [])]
 
 
 def _work(
@@ -307,7 +254,7 @@ def _tell(run: Run, summary: dict[str, Any]) -> None:
     failed = summary["failed"]
     if failed:
         say(f"{len(failed)} {'trace' if len(failed) == 1 else 'traces'} failed:", style="bold red")
-        for line in _first([f"{key}: {cause}" for key, cause in failed.items()], "failed traces"):
+        for line in first([f"{key}: {cause}" for key, cause in failed.items()], "failed traces"):
             say(f"  {line}")
         say("Write them anew with the same command and --retry failed.")
     if summary["interrupted"]:

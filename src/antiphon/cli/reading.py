@@ -1,0 +1,67 @@
+"""The problems that a command is given, and what is wrong with them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from antiphon.cli.terminal import say, warn
+
+if TYPE_CHECKING:
+    from antiphon.problem import Loaded, Problem
+
+_SHOWN = 10
+
+
+def read(
+    paths: Sequence[str],
+    *,
+    field: str | None,
+    template: str | None,
+    where: str | None,
+    limit: int | None,
+    skip_bad: bool,
+) -> Loaded:
+    """The problems, and on standard error what is wrong with them.
+
+    Raises:
+        ProblemError: there are bad records, and none may be skipped; or nothing else.
+    """
+    from antiphon.errors import ProblemError
+    from antiphon.problem import load
+
+    loaded = load(paths, field=field, template=template, limit=limit if where is None else None)
+    for line in first(loaded.duplicates, "duplicates"):
+        warn(line)
+    if not skip_bad and loaded.bad:
+        try:
+            loaded.require_good()
+        except ProblemError as error:
+            raise ProblemError(f"{error}\nMend these, or pass over them with --skip-bad. Nothing was spent.") from None
+    for line in first([str(error) for error in loaded.bad], "bad records"):
+        warn(f"skipped: {line}")
+    if where is not None:
+        loaded = replace(loaded, problems=_chosen(loaded.problems, where)[:limit])
+    if not loaded.problems:
+        raise ProblemError("no problem is left to work on")
+    return loaded
+
+
+def _chosen(problems: Sequence[Problem], where: str) -> list[Problem]:
+    """Those for which the expression is true; says how many these are."""
+    from antiphon.problem.where import choose
+
+    chosen = choose(problems, where)
+    say(f"where {where}: {len(chosen.problems)} of {len(problems)} problems")
+    if chosen.undecided:
+        lacking = ", ".join(f"{count} have no {name}" for name, count in chosen.missing.items())
+        reason = lacking or "their values are of another kind (in CSV all are text)"
+        warn(f"{chosen.undecided} of the others cannot be compared so: {reason}")
+    return chosen.problems
+
+
+def first(lines: Sequence[str], what: str) -> list[str]:
+    """The first of some lines, and how many more there are."""
+    rest = len(lines) - _SHOWN
+    return [*lines[:_SHOWN], *([f"and {rest} more {what}"] if rest > 0 else [])]

@@ -1,0 +1,51 @@
+"""How a model is asked in an evaluation, and where that is kept."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+
+from antiphon.engine.models import shown
+from antiphon.settings import Settings
+
+METHOD = "student_only"
+"""The model to be measured writes alone, in the student's place."""
+
+SAMPLING: Mapping[str, Any] = {"temperature": 0.6, "top_p": 0.95}
+THINKING = 32_768
+"""What holds where nothing else was said. The paper evaluates at temperature 0.6 with at most 40K tokens: with the
+8,192 of an answer these are as many. It is silent on top-p; this is what Qwen3's card advises for thinking."""
+
+_Section = TypeVar("_Section", bound=BaseModel)
+
+
+def settled(settings: Settings) -> Settings:
+    """The settings of an evaluation: the student alone, and the values above where nobody gave others."""
+    student = settings.student
+    return settings.model_copy(
+        update={
+            "method": METHOD,
+            "student": student.model_copy(update={"sampling": _unless_set(student.sampling, **SAMPLING)}),
+            "budget": _unless_set(settings.budget, thinking=THINKING),
+        }
+    )
+
+
+def _unless_set(section: _Section, **values: Any) -> _Section:
+    return section.model_copy(update={k: v for k, v in values.items() if k not in section.model_fields_set})
+
+
+def directory_for(paths: Sequence[str], model: str) -> Path:
+    """Where an evaluation goes that was given no place: named after the first problem file and the model."""
+    problems = "problems" if paths[0] == "-" else Path(paths[0]).name.partition(".")[0]
+    reference = shown(model)
+    name = reference.partition("://")[2] if "://" in reference else Path(reference).name
+    return Path("evaluations") / f"{_plain(problems)}-{_plain(name)}"
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[^\w.-]+", "-", text.removesuffix("/").removesuffix("/v1")).strip("-.") or "unnamed"
