@@ -155,6 +155,10 @@ class Settings(_Section):
         " have been long), auto (what is cheaper)",
     )
     samples: int = Field(1, description="traces per problem", ge=1)
+    until_right: int | None = Field(
+        None, description="write traces of a problem until so many are right (docs/verify.md); unset: samples", ge=1
+    )
+    max_samples: int = Field(8, description="with until_right: most traces of a problem", ge=1)
     limit: int | None = Field(None, description="first so many problems only", ge=1)
     concurrency: int = Field(64, description="traces in flight", ge=1)
     seed: int | None = _shapes(None, "sent with each request, derived from problem, sample and turn; unset: none")
@@ -193,9 +197,18 @@ def load(
     for source, layer in layers:
         _merge(merged, layer, (), source, sources)
     try:
-        return Settings.model_validate(merged)
+        settings = Settings.model_validate(merged)
     except ValidationError as error:
         raise SettingsError(_explain(error, sources)) from None
+    wanted = settings.until_right
+    if wanted is not None and settings.samples > 1:
+        raise SettingsError(f"{sources[('samples',)]}: samples and until_right exclude each other")
+    if wanted is not None and wanted > settings.max_samples:
+        raise SettingsError(
+            f"{sources[('until_right',)]}: until_right: {wanted} right ones of at most {settings.max_samples} traces"
+            " (max_samples) there cannot be"
+        )
+    return settings
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

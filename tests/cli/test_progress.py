@@ -10,7 +10,7 @@ from rich.console import Console
 
 from antiphon.cli import progress
 from antiphon.cli.progress import Following, Sight, duration
-from antiphon.synth.run import Tally
+from antiphon.synth.tally import Tally
 from antiphon.trace import Author, Status, Usage
 
 

@@ -11,7 +11,7 @@ import pytest
 from antiphon.engine.scripted import Fault, Request
 from antiphon.errors import EngineUnavailable, UsageError
 from antiphon.operate.demo import METHODS, Story, perform
-from antiphon.synth.run import Tally
+from antiphon.synth.tally import Tally
 from antiphon.trace import Author, Kind
 from tests.cli.pair import Pair
 

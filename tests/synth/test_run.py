@@ -390,7 +390,10 @@ def test_a_change_in_what_shapes_the_text_is_refused_with_the_difference(tmp_pat
 
 
 def test_two_runs_on_one_directory_at_once_are_refused(tmp_path: Path) -> None:
-    first = iter(run(tmp_path, concurrency=1))
+    def endless(role: str, request: Request) -> Fault | None:
+        return Fault("hang") if "Question 3" in request.situation.text else None
+
+    first = iter(run(tmp_path, concurrency=1, open_engine=faulty(endless)))
     next(first)
     with pytest.raises(StoreBusy):
         list(run(tmp_path))

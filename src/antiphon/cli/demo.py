@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from antiphon.operate.demo import Story
-    from antiphon.synth.run import Tally
+    from antiphon.synth.tally import Tally
 
 _SAYS = {
     "tessy": "in turns, the student answers",

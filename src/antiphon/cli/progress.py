@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from antiphon.cli.terminal import stderr, visible
-from antiphon.synth.run import Tally
+from antiphon.synth.tally import Tally
 from antiphon.trace import Author, Status
 
 _EVERY = 5.0  # seconds between two plain lines
@@ -93,7 +93,11 @@ class Sight:
         elapsed = 0.0 if self._since is None else time.monotonic() - self._since
         if self.loading:
             return "loading models"
-        said = [f"{tally.done}/{tally.planned} traces"]
+        aim = tally.aim
+        if aim is None:
+            said = [f"{tally.done}/{tally.planned} traces"]
+        else:
+            said = [f"{aim.settled}/{aim.problems} problems settled ({aim.reached} right)", f"{tally.done} traces"]
         if tally.before:
             said.append(f"{tally.before} were there")
         kept = {role: usage.kept for role, usage in tally.usage.items()}
@@ -103,7 +107,7 @@ class Sight:
         if tally.spend is not None:
             said += tally.spend.amounts().values()
         said.append(f"{tally.in_flight} in flight")
-        if 0 < tally.done < tally.planned:
+        if aim is None and 0 < tally.done < tally.planned:
             said.append(f"{duration(elapsed / tally.done * (tally.planned - tally.done))} left")
         if tally.silent:
             said.append("an engine does not answer; waiting for it")
@@ -119,8 +123,9 @@ class Sight:
         lines = [Text(self.state(), overflow="fold")]
         lines += [Text(visible(line), "red", no_wrap=True, overflow="ellipsis") for line in self.failures()]
         bar = Table.grid(padding=(0, 1))
-        total = self._tally.planned or None
-        bar.add_row(ProgressBar(total=total, completed=self._tally.done, width=min(60, options.max_width - 8)))
+        tally = self._tally
+        total, done = (tally.planned, tally.done) if tally.aim is None else (tally.aim.problems, tally.aim.settled)
+        bar.add_row(ProgressBar(total=total or None, completed=done, width=min(60, options.max_width - 8)))
         yield Group(bar, *lines)
 
 

@@ -20,7 +20,8 @@ from antiphon.lab import problems as draw
 from antiphon.problem import Problem
 from antiphon.settings import load
 from antiphon.store import Reader
-from antiphon.synth.run import Run, Tally
+from antiphon.synth.run import Run
+from antiphon.synth.tally import Tally
 from antiphon.trace import Author, Kind, Status, Trace
 
 METHODS = ("tessy", "teacher_only", "student_only")

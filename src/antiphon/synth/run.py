@@ -8,12 +8,11 @@ import logging
 import queue
 import threading
 import time
-from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from antiphon.engine.models import open_engine
-from antiphon.errors import AntiphonError, EngineUnavailable, StoreError
+from antiphon.errors import AntiphonError, EngineUnavailable, SettingsError, StoreError
 from antiphon.problem import Problem
 from antiphon.settings import Settings
 from antiphon.store import Reader, Store
@@ -21,65 +20,13 @@ from antiphon.synth.ahead import Settled
 from antiphon.synth.cast import Cast, EngineOpener, assemble
 from antiphon.synth.outage import Outage
 from antiphon.synth.reply import writer_for
-from antiphon.synth.score import Listener
+from antiphon.synth.sampling import Check, Every, Sampling, UntilRight
+from antiphon.synth.score import Both, Listener
 from antiphon.synth.spend import LimitReached, Spend, prices
-from antiphon.trace import Author, Key, Kind, Status, Trace, Turn, Usage
+from antiphon.synth.tally import Tally
+from antiphon.trace import Author, Key, Status, Trace
 
 _log = logging.getLogger(__name__)
-
-
-class Tally(Listener):
-    """What this session has done so far. Read it at any time.
-
-    Attributes:
-        planned: traces that this session is to finish.
-        before: traces that were finished earlier.
-        finished: traces by status, `causes` failures by cause.
-        usage: what each role has cost.
-        in_flight: traces being written now.
-        spend: what the variant has cost in all sessions, and which limit stopped the run; None before writing begins.
-    """
-
-    def __init__(self) -> None:
-        self.began = time.monotonic()
-        self.planned = self.before = self.in_flight = 0
-        self.finished: Counter[Status] = Counter()
-        self.causes: Counter[str] = Counter()
-        self.usage = {Author.STUDENT: Usage(), Author.TEACHER: Usage()}
-        self.spend: Spend | None = None
-        self.silent = False
-        """Whether an engine does not answer and is being waited for."""
-
-    def turned(self, turn: Turn) -> None:
-        self.usage[turn.role] += turn.usage
-
-    @property
-    def done(self) -> int:
-        """Traces finished in this session."""
-        return sum(self.finished.values())
-
-
-class _Both(Listener):
-    """Tells two listeners."""
-
-    def __init__(self, first: Listener, second: Listener):
-        self._listeners = (first, second)
-
-    def proposed(self, author: Author, kind: Kind, text: str) -> None:
-        for listener in self._listeners:
-            listener.proposed(author, kind, text)
-
-    def kept(self, author: Author, kind: Kind, text: str, *, forced: bool) -> None:
-        for listener in self._listeners:
-            listener.kept(author, kind, text, forced=forced)
-
-    def rolled_back(self, author: Author, text: str) -> None:
-        for listener in self._listeners:
-            listener.rolled_back(author, text)
-
-    def turned(self, turn: Turn) -> None:
-        for listener in self._listeners:
-            listener.turned(turn)
 
 
 class Run:
@@ -97,9 +44,11 @@ class Run:
         retry: statuses whose traces are written anew.
         listener: hears all traces as they are written.
         open_engine: gives the engine for a model's name.
+        check: judges answers, with `settings.until_right`, and is not asked otherwise. Traces are given, then, when
+            they are judged.
 
     Raises:
-        SettingsError: a limit on the cost, and no prices.
+        SettingsError: a limit on the cost, and no prices; or `until_right`, and no check.
     """
 
     def __init__(
@@ -112,10 +61,13 @@ class Run:
         retry: Collection[Status] = (),
         listener: Listener | None = None,
         open_engine: EngineOpener = open_engine,
+        check: Check | None = None,
     ):
         self.directory = Path(directory)
         self.settings = settings
         prices(settings)  # what is wrong with them is said before anything is loaded
+        if settings.until_right is not None and check is None:
+            raise SettingsError("until_right: nothing was given that tells which answers are right (check=)")
         self.variant = variant or settings.method
         self.tally = Tally()
         self.repaired: str | None = None
@@ -124,18 +76,20 @@ class Run:
         """How far requests run ahead, by role and server, as far as that is settled (`run_ahead`)."""
         self._problems = {problem.id: problem for problem in problems[: settings.limit]}
         self._retry = retry
-        self._listener = self.tally if listener is None else _Both(self.tally, listener)
+        self._listener = self.tally if listener is None else Both(self.tally, listener)
         self._open_engine = open_engine
+        self._check = check
         self._tasks: list[asyncio.Task[None]] = []
         self._stopped = False
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def keys(self) -> list[Key]:
-        """All traces of this run, finished or not, in the order of the problems."""
-        return [
-            Key(problem, self.variant, sample) for problem in self._problems for sample in range(self.settings.samples)
-        ]
+        """All traces of this run, finished or not, in the order of the problems; with `until_right` also those that
+        may not become necessary."""
+        settings = self.settings
+        samples = settings.samples if settings.until_right is None else settings.max_samples
+        return [Key(problem, self.variant, sample) for problem in self._problems for sample in range(samples)]
 
     def stop(self) -> None:
         """Stops the run soon, from any thread; what was kept so far stays, traces in flight stay pending."""
@@ -165,42 +119,56 @@ class Run:
         try:
             for remark in cast.remarks:
                 on_remark(remark)
-            with Store.open(self.directory) as store:
+            with Store.open(self.directory) as store, Reader(self.directory) as reader:
                 self.repaired = store.repaired
                 store.add_problems(self._problems.values())
                 store.add_variant(self.variant, cast.shaping, cast.about)
-                keys = self.keys
-                store.plan(keys)
-                wanted = set(keys)
-                pending = deque(k for k in store.pending(self.variant, retry=self._retry) if k in wanted)
-                self.tally.planned = len(pending)
-                self.tally.before = len(keys) - len(pending)
-                spend = self.tally.spend = self._spend(cast)
-                for key in wanted.difference(pending):
+                sampling = self._sampling(store, reader)
+                spend = self.tally.spend = self._spend(cast, reader)
+                for key in sampling.done:
                     on_finished(key)
                 try:
-                    await self._perform(pending, store, cast, spend, on_finished)
+                    await self._perform(sampling, store, cast, spend, on_finished)
                 finally:
                     self.ahead = cast.score.run_ahead.settled
                     await store.flush()
         finally:
             await cast.close()
 
-    def _spend(self, cast: Cast) -> Spend:
-        with Reader(self.directory) as reader:
-            earlier = reader.totals(self.variant)
+    def _sampling(self, store: Store, reader: Reader) -> Sampling:
+        wanted, most = self.settings.until_right, self.settings.max_samples
+        if wanted is None or self._check is None:
+            return Every(store, self.tally, self.keys, self.variant, self._retry)
+        return UntilRight(
+            store,
+            reader,
+            self.tally,
+            self._problems,
+            self.variant,
+            self._retry,
+            wanted=wanted,
+            most=most,
+            check=self._check,
+        )
+
+    def _spend(self, cast: Cast, reader: Reader) -> Spend:
+        earlier = reader.totals(self.variant)
         textual = [role for role, voice in cast.score.voices.items() if not voice.counts_tokens]
         began, session = self.tally.began, self.tally.usage
         return Spend(self.settings, began=began, session=session, earlier=earlier, textual=textual)
 
     async def _perform(
-        self, pending: deque[Key], store: Store, cast: Cast, spend: Spend, on_finished: Callable[[Key], None]
+        self, sampling: Sampling, store: Store, cast: Cast, spend: Spend, on_finished: Callable[[Key], None]
     ) -> None:
         outage = Outage((*cast.engines, *cast.predictors), self.settings.outage)
-        workers = min(self.settings.concurrency, len(pending), cast.room or len(pending))
-        cast.score.run_ahead.in_flight = max(1, workers)
+        places = min(self.settings.concurrency, sampling.at_once, cast.room or sampling.at_once)
+        cast.score.run_ahead.in_flight = max(1, places)
+        writing = asyncio.Semaphore(places)
+        # As many again may be judged, or wait for that, while as many are written.
+        workers = min(places if self.settings.until_right is None else 2 * places, sampling.at_once)
         self._tasks = [
-            asyncio.create_task(self._worker(pending, store, cast, outage, spend, on_finished)) for _ in range(workers)
+            asyncio.create_task(self._worker(sampling, writing, store, cast, outage, spend, on_finished))
+            for _ in range(workers)
         ]
         if self._stopped:
             self._cancel()
@@ -219,27 +187,33 @@ class Run:
 
     async def _worker(
         self,
-        pending: deque[Key],
+        sampling: Sampling,
+        writing: asyncio.Semaphore,
         store: Store,
         cast: Cast,
         outage: Outage,
         spend: Spend,
         on_finished: Callable[[Key], None],
     ) -> None:
-        with contextlib.suppress(LimitReached):
-            while pending:
-                await outage.clear()
-                spend.check()
-                key = pending.popleft()
-                self.tally.in_flight += 1
-                try:
-                    await self._write(key, store, cast, outage, spend)
-                finally:
-                    self.tally.in_flight -= 1
+        try:
+            while (todo := await sampling.next()) is not None:
+                key, status = todo
+                if status is None:
+                    async with writing:
+                        await outage.clear()
+                        spend.check()
+                        self.tally.in_flight += 1
+                        try:
+                            status = await self._write(key, store, cast, outage, spend)
+                        finally:
+                            self.tally.in_flight -= 1
+                await sampling.finished(key, status)
                 on_finished(key)
+        except LimitReached:
+            await sampling.stop()
 
-    async def _write(self, key: Key, store: Store, cast: Cast, outage: Outage, spend: Spend) -> None:
-        """One trace to its end, through outages.
+    async def _write(self, key: Key, store: Store, cast: Cast, outage: Outage, spend: Spend) -> Status:
+        """One trace to its end, through outages; how it ended.
 
         Raises:
             LimitReached: it stays as it is, pending.
@@ -269,7 +243,7 @@ class Run:
             self.tally.finished[status] += 1
             if cause:
                 self.tally.causes[cause] += 1
-            return
+            return status
 
     async def __aiter__(self) -> AsyncIterator[Trace]:
         finished: asyncio.Queue[Key | None] = asyncio.Queue()

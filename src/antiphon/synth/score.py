@@ -27,6 +27,29 @@ class Listener:
         """A turn is over."""
 
 
+class Both(Listener):
+    """Tells two listeners."""
+
+    def __init__(self, first: Listener, second: Listener):
+        self._listeners = (first, second)
+
+    def proposed(self, author: Author, kind: Kind, text: str) -> None:
+        for listener in self._listeners:
+            listener.proposed(author, kind, text)
+
+    def kept(self, author: Author, kind: Kind, text: str, *, forced: bool) -> None:
+        for listener in self._listeners:
+            listener.kept(author, kind, text, forced=forced)
+
+    def rolled_back(self, author: Author, text: str) -> None:
+        for listener in self._listeners:
+            listener.rolled_back(author, text)
+
+    def turned(self, turn: Turn) -> None:
+        for listener in self._listeners:
+            listener.turned(turn)
+
+
 @dataclass(frozen=True)
 class Score:
     """The method, the voices it needs, and budgets in the student's tokens.

@@ -65,7 +65,8 @@ class Bench:
         }
         self._engines: dict[Author, Engine] = {}
         self._seats: dict[Author, Seat] = {}
-        self.run = Run(problems, directory, settings, listener=self._watch, open_engine=self._open)
+        plain = settings.model_copy(update={"until_right": None})  # which answers are right does not matter here
+        self.run = Run(problems, directory, plain, listener=self._watch, open_engine=self._open)
 
     async def work(self, on_remark: Callable[[str], None] = lambda remark: None) -> Figures:
         """Writes, and tells what was measured.

@@ -60,6 +60,7 @@ def _small(settings: Settings, close: bool) -> Settings:
             "budget": budget,
             "max": Limits(),
             "samples": 1,
+            "until_right": None,
             "limit": None,
             "concurrency": 1,
             "outage": _SILENCE,
