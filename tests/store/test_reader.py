@@ -234,8 +234,15 @@ def test_standings_are_of_all_traces_problem_by_problem(tmp_path: Path, monkeypa
         )
         with pytest.raises(UsageError, match="no variant 'x'"):
             next(reader.standings(variant="x"))
-        assert reader.labels() == {Label.RIGHT: 2}
-        assert reader.labels(VARIANT) == reader.labels("other") == {Label.RIGHT: 1}
+        assert reader.standing_counts() == {
+            (None, None): 5,
+            (None, Label.RIGHT): 1,
+            (Status.TOO_LONG, None): 1,
+            (Status.TOO_LONG, Label.RIGHT): 1,
+        }
+        assert reader.standing_counts("other") == {(None, None): 4, (None, Label.RIGHT): 1}
+        with pytest.raises(UsageError, match="no variant 'x'"):
+            reader.standing_counts("x")
 
 
 def test_standings_keep_no_log_while_they_are_gone_through(tmp_path: Path) -> None:

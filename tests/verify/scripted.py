@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from antiphon.problem import Problem
-from antiphon.store import Store
+from antiphon.store import Reader, Store
 from antiphon.trace import Author, Key, Kind, Label, Span, SpanEnd, Status, Verdict
 
 
@@ -82,3 +83,12 @@ def answered(
         store.plan(texts)
         asyncio.run(write(store))
     return list(texts)
+
+
+def label_counts(reader: Reader, variant: str | None = None) -> Counter[Label]:
+    """How many traces have each label in their newest verdict."""
+    counts: Counter[Label] = Counter()
+    for (_, label), count in reader.standing_counts(variant).items():
+        if label is not None:
+            counts[label] += count
+    return counts

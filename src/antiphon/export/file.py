@@ -80,7 +80,7 @@ def write(
     if exporter is None:
         raise UsageError(f"there is no export format {format!r}; there are {', '.join(FORMATS)}")
     target = _target(Path(path))
-    if labels is not None and not reader.labels(variant):
+    if labels is not None and not any(label for _, label in reader.standing_counts(variant)):
         raise UsageError(f"nothing in {reader.directory} was judged; first: antiphon verify {reader.directory}")
     chosen = _Chosen(
         reader.outcomes(frozenset(statuses), variant=variant, since=since, labels=labels, per_problem=per_problem),

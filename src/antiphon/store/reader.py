@@ -244,22 +244,23 @@ class Reader:
         )
         return {text_out(cause): count for cause, count in rows}
 
-    def labels(self, variant: str | None = None) -> dict[Label, int]:
-        """How many traces have each label in their newest verdict, in the order of `Label`; only those of which there
-        are some.
+    def standing_counts(self, variant: str | None = None) -> dict[tuple[Status | None, Label | None], int]:
+        """How many traces stand so: how they ended (None: not yet) and the label of their newest verdict (None: not
+        judged); only those of which there are some.
 
         Raises:
             UsageError: there is no such variant.
         """
         rows = self._grouped(
-            """WITH newest AS (
-                SELECT trace, label FROM verdicts WHERE number IN (SELECT max(number) FROM verdicts GROUP BY trace))
-            SELECT label, count(*) FROM newest {join} {where} GROUP BY label""",
+            """SELECT status, label, count(*) FROM traces LEFT JOIN (
+                SELECT trace, label FROM verdicts WHERE number IN (SELECT max(number) FROM verdicts GROUP BY trace)
+            ) AS newest ON newest.trace = traces.number {where} GROUP BY status, label ORDER BY status, label""",
             variant,
-            of="newest",
         )
-        counts = {Label(label): count for label, count in rows}
-        return {label: counts[label] for label in Label if label in counts}
+        return {
+            (None if status is None else Status(status), None if label is None else Label(label)): count
+            for status, label, count in rows
+        }
 
     def totals(self, variant: str | None = None) -> dict[Author, Totals]:
         """Sums by author, over finished and pending traces.
@@ -272,7 +273,6 @@ class Reader:
             sum(prompt), sum(told), sum(turns), sum(words), sum(refused), sum(spans), sum(forced)
             FROM usage {join} {where} GROUP BY role""",
             variant,
-            of="usage",
         )
         return {Author(role): Totals(*sums) for role, *sums in rows}
 
@@ -292,12 +292,12 @@ class Reader:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _grouped(self, query: str, variant: str | None, *, of: str = "traces") -> Sequence[Any]:
-        """Rows of a query with places for what narrows it down to a variant. `of`: the table that it counts."""
+    def _grouped(self, query: str, variant: str | None) -> Sequence[Any]:
+        """Rows of a query with places for what narrows it down to a variant; `join`: where it counts usage."""
         with self._snapshot() as connection:
             if variant is None:
                 return connection.execute(query.format(where="", join="")).fetchall()
-            join = f"JOIN traces ON traces.number = {of}.trace"
+            join = "JOIN traces ON traces.number = usage.trace"
             number = load.variant_number(connection, variant)
             return connection.execute(query.format(where="WHERE variant = ?", join=join), (number,)).fetchall()
 

@@ -16,6 +16,8 @@ from antiphon.problem import Problem
 from antiphon.store import Reader, Store
 from antiphon.trace import Key, Label, Status, Verdict
 from antiphon.verify.base import Verifier
+from antiphon.verify.checker import place
+from antiphon.verify.choose import FIELD, choose
 
 _log = logging.getLogger(__name__)
 
@@ -24,7 +26,7 @@ _NAMED = 100  # reasons that are kept
 
 
 class Judges:
-    """Several verifiers as one: each problem is judged by the first that suits it.
+    """Several verifiers as one: each problem is judged by the one that `choose` finds.
 
     A verifier may have `async canonical(problem) -> str | None`: the problem's own right answer, as a model would give
     it. That is judged before the first answer to the problem, and where it is not right, neither is the check: the
@@ -37,7 +39,7 @@ class Judges:
 
     def of(self, problem: Problem) -> Verifier | None:
         """Who judges the answers to this problem."""
-        return next((verifier for verifier in self._verifiers if verifier.suits(problem)), None)
+        return choose(problem, self._verifiers)
 
     def require(self, problems: Sequence[Problem]) -> None:
         """Sees that each of them can be judged.
@@ -66,8 +68,8 @@ class Judges:
         except AntiphonError:
             raise
         except Exception as error:
-            _log.exception("the verifier %s failed at %s", verifier.name, _place(problem))
-            fault = f"{_place(problem)}: unexpected {type(error).__name__}: {error}"
+            _log.exception("the verifier %s failed at %s", verifier.name, place(problem))
+            fault = f"{place(problem)}: unexpected {type(error).__name__}: {error}"
         return Verdict(verifier.name, verifier.version, Label.CANNOT_JUDGE, fault, time.monotonic() - began)
 
     async def _fault(self, verifier: Verifier, problem: Problem) -> str | None:
@@ -91,7 +93,7 @@ async def _tested(verifier: Verifier, problem: Problem) -> str | None:
         return None
     if verdict.label is Label.CANNOT_JUDGE:
         return verdict.detail
-    return f"{_place(problem)}: its check calls its own answer {verdict.label}: {verdict.detail}".removesuffix(": ")
+    return f"{place(problem)}: its check calls its own answer {verdict.label}: {verdict.detail}".removesuffix(": ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,13 +230,10 @@ def _settles(verdict: Verdict, verifier: Verifier) -> bool:
     return same and verdict.label is not Label.CANNOT_JUDGE
 
 
-def _place(problem: Problem) -> str:
-    return problem.place or f"problem {problem.id!r}"
-
-
 def _unsuited(problem: Problem) -> str:
-    fields = ", ".join(problem.metadata) or "none"
-    return f"{_place(problem)}: no verifier suits it; its fields are: {fields}"
+    if isinstance(named := problem.metadata.get(FIELD), str):
+        return f"{place(problem)}: it names the verifier {named!r}, which is not among those that were given"
+    return f"{place(problem)}: no verifier suits it; its fields are: {', '.join(problem.metadata) or 'none'}"
 
 
 def _more(count: int) -> list[str]:
