@@ -1,11 +1,13 @@
-"""Whether two results of mathematics are the same. It runs in a judging process: sympy may take for ever."""
+"""Whether two results of mathematics are the same. It is for judging processes alone: sympy may take for ever."""
 
 from __future__ import annotations
 
 import re
 from fractions import Fraction
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any
+
+import math_verify
 
 _DROPPED = re.compile(r"\\left(?![a-z])|\\right(?![a-z])|\\[!,;: ]|\\q?quad|~|\\displaystyle|\\limits")
 _WORDS = re.compile(r"\\(?:text|mbox|mathrm|textbf|textit|mathbf|operatorname)\s*\{([^{}]*)\}")
@@ -98,27 +100,19 @@ def _full_fraction(match: re.Match[str]) -> str:
 
 
 def mathematically_same(gold: str, answer: str) -> bool:
-    verify = _library().verify
     golds = _parsed(gold)
     answers = _parsed(answer)
-    return bool(verify(golds, answers, timeout_seconds=None)) if golds and answers else False
+    return bool(math_verify.verify(golds, answers, timeout_seconds=None)) if golds and answers else False
 
 
 @lru_cache(maxsize=1_000)
 def _parsed(text: str) -> Any:
     """What math-verify makes of a formula, or of words with one among them."""
     text = text.translate(_SIGNS).replace("{,}", ",").replace("°", "^\\circ")
-    return _library().parse(f"\\boxed{{{text}}}", parsing_timeout=None)
+    return math_verify.parse(f"\\boxed{{{text}}}", parsing_timeout=None)
 
 
 def _ungrouped(text: str) -> str:
     """Numbers without separators of thousands."""
     text = re.sub(r",\\!\s*|\{,\}", ",", text)
     return re.sub(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])", lambda found: found[0].replace(",", ""), text)
-
-
-@cache
-def _library() -> Any:
-    import math_verify
-
-    return math_verify

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from antiphon.errors import MissingDependency
 from antiphon.problem import Problem
 from antiphon.trace import Label
 from antiphon.verify.checker import BrokenCheck, Checker, Finding, shown
@@ -56,6 +58,8 @@ class SqlVerifier(Checker):
         return databases and any(isinstance(fields.get(name), (str, list)) for name in GOLD)
 
     async def _judge(self, fields: Mapping[str, Any], problem: Problem, answer: str) -> Finding:
+        if find_spec("sqlglot") is None:
+            raise MissingDependency("sqlglot", "verify", "judging SQL")
         golds = _golds(fields)
         databases = _databases(fields, problem) or self._places.of(fields.get("db_id"), problem)
         query = query_of(answer)
@@ -88,7 +92,7 @@ class SqlVerifier(Checker):
                 raise BrokenCheck(f"the gold query cannot be carried out: {error}") from None
 
     async def _ask(self, database: Mapping[str, Any], golds: list[str], query: str) -> Any:
-        most = self._seconds * (len(golds) + 2) + 5  # the queries stop themselves, if SQLite lets them
+        most = self._seconds * (len(golds) + 3)  # the queries stop themselves, if SQLite lets them
         judge = "antiphon.verify.sql_run:judge"
         return await self._workers.ask(judge, database, golds, query, self._seconds, seconds=most)
 

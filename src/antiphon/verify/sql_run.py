@@ -1,4 +1,4 @@
-"""Carries queries out in SQLite and compares their rows. It runs in a judging process.
+"""Carries queries out in SQLite and compares their rows. It is for judging processes alone.
 
 A query may read and nothing else: an authorizer refuses every other action and every function that touches files or
 depends on chance, no database can be attached, strings and statements are bounded, and time is looked at while it runs.
@@ -14,6 +14,10 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
+
+import sqlglot
+from sqlglot import expressions
+from sqlglot.errors import ParseError
 
 from antiphon.trace import Label
 from antiphon.verify.sql_rows import Row, blocks_of, same
@@ -151,6 +155,7 @@ def _opened(database: Mapping[str, Any]) -> Iterator[sqlite3.Connection]:
         connection.text_factory = lambda data: data.decode("utf-8", "surrogateescape")
         connection.execute("PRAGMA temp_store = MEMORY")
         connection.execute("SELECT 1 FROM sqlite_master").fetchall()  # a file that is no database says so here
+        connection.execute("SELECT 1 FROM json_each('[]'), json_tree('[]')")  # made known by what looks like writing
         for what, most in _LIMITS.items():
             connection.setlimit(what, most)
         yield connection
@@ -193,9 +198,6 @@ def _blocks(reader: _Reader, gold: str, width: int, rows: list[Row]) -> list[int
 def _ordered(gold: str) -> str | None:
     """None: the outermost query has no ORDER BY. Else the query with room for further keys, as a format; "" where that
     cannot be told."""
-    import sqlglot
-    from sqlglot import expressions
-
     try:
         tree = sqlglot.parse_one(gold, read="sqlite")
     except Exception:  # of any kind, for text that it was not made for
@@ -223,12 +225,7 @@ def _ends_in_order(gold: str) -> bool:
 def _hint(query: str) -> str:
     """What sqlglot has to say of a query that SQLite does not take."""
     try:
-        import sqlglot
-        from sqlglot.errors import ParseError
-
         sqlglot.parse(query[:10_000], read="sqlite")
-    except ImportError:
-        return ""
     except ParseError as error:
         told = error.errors[0] if error.errors else {}
         where = f"line {told['line']}, column {told['col']}" if told.get("line") else ""

@@ -48,19 +48,19 @@ def main(parent: int, memory: int) -> None:
 def _reply(request: bytes) -> bytes:
     try:
         function, arguments, seconds = json.loads(request)
-        called = _function(function)
-        signal.setitimer(signal.ITIMER_PROF, seconds)
-        signal.setitimer(signal.ITIMER_REAL, seconds * _PATIENCE)
         try:
-            reply: dict[str, Any] = {"value": called(*arguments)}
+            called = _function(function)
+            signal.setitimer(signal.ITIMER_PROF, seconds)
+            signal.setitimer(signal.ITIMER_REAL, seconds * _PATIENCE)
+            reply = json.dumps({"value": called(*arguments)})
         except MemoryError:
             raise
         except Exception as error:  # a judge's own mistake costs this one verdict
-            reply = {"raised": f"{type(error).__name__}: {error}"}
+            reply = json.dumps({"raised": f"{type(error).__name__}: {error}"})
         finally:
             signal.setitimer(signal.ITIMER_PROF, 0)
             signal.setitimer(signal.ITIMER_REAL, 0)
-        return json.dumps(reply).encode("ascii") + b"\n"
+        return reply.encode("ascii") + b"\n"
     except MemoryError:
         return _SPENT
 
