@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -44,6 +45,15 @@ class ScriptedVerifier:
         return Label.RIGHT if answer == problem.metadata[self._field] else Label.WRONG
 
 
+class Telling(ScriptedVerifier):
+    """Says on standard output what it is shown, and goes on at the next line, or the end, of standard input."""
+
+    async def check(self, problem: Problem, answer: str) -> Verdict:
+        print(f"{problem.id}: {answer}", flush=True)
+        sys.stdin.readline()
+        return await super().check(problem, answer)
+
+
 class SelfTested(ScriptedVerifier):
     """The same, of problems that come with an answer of their own."""
 
@@ -66,6 +76,7 @@ def answered(
     """A run in which each problem has these answers, one a sample; gives the keys."""
 
     async def write(store: Store) -> None:
+        endings = []
         for key, answer in texts.items():
             recorder = store.recorder(key)
             recorder.close_span(0, Span(Author.NONE, Kind.MARKER, "<think>\n", end=SpanEnd.SEAM))
@@ -74,7 +85,8 @@ def answered(
             recorder.close_span(3, Span(Author.STUDENT, Kind.ANSWER, answer, end=SpanEnd.END_OF_TURN))
             ended = status(key)
             if ended is not None:
-                await recorder.finish(ended)
+                endings.append(recorder.finish(ended))
+        await asyncio.gather(*endings)
 
     texts = {Key(id, variant, sample): text for id, them in answers.items() for sample, text in enumerate(them)}
     with Store.open(directory) as store:

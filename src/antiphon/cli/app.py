@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from antiphon.cli import bench, boundary, demo, doctor, duet, export, status, synth, trace
+from antiphon.cli import bench, boundary, demo, doctor, duet, export, status, synth, trace, verify
 from antiphon.cli.options import NO_VALUE
 from antiphon.cli.stopping import INTERRUPTED
 from antiphon.cli.terminal import complain
@@ -64,6 +64,7 @@ for name, command in (
     ("bench", bench.bench),
     ("status", status.status),
     ("trace", trace.trace),
+    ("verify", verify.verify),
     ("export", export.export),
 ):
     app.command(name)(command)

@@ -22,6 +22,13 @@ def export(
     status: Annotated[
         list[str] | None, typer.Option(metavar="STATUS", help="Which traces; complete unless given. Repeatable.")
     ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(metavar="LABEL", help="Only what was judged so: --only right (antiphon verify). Repeatable."),
+    ] = None,
+    per_problem: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="At most so many of each problem, the first by sample.")
+    ] = None,
     since: Annotated[
         int, typer.Option(min=0, metavar="N", help="Only what changed after this change number.", show_default=False)
     ] = 0,
@@ -36,7 +43,16 @@ def export(
 
     statuses = options.statuses(status or [Status.COMPLETE], "--status")
     with Reader(directory) as reader:
-        done = write(reader, format, to, variant=variant, statuses=statuses, since=since)
+        done = write(
+            reader,
+            format,
+            to,
+            variant=variant,
+            statuses=statuses,
+            since=since,
+            labels=options.labels(only, "--only") if only else None,
+            per_problem=per_problem,
+        )
     if json:
         print_json(
             {

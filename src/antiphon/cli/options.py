@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
 from antiphon.errors import SettingsError, UsageError
-from antiphon.trace import Status
+from antiphon.trace import Label, Status
 
 MODELS, LENGTHS, SPENDING, MORE = "Models and boundaries", "Lengths", "Spending", "More"
 NO_VALUE = ""
@@ -82,6 +83,18 @@ Assignments = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="NAME=VALUE", help="Any other setting: --set student.sampling.temperature=0"),
 ]
+VerifierNames = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--verifier",
+        metavar="NAME",
+        help="Who judges: a name (docs/verify.md), command:PROGRAM or module:Name; else whom the problem's fields tell."
+        " Repeatable.",
+    ),
+]
+UnsafeLocal = Annotated[
+    bool, typer.Option("--unsafe-local", metavar=NO_VALUE, help="Run model-written programs without a sandbox.")
+]
 Json = Annotated[bool, typer.Option("--json", metavar=NO_VALUE, help="JSON on standard output, for programs.")]
 RunDirectory = Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.", show_default=False)]
 
@@ -134,8 +147,24 @@ def statuses(given: Iterable[str], flag: str) -> list[Status]:
     Raises:
         UsageError: one is none; names the flag and lists them.
     """
-    known = {status.value: status for status in Status}
+    return _named(Status, "status", given, flag)
+
+
+def labels(given: Iterable[str], flag: str) -> list[Label]:
+    """Labels of verdicts by their names.
+
+    Raises:
+        UsageError: one is none; names the flag and lists them.
+    """
+    return _named(Label, "label", given, flag)
+
+
+_Kind = TypeVar("_Kind", bound=StrEnum)
+
+
+def _named(kind: type[_Kind], what: str, given: Iterable[str], flag: str) -> list[_Kind]:
+    known = {value.value: value for value in kind}
     try:
         return [known[name] for name in given]
     except KeyError as error:
-        raise UsageError(f"{flag} {error.args[0]}: there is no such status; there are {', '.join(known)}") from None
+        raise UsageError(f"{flag} {error.args[0]}: there is no such {what}; there are {', '.join(known)}") from None

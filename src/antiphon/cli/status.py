@@ -21,7 +21,7 @@ _CAUSES = 8
 
 
 def status(directory: options.RunDirectory, json: options.Json = False) -> None:
-    """Shows how a run stands: traces by status, and per role what was asked, kept and thrown away.
+    """Shows how a run stands: traces by status and verdict, and per role what was asked, kept and thrown away.
 
     Example: antiphon status runs/one
     """
@@ -37,6 +37,8 @@ def status(directory: options.RunDirectory, json: options.Json = False) -> None:
 
 
 def _facts(reader: Reader, variant: Variant) -> dict[str, Any]:
+    from antiphon.cli.judging import facts
+
     counts = reader.counts(variant.name)
     totals = reader.totals(variant.name)
     roles = {role: _role(totals[role], variant.about.get(role, {})) for role in Author if role in totals}
@@ -47,6 +49,7 @@ def _facts(reader: Reader, variant: Variant) -> dict[str, Any]:
         "models": {role: variant.about[role].get("model") for role in Author if role in variant.about},
         "traces": {status or "pending": counts[status] for status in (*Status, None) if status in counts},
         "causes": reader.causes(variant.name),
+        **facts(reader, variant.name),
         "roles": roles,
         "cost": sum(costs) if costs else None,
         "shares": _shares(totals),
@@ -119,6 +122,9 @@ def _tell(directory: Path, problems: int, variants: list[dict[str, Any]]) -> Non
             console.print(f"    {count} x {visible(cause)}", style="dim", soft_wrap=True)
         if len(causes) > _CAUSES:
             console.print(f"    and {len(causes) - _CAUSES} more causes", style="dim")
+        if facts["pass_rate"] is not None:
+            judged = ", ".join(f"{count} {result.says}" for result, count in facts["results"].items())
+            console.print(f"  {judged}; {facts['pass_rate']:.1%} right of those that count", soft_wrap=True)
         if facts["roles"]:
             console.print(_table(facts))
         for warning in facts["warnings"]:

@@ -9,6 +9,7 @@ import typer
 from antiphon.cli import options
 from antiphon.cli.terminal import print_json, stdout, visible
 from antiphon.errors import UsageError
+from antiphon.trace import Label
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -86,4 +87,7 @@ def tell(console: Console, trace: Trace, problem: Problem) -> None:
     console.print()
     write_legend(console, (Look(span.author, span.kind, span.forced) for span in trace.spans))
     for verdict in trace.verdicts:
-        console.print(visible(f"{verdict.verifier} {verdict.version}: {verdict.label} {verdict.detail}".rstrip()))
+        label, said = verdict.label.value.replace("_", " "), f" ({verdict.detail})" if verdict.detail else ""
+        line = Text(f"{visible(verdict.verifier)} {visible(verdict.version)}: ")
+        line.append(label, "green" if verdict.label is Label.RIGHT else "yellow")
+        console.print(line.append(visible(said)), soft_wrap=True)

@@ -1,0 +1,134 @@
+"""`antiphon verify`: which answers of a run are right."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from antiphon.cli import options
+from antiphon.cli.options import NO_VALUE
+from antiphon.cli.reading import first
+from antiphon.cli.terminal import print_json, say, show, visible, warn
+from antiphon.trace import Status
+
+if TYPE_CHECKING:
+    from antiphon.verify.judge import Judged
+
+
+def verify(
+    directory: options.RunDirectory,
+    verifier: options.VerifierNames = None,
+    variant: Annotated[str | None, typer.Option(metavar="NAME", help="Only this variant.")] = None,
+    again: Annotated[
+        bool, typer.Option("--again", metavar=NO_VALUE, help="Judge also what has its verdict.", show_default=False)
+    ] = False,
+    limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="Judge at most so many answers.")] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Judged at once; as many as there are cores.")
+    ] = None,
+    unsafe_local: options.UnsafeLocal = False,
+    json: options.Json = False,
+) -> None:
+    """Judges the answers in a run, each once, by what its problem is judged by; verdicts stand beside the traces.
+
+    Example: antiphon verify runs/one
+
+    Run it again and it goes on where it stood. Model-written programs run in a sandbox (docs/sandbox.md).
+    Exit codes: 0 done, 1 some answers could not be judged, 2 wrong use, 3 the disk gave out, 130 interrupted.
+    """
+    from antiphon.cli.judging import facts
+    from antiphon.cli.stopping import INTERRUPTED
+    from antiphon.store import Reader
+    from antiphon.verify.choose import NAMES, verifiers
+    from antiphon.verify.judge import judge
+    from antiphon.verify.workers import cores
+
+    with Reader(directory) as reader:
+        total = reader.counts(variant).get(Status.COMPLETE, 0)
+    judging = partial(
+        judge,
+        directory,
+        verifiers(verifier or NAMES, unsafe=unsafe_local, jobs=jobs),
+        variant=variant,
+        again=again,
+        limit=limit,
+        jobs=jobs or cores(),
+    )
+    done = _judged(judging, total, quiet=json)
+    with Reader(directory) as reader:
+        names = [each.name for each in reader.variants() if variant in (None, each.name)]
+        variants = [{"name": name, **facts(reader, name)} for name in names]
+    code = INTERRUPTED if done is None else 1 if done.cannot_judge else 0
+    if json:
+        print_json({"run": str(directory), **_summary(done), "variants": variants, "exit_code": code})
+    else:
+        _tell(directory, done, variants)
+    raise typer.Exit(code)
+
+
+def _judged(judging: Callable[..., Coroutine[Any, Any, Judged]], total: int, *, quiet: bool) -> Judged | None:
+    """What was judged; None if that was interrupted."""
+    from antiphon.cli.judging import Judging
+    from antiphon.cli.stopping import Stopping
+
+    async def work() -> Judged:
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None
+
+        def stop() -> None:
+            loop.call_soon_threadsafe(task.cancel)
+
+        with Stopping(stop, shown.say):
+            return await judging(on_verdict=shown.heard, on_known=shown.heard)
+
+    with Judging(total, quiet=quiet) as shown:
+        try:
+            return asyncio.run(work())
+        except asyncio.CancelledError:
+            return None
+
+
+def _summary(done: Judged | None) -> dict[str, Any]:
+    """What this call did, as JSON has it."""
+    if done is None:
+        return {"interrupted": True}
+    return {
+        "interrupted": False,
+        "judged": {variant: dict(labels) for variant, labels in done.labels.items()},
+        "before": done.before,
+        "unsuited": done.unsuited,
+        "cannot_judge": done.cannot_judge,
+        "reasons": list(done.reasons),
+        "repaired": done.repaired,
+    }
+
+
+def _tell(directory: Path, done: Judged | None, variants: Sequence[Mapping[str, Any]]) -> None:
+    """The same for people."""
+    from antiphon.cli.judging import table
+
+    if done is not None and done.repaired:
+        warn(done.repaired)
+    show(f"{visible(str(directory))}: {_said(done)}")
+    if variants:
+        show(table(variants))
+    if done is None:
+        say("Interrupted. All verdicts are kept; the same command goes on.")
+    elif done.cannot_judge:
+        say(
+            f"{done.cannot_judge} {'answer' if done.cannot_judge == 1 else 'answers'} could not be judged:",
+            style="bold red",
+        )
+        for line in first(done.reasons, "reasons"):
+            say(f"  {line}")
+
+
+def _said(done: Judged | None) -> str:
+    if done is None:
+        return "interrupted"
+    return f"{done.given:,} answers judged" + (f", {done.before:,} were before" if done.before else "")
