@@ -19,6 +19,7 @@ _ANSWER = re.compile(
 _MATH = re.compile(r"\$\$(.+?)\$\$|\\\[(.+?)\\\]|\\\((.+?)\\\)|(?<![\\\d])\$((?:[^$\\\n]|\\.)+?)\$", re.DOTALL)
 _BOLD = re.compile(r"\*\*(?!\s)([^*\n]+?)\*\*|__(?!\s)([^_\n]+?)__")
 _NUMBER = re.compile(r"(?<![\w.])[-−+]?[$€£]?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)?(?:\.\d+|(?<=\d))(?:\s*/\s*\d+)?\s*%?")
+_FACTOR = re.compile(r"\s*(?:hundred|thousand|million|billion|trillion)\b", re.IGNORECASE)
 _SENTENCE = re.compile(r"[.!?。](?=\s|\*|$)|\n")
 _ENGLISH = re.compile(r"(?<![\\a-z{])[a-z]{2,}\s+[a-z]{2,}", re.IGNORECASE)
 _LOOKED_AT = 20_000
@@ -88,16 +89,21 @@ def emphasised(text: str) -> str | None:
 
 
 def last_number(text: str) -> str | None:
-    """The last number of the last line."""
+    """The last number of the last line, unless a box is left open there."""
     lines = text.rstrip()[-_LOOKED_AT:].splitlines()
-    found = _NUMBER.findall(lines[-1].replace("**", "")) if lines else []
+    found = _NUMBER.findall(lines[-1].replace("**", "")) if lines and "\\boxed" not in lines[-1] else []
     return found[-1].strip() if found else None
 
 
 def first_number(text: str) -> str | None:
-    """The first number of a phrase; where it is a calculation, the first after the last sign of equality."""
-    found = _NUMBER.search(text.rpartition("=")[2].replace("\\$", "$"))
-    return found[0].strip() if found else None
+    """The first number of a phrase, with "million" and the like; where it is a calculation, the first after the last
+    sign of equality."""
+    text = text.rpartition("=")[2].replace("\\$", "$")
+    found = _NUMBER.search(text)
+    if found is None:
+        return None
+    factor = _FACTOR.match(text, found.end())
+    return (found[0] + factor[0] if factor else found[0]).strip()
 
 
 def bare(text: str) -> str:

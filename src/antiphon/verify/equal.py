@@ -54,7 +54,7 @@ def normal(text: str) -> str:
     text = text.translate(_SIGNS).replace("\\dfrac", "\\frac").replace("\\tfrac", "\\frac").replace("\\cfrac", "\\frac")
     text = _DROPPED.sub("", text.replace("{,}", ",").replace("\\$", "$").replace("\\%", "%"))
     words = bool(_WORDS.fullmatch(text.strip().strip("$. "))) or bool(
-        re.fullmatch(r"[A-Za-z' -]{3,}", text.strip(" .$"))
+        re.fullmatch(r"(?=.*[A-Za-z]{3})[A-Za-z' -]+", text.strip(" .$"))
     )
     text = _DEGREES.sub("", _WORDS.sub(r"\1", text))
     text = re.sub(r"(?<=\d)\s*degrees?\b", "", text)

@@ -67,19 +67,19 @@ class MathVerifier(Checker):
         try:
             reply = await self._ask("same", golds, result)
         except Stopped:
-            await self._try_on_themselves(golds)
+            await self._try(golds)
             raise
         if reply.value:
             return Finding(Label.RIGHT, shown(result), reply.seconds)
         return Finding(Label.WRONG, f"{shown(result)} is not {' or '.join(map(shown, golds))}", reply.seconds)
 
-    async def _try_on_themselves(self, golds: list[str]) -> None:
-        """Sees that it is not the gold results that cannot be judged."""
+    async def _try(self, golds: list[str]) -> None:
+        """Sees that it is not the gold results that cannot be judged by."""
         for gold in golds:
             try:
-                await self._ask("mathematically_same", gold, gold)
+                await self._ask("mathematically_same", gold, "1")
             except Stopped as error:
-                raise BrokenCheck(f"the gold result {shown(gold)} cannot be judged: {error}") from None
+                raise BrokenCheck(f"the gold result {shown(gold)} cannot be compared: {error}") from None
 
     async def _ask(self, function: str, *arguments: Any) -> Reply:
         return await self._workers.ask(f"antiphon.verify.equal:{function}", *arguments, seconds=self._seconds)
