@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextlib import ExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -18,6 +19,7 @@ from antiphon.verify.result import Result, result_of
 if TYPE_CHECKING:
     from antiphon.store import Reader
     from antiphon.trace import Key, Label, Verdict
+    from antiphon.verify.judge import Judged
 
 _EVERY = 5.0  # seconds between two plain lines
 
@@ -68,6 +70,32 @@ class Judging:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._shown.close()
+
+
+def judged(judging: Callable[..., Coroutine[Any, Any, Judged]], total: int, *, quiet: bool) -> Judged | None:
+    """What `judge` did, shown while it works; None if that was interrupted.
+
+    Args:
+        judging: `judge` with its arguments, all but those that listen.
+        total: how many answers there are.
+    """
+    from antiphon.cli.stopping import Stopping
+
+    async def work() -> Judged:
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None
+
+        def stop() -> None:
+            loop.call_soon_threadsafe(task.cancel)
+
+        with Stopping(stop, shown.say):
+            return await judging(on_verdict=shown.heard, on_known=shown.heard)
+
+    with Judging(total, quiet=quiet) as shown:
+        try:
+            return asyncio.run(work())
+        except asyncio.CancelledError:
+            return None
 
 
 def facts(reader: Reader, variant: str) -> dict[str, Any]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -41,7 +40,7 @@ def verify(
     Run it again and it goes on where it stood. Model-written programs run in a sandbox (docs/sandbox.md).
     Exit codes: 0 done, 1 some answers could not be judged, 2 wrong use, 3 the disk gave out, 130 interrupted.
     """
-    from antiphon.cli.judging import facts
+    from antiphon.cli.judging import facts, judged
     from antiphon.cli.stopping import INTERRUPTED
     from antiphon.store import Reader
     from antiphon.verify.choose import NAMES, verifiers
@@ -59,7 +58,7 @@ def verify(
         limit=limit,
         jobs=jobs or cores(),
     )
-    done = _judged(judging, total, quiet=json)
+    done = judged(judging, total, quiet=json)
     with Reader(directory) as reader:
         names = [each.name for each in reader.variants() if variant in (None, each.name)]
         variants = [{"name": name, **facts(reader, name)} for name in names]
@@ -69,28 +68,6 @@ def verify(
     else:
         _tell(directory, done, variants)
     raise typer.Exit(code)
-
-
-def _judged(judging: Callable[..., Coroutine[Any, Any, Judged]], total: int, *, quiet: bool) -> Judged | None:
-    """What was judged; None if that was interrupted."""
-    from antiphon.cli.judging import Judging
-    from antiphon.cli.stopping import Stopping
-
-    async def work() -> Judged:
-        loop, task = asyncio.get_running_loop(), asyncio.current_task()
-        assert task is not None
-
-        def stop() -> None:
-            loop.call_soon_threadsafe(task.cancel)
-
-        with Stopping(stop, shown.say):
-            return await judging(on_verdict=shown.heard, on_known=shown.heard)
-
-    with Judging(total, quiet=quiet) as shown:
-        try:
-            return asyncio.run(work())
-        except asyncio.CancelledError:
-            return None
 
 
 def _summary(done: Judged | None) -> dict[str, Any]:
