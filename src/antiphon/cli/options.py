@@ -12,7 +12,7 @@ import typer
 from antiphon.errors import SettingsError, UsageError
 from antiphon.trace import Label, Status
 
-MODELS, LENGTHS, SPENDING, MORE = "Models and boundaries", "Lengths", "Spending", "More"
+MODELS, LENGTHS, SPENDING, JUDGING, MORE = "Models and boundaries", "Lengths", "Spending", "Right answers", "More"
 NO_VALUE = ""
 """The metavar of flags, which take none."""
 
@@ -90,10 +90,17 @@ VerifierNames = Annotated[
         metavar="NAME",
         help="Who judges: a name (docs/verify.md), command:PROGRAM or module:Name; else whom the problem's fields tell."
         " Repeatable.",
+        rich_help_panel=JUDGING,
     ),
 ]
 UnsafeLocal = Annotated[
-    bool, typer.Option("--unsafe-local", metavar=NO_VALUE, help="Run model-written programs without a sandbox.")
+    bool,
+    typer.Option(
+        "--unsafe-local",
+        metavar=NO_VALUE,
+        help="Run model-written programs without a sandbox.",
+        rich_help_panel=JUDGING,
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", metavar=NO_VALUE, help="JSON on standard output, for programs.")]
 RunDirectory = Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.", show_default=False)]

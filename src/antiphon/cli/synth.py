@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from antiphon.cli import options
-from antiphon.cli.options import MORE, NO_VALUE, SPENDING
+from antiphon.cli.options import JUDGING, MORE, NO_VALUE, SPENDING
 from antiphon.cli.reading import first, read
 from antiphon.cli.terminal import print_json, say, show, visible, warn
 from antiphon.errors import SettingsError
-from antiphon.trace import Status
+from antiphon.trace import Label, Status
 
 if TYPE_CHECKING:
-    from antiphon.problem import Loaded
+    from antiphon.problem import Loaded, Problem
     from antiphon.settings import Settings
     from antiphon.synth.run import Run
+    from antiphon.synth.sampling import Check
 
 _CONFIGURATION = "antiphon.toml"
 
@@ -42,6 +44,20 @@ def synth(
     boundary_student: options.BoundaryStudent = None,
     method: options.MethodName = None,
     samples: options.Samples = None,
+    until_right: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="Instead: until N traces of a problem are right.", rich_help_panel=JUDGING
+        ),
+    ] = None,
+    max_samples: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="M", help="Most traces of a problem then; 8 unless given.", rich_help_panel=JUDGING
+        ),
+    ] = None,
+    verifier: options.VerifierNames = None,
+    unsafe_local: options.UnsafeLocal = False,
     where: options.Where = None,
     limit: options.Limit = None,
     thinking_budget: options.ThinkingBudget = None,
@@ -121,6 +137,8 @@ def synth(
                 seed=seed,
             ),
             "samples": samples,
+            "until_right": until_right,
+            "max_samples": max_samples,
             "limit": limit,
             "max.tokens_total": max_tokens_total,
             "max.hours": max_hours,
@@ -130,11 +148,14 @@ def synth(
             **options.assigned(assignments),
         },
     )
+    _refuse_in_vain(settings, samples, until_right, max_samples, verifier, unsafe_local)
+    loaded = read(problems, field=field, template=template, where=where, limit=settings.limit, skip_bad=skip_bad)
     raise typer.Exit(
         _work(
-            read(problems, field=field, template=template, where=where, limit=settings.limit, skip_bad=skip_bad),
+            loaded,
             run,
             settings,
+            check=None if settings.until_right is None else _check(loaded.problems, verifier, unsafe=unsafe_local),
             variant=variant,
             retry=options.statuses(retry or (), "--retry"),
             json=json,
@@ -161,8 +182,49 @@ def _write_configuration(paths: Sequence[str]) -> None:
     show(f"wrote {path}; edit it, then: antiphon synth problems.jsonl --run runs/one --config {path}")
 
 
+def _refuse_in_vain(
+    settings: Settings,
+    samples: int | None,
+    until_right: int | None,
+    max_samples: int | None,
+    verifier: Sequence[str] | None,
+    unsafe: bool,
+) -> None:
+    """Refuses flags that would say nothing beside the others."""
+    if samples is not None and until_right is not None:
+        raise typer.BadParameter(
+            "traces are written until they are right, or so many: not both", param_hint="--samples"
+        )
+    if settings.until_right is None:
+        given = (("--max-samples", max_samples), ("--verifier", verifier), ("--unsafe-local", unsafe))
+        for flag, value in given:
+            if value:
+                raise typer.BadParameter("it says something with --until-right only", param_hint=flag)
+
+
+def _check(problems: Sequence[Problem], specs: Sequence[str] | None, *, unsafe: bool) -> Check:
+    """What judges the answers to these problems.
+
+    Raises:
+        UsageError: some of them cannot be judged, or not here.
+    """
+    from antiphon.verify.choose import NAMES, verifiers
+    from antiphon.verify.judge import Judges
+
+    judges = Judges(verifiers(specs or NAMES, unsafe=unsafe))
+    judges.require(problems)
+    return judges.check
+
+
 def _work(
-    loaded: Loaded, directory: Path, settings: Settings, *, variant: str | None, retry: Sequence[Status], json: bool
+    loaded: Loaded,
+    directory: Path,
+    settings: Settings,
+    *,
+    check: Check | None,
+    variant: str | None,
+    retry: Sequence[Status],
+    json: bool,
 ) -> int:
     """Runs; gives the exit code."""
     from antiphon.cli.progress import Following
@@ -170,7 +232,15 @@ def _work(
     from antiphon.engine import models
     from antiphon.synth.run import Run
 
-    run = Run(loaded.problems, directory, settings, variant=variant, retry=retry, open_engine=models.open_engine)
+    run = Run(
+        loaded.problems,
+        directory,
+        settings,
+        variant=variant,
+        retry=retry,
+        open_engine=models.open_engine,
+        check=check,
+    )
     try:
         with Following(run.tally, quiet=json) as following, Stopping(run.stop, following.say) as stopping:
             asyncio.run(run.work(on_remark=warn))
@@ -178,8 +248,8 @@ def _work(
         if run.repaired:
             warn(run.repaired)
     summary = _summary(run, loaded, interrupted=stopping.asked)
-    failed = summary["failed"]
-    code = INTERRUPTED if stopping.asked else 1 if failed else 0
+    is_left = summary["failed"] or run.tally.labels[Label.CANNOT_JUDGE]
+    code = INTERRUPTED if stopping.asked else 1 if is_left else 0
     if json:
         print_json({**summary, "exit_code": code})
     else:
@@ -216,6 +286,8 @@ def _summary(run: Run, loaded: Loaded, *, interrupted: bool) -> dict[str, Any]:
         "finished": dict(tally.finished),
         "traces": {status or "pending": count for status, count in counts.items()},
         "failed": failed,
+        "judged": dict(tally.labels),
+        "until_right": None if tally.aim is None else asdict(tally.aim),
         "tokens": {
             role: {
                 "received": usage.received,
@@ -240,6 +312,11 @@ def _tell(run: Run, summary: dict[str, Any]) -> None:
     counts = ", ".join(f"{count} {status}" for status, count in summary["traces"].items())
     show(f"{visible(str(run.directory))}: variant {visible(run.variant)}: {counts or 'nothing yet'}")
     tally = run.tally
+    if tally.aim is not None:
+        aim, wanted = tally.aim, run.settings.until_right
+        rest = {"given up": aim.settled - aim.reached, "not finished": aim.problems - aim.settled}
+        said = "".join(f", {count} {what}" for what, count in rest.items() if count)
+        show(f"problems with {wanted} right: {aim.reached} of {aim.problems}{said}")
     if any(usage.kept for usage in tally.usage.values()):
         show(f"tokens kept in this session: {authors({role: usage.kept for role, usage in tally.usage.items()})}")
     shares = {role: share for role, usage in tally.usage.items() if (share := usage.cached_share) is not None}
@@ -257,6 +334,8 @@ def _tell(run: Run, summary: dict[str, Any]) -> None:
         for line in first([f"{key}: {cause}" for key, cause in failed.items()], "failed traces"):
             say(f"  {line}")
         say("Write them anew with the same command and --retry failed.")
+    if unfit := tally.labels[Label.CANNOT_JUDGE]:
+        say(f"{unfit} answers could not be judged; why: antiphon verify {run.directory}", style="bold red")
     if summary["interrupted"]:
         say("Interrupted. Everything is kept; the same command goes on.")
     elif stopped is not None:

@@ -30,7 +30,8 @@ class Judges:
 
     A verifier may have `async canonical(problem) -> str | None`: the problem's own right answer, as a model would give
     it. That is judged before the first answer to the problem, and where it is not right, neither is the check: the
-    problem's answers are `CANNOT_JUDGE`.
+    problem's answers are `CANNOT_JUDGE`. It may have `require()`, which raises a `UsageError` where this machine lacks
+    what it needs.
     """
 
     def __init__(self, verifiers: Sequence[Verifier]):
@@ -42,14 +43,24 @@ class Judges:
         return choose(problem, self._verifiers)
 
     def require(self, problems: Sequence[Problem]) -> None:
-        """Sees that each of them can be judged.
+        """Sees that each of them can be judged here.
 
         Raises:
             ProblemError: no verifier suits some; names each, with file and line.
+            UsageError: what is needed to judge some is missing on this machine.
         """
-        unsuited = [problem for problem in problems if self.of(problem) is None]
+        unsuited, needed = [], dict[int, Verifier]()
+        for problem in problems:
+            verifier = self.of(problem)
+            if verifier is None:
+                unsuited.append(problem)
+            else:
+                needed[id(verifier)] = verifier
         if unsuited:
             raise ProblemError("\n".join([*map(_unsuited, unsuited[:_NAMED]), *_more(len(unsuited) - _NAMED)]))
+        for verifier in needed.values():
+            if hasattr(verifier, "require"):
+                verifier.require()
 
     async def check(self, problem: Problem, answer: str) -> Verdict:
         """The verdict on an answer to a problem that one of the verifiers suits. A verifier that breaks its contract
