@@ -38,13 +38,13 @@ UNTIL = ("--until-right", 1, "--max-samples", 2, "--verifier", "tests.cli.test_u
 
 
 def test_goes_on_until_right_and_says_how_far(command: Command, pair: Pair, problems: Path, tmp_path: Path) -> None:
-    """The student alone forgets a carry in the first."""
+    """The student alone forgets a carry in the last."""
     run = ("synth", problems, "--run", tmp_path / "run", *MODELS, "--method", "student_only", *UNTIL)
     done = command(*run)
     assert done.code == 0
     assert "problems with 1 right: 2 of 3, 1 given up" in done.out
     with Reader(tmp_path / "run") as reader:
-        assert [len(them) for them in reader.standings()] == [2, 1, 1]
+        assert [len(them) for them in reader.standings()] == [1, 1, 2]
     again = command(*run, "--json").json
     assert again["until_right"] == {"problems": 3, "settled": 3, "reached": 2}
     assert (again["planned"], again["before"], again["judged"]) == (0, 4, {})
