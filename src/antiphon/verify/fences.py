@@ -22,7 +22,11 @@ def fenced(text: str) -> list[Fenced]:
     for match in _FENCE.finditer(text):
         if opened is None:
             opened = match
-        elif match[1].startswith(opened[1]) and not match[2]:
+        elif not match[1].startswith(opened[1]):
+            continue
+        elif match[2]:  # one that opens again: the block before was never closed
+            opened = match
+        else:
             blocks.append(Fenced(opened[2].lower(), text[opened.end() + 1 : match.start()]))
             opened = None
     return blocks
