@@ -13,16 +13,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from antiphon.problem import Problem
+from antiphon.verify.checker import BrokenCheck
 from antiphon.verify.code.answer import code_in, is_program
 
 MOST = 1 << 28
 """Bytes that compressed cases may unpack to."""
 _TEXT = {"UNICODE", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8"}
 _AROUND = {"PROTO", "FRAME", "MEMOIZE", "PUT", "BINPUT", "LONG_BINPUT", "STOP"}
-
-
-class BrokenTests(Exception):
-    """The problem's tests cannot be used; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +53,11 @@ class Cases:
     function: str
 
 
-def suits(problem: Problem) -> bool:
-    """Whether there are fields that look like tests of code."""
-    metadata = problem.metadata
-    if isinstance(metadata.get("tests"), str) or isinstance(metadata.get("test"), str):
-        return bool(metadata.get("entry_point"))
-    return any(metadata.get(name) for name in ("test_list", "public_test_cases", "private_test_cases", "input_output"))
+def suits(fields: Mapping[str, Any]) -> bool:
+    """Whether a problem's fields look like tests of code."""
+    if any(isinstance(fields.get(name), str) for name in ("tests", "test")):
+        return bool(fields.get("entry_point"))
+    return any(fields.get(name) for name in ("test_list", "public_test_cases", "private_test_cases", "input_output"))
 
 
 def tests_of(problem: Problem) -> FunctionTests | Cases:
@@ -74,16 +70,16 @@ def tests_of(problem: Problem) -> FunctionTests | Cases:
     - `input_output`: lists `inputs` and `outputs`, with `fn_name` where a function is called (APPS, TACO).
 
     Raises:
-        BrokenTests: there is none that can be used.
+        BrokenCheck: there is none that can be used.
     """
     fields = problem.metadata
     source = fields.get("tests", fields.get("test"))
     if source is not None:
         entry = fields.get("entry_point")
         if not isinstance(source, str) or not is_program(source):
-            raise BrokenTests("'tests' is no Python program")
+            raise BrokenCheck("'tests' is no Python program")
         if not isinstance(entry, str) or not entry.isidentifier():
-            raise BrokenTests(f"'entry_point' names no function: {entry!r}")
+            raise BrokenCheck(f"'entry_point' names no function: {entry!r}")
         return FunctionTests(source, entry, _context(problem))
     if fields.get("test_list") is not None:
         return FunctionTests(_listed(fields), "", _context(problem))
@@ -98,7 +94,7 @@ def unpacked(text: str) -> Any:
     The pickle is read opcode by opcode and never executed: all it may hold is one text.
 
     Raises:
-        BrokenTests: it is neither, holds more than a text, or unpacks to more than `MOST` bytes.
+        BrokenCheck: it is neither, holds more than a text, or unpacks to more than `MOST` bytes.
     """
     try:
         return json.loads(text)
@@ -108,13 +104,13 @@ def unpacked(text: str) -> Any:
         inflating = zlib.decompressobj()
         pickled = inflating.decompress(base64.b64decode(text, validate=True), MOST)
     except (binascii.Error, ValueError, zlib.error):
-        raise BrokenTests("test cases are neither JSON nor base64 of zlib") from None
+        raise BrokenCheck("test cases are neither JSON nor base64 of zlib") from None
     if inflating.unconsumed_tail:
-        raise BrokenTests(f"test cases unpack to more than {MOST >> 20} MiB")
+        raise BrokenCheck(f"test cases unpack to more than {MOST >> 20} MiB")
     try:
         return json.loads(_pickled_text(pickled))
     except (ValueError, RecursionError):
-        raise BrokenTests("test cases unpack to no JSON") from None
+        raise BrokenCheck("test cases unpack to no JSON") from None
 
 
 def _pickled_text(pickled: bytes) -> str:
@@ -124,11 +120,11 @@ def _pickled_text(pickled: bytes) -> str:
             if opcode.name in _TEXT:
                 found.append(argument)
             elif opcode.name not in _AROUND:
-                raise BrokenTests(f"test cases are a pickle of more than a text (opcode {opcode.name}); it was not run")
+                raise BrokenCheck(f"test cases are a pickle of more than a text (opcode {opcode.name}); it was not run")
     except ValueError as error:
-        raise BrokenTests(f"test cases are a broken pickle: {error}") from None
+        raise BrokenCheck(f"test cases are a broken pickle: {error}") from None
     if len(found) != 1 or not isinstance(found[0], str):
-        raise BrokenTests("test cases are a pickle of no single text")
+        raise BrokenCheck("test cases are a pickle of no single text")
     return found[0]
 
 
@@ -147,7 +143,7 @@ def _listed(fields: Mapping[str, Any]) -> str:
         value = fields.get(name) or []
         parts += [value] if isinstance(value, str) else value if isinstance(value, list) else [None]
     if not all(isinstance(part, str) for part in parts) or not is_program("\n".join(parts)):
-        raise BrokenTests("'test_list' is no list of Python statements")
+        raise BrokenCheck("'test_list' is no list of Python statements")
     return "\n".join(parts)
 
 
@@ -157,20 +153,20 @@ def _livecodebench(fields: Mapping[str, Any]) -> Cases:
         value = fields.get(name)
         value = unpacked(value) if isinstance(value, str) and value.strip() else value
         if value and not isinstance(value, list):
-            raise BrokenTests(f"{name!r} is no list of cases")
+            raise BrokenCheck(f"{name!r} is no list of cases")
         rows += value or []
     cases, kinds = [], set()
     for number, row in enumerate(rows, 1):
         if not isinstance(row, dict):
-            raise BrokenTests(f"case {number} is no object")
+            raise BrokenCheck(f"case {number} is no object")
         cases.append(_case(number, row.get("input"), row.get("output")))
         kinds.add(row.get("testtype", "stdin"))
     if not cases:
-        raise BrokenTests("there are no test cases")
+        raise BrokenCheck("there are no test cases")
     if kinds == {"stdin"}:
         return Cases(tuple(cases), "")
     if kinds != {"functional"}:
-        raise BrokenTests(f"'testtype' is {', '.join(sorted(map(repr, kinds)))}, not 'stdin' or 'functional' of all")
+        raise BrokenCheck(f"'testtype' is {', '.join(sorted(map(repr, kinds)))}, not 'stdin' or 'functional' of all")
     return Cases(tuple(_as_json(cases)), _function(fields))
 
 
@@ -186,7 +182,7 @@ def _function(fields: Mapping[str, Any]) -> str:
         defined = re.findall(r"def +(\w+) *\(", str(fields.get("starter_code") or ""))
         name = defined[-1] if defined else None
     if not isinstance(name, str) or not name.isidentifier():
-        raise BrokenTests("the cases call a function, but neither 'metadata' nor 'starter_code' names one")
+        raise BrokenCheck("the cases call a function, but neither 'metadata' nor 'starter_code' names one")
     return name
 
 
@@ -194,13 +190,13 @@ def _inputs_outputs(value: Any) -> Cases:
     value = unpacked(value) if isinstance(value, str) else value
     inputs, outputs = (value.get("inputs"), value.get("outputs")) if isinstance(value, dict) else (None, None)
     if not isinstance(inputs, list) or not isinstance(outputs, list) or len(inputs) != len(outputs) or not inputs:
-        raise BrokenTests("'input_output' has no lists 'inputs' and 'outputs' of one length")
+        raise BrokenCheck("'input_output' has no lists 'inputs' and 'outputs' of one length")
     name = value.get("fn_name")
     if name is None:
         pairs = enumerate(zip(map(_lines, inputs), map(_lines, outputs), strict=True), 1)
         return Cases(tuple(_case(number, *pair) for number, pair in pairs), "")
     if not isinstance(name, str) or not name.isidentifier() or not all(isinstance(each, list) for each in inputs):
-        raise BrokenTests("'input_output' names no function in 'fn_name', or has inputs that are no arguments")
+        raise BrokenCheck("'input_output' names no function in 'fn_name', or has inputs that are no arguments")
     return Cases(
         tuple(
             Case("\n".join(map(json.dumps, given)), json.dumps(expected))
@@ -217,7 +213,7 @@ def _lines(value: Any) -> Any:
 
 def _case(number: int, given: Any, expected: Any) -> Case:
     if not isinstance(given, str) or not isinstance(expected, str):
-        raise BrokenTests(f"case {number} has no texts 'input' and 'output'")
+        raise BrokenCheck(f"case {number} has no texts 'input' and 'output'")
     return Case(given, expected)
 
 
@@ -227,5 +223,5 @@ def _as_json(cases: Sequence[Case]) -> Sequence[Case]:
             for line in (*case.input.split("\n"), case.output):
                 json.loads(line) if line.strip() else None
         except (ValueError, RecursionError):
-            raise BrokenTests(f"case {number} calls a function, but its input or output is no JSON") from None
+            raise BrokenCheck(f"case {number} calls a function, but its input or output is no JSON") from None
     return cases
