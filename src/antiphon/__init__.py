@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from antiphon.settings import Settings
     from antiphon.store import Reader
     from antiphon.synth.run import Run
-    from antiphon.trace import Author, Key, Kind, Span, SpanEnd, Status, Trace, Turn, Usage
+    from antiphon.trace import Author, Key, Kind, Label, Span, SpanEnd, Status, Trace, Turn, Usage, Verdict
     from antiphon.version import __version__
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "Author",
     "Key",
     "Kind",
+    "Label",
     "Problem",
     "Reader",
     "Run",
@@ -37,6 +38,7 @@ __all__ = [
     "Trace",
     "Turn",
     "Usage",
+    "Verdict",
     "__version__",
     "read",
     "synthesize",

@@ -12,6 +12,7 @@ from antiphon.problem import Problem, content_id
 from antiphon.settings import load
 from antiphon.store import Reader
 from antiphon.synth.run import Run
+from antiphon.synth.sampling import Check
 
 
 def synthesize(
@@ -25,6 +26,7 @@ def synthesize(
     variant: str | None = None,
     config: str | Path | None = None,
     settings: Mapping[str, Any] | None = None,
+    check: Check | None = None,
 ) -> Run:
     """Prepares a run; iterating over it writes the traces.
 
@@ -35,9 +37,11 @@ def synthesize(
         boundary: the predictor for both roles.
         config: a TOML file, as for the command.
         settings: any other settings by dotted name (`{"budget.thinking": 200}`).
+        check: with `until_right`, judges the answers; unset: the verifier that each problem's fields tell.
 
     Raises:
         SettingsError, ProblemError: before anything is loaded or spent.
+        UsageError: with `until_right`, what is needed to judge is missing on this machine.
     """
     chosen = load(
         None if config is None else Path(config),
@@ -50,7 +54,10 @@ def synthesize(
             **(settings or {}),
         },
     )
-    return Run(_problems(problems), run, chosen, variant=variant)
+    asked = _problems(problems)
+    if chosen.until_right is not None and check is None:
+        check = _check(asked[: chosen.limit])
+    return Run(asked, run, chosen, variant=variant, check=check)
 
 
 def read(run: str | Path) -> Reader:
@@ -66,6 +73,15 @@ def ask(question: str) -> Problem:
     """A problem of one user message."""
     messages = (Message(role="user", content=question),)
     return Problem(content_id(messages), messages)
+
+
+def _check(problems: list[Problem]) -> Check:
+    from antiphon.verify.choose import verifiers
+    from antiphon.verify.judge import Judges
+
+    judges = Judges(verifiers())
+    judges.require(problems)
+    return judges.check
 
 
 def _problems(given: str | Path | Iterable[str | Path] | Iterable[Problem]) -> list[Problem]:
