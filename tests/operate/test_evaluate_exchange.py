@@ -16,11 +16,11 @@ import pytest
 from antiphon.errors import UsageError
 from antiphon.operate.evaluate.exchange import ReadBack, read_back, tool, write
 from antiphon.operate.evaluate.report import report
-from antiphon.operate.evaluate.results import Result, read
 from antiphon.problem import Problem
 from antiphon.store import Reader
 from antiphon.trace import Key, Label
-from tests.operate.evaluations import VARIANT, evaluated, problem
+from antiphon.verify.result import Result
+from tests.operate.evaluations import VARIANT, evaluated, problem, read
 
 OJBENCH = [
     problem("1000", dataset="NOI", language="cpp", difficulty="hard", other=1),

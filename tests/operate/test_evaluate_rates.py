@@ -11,10 +11,10 @@ import pytest
 
 from antiphon.errors import ProblemError, UsageError
 from antiphon.operate.evaluate.rates import write_rates
-from antiphon.operate.evaluate.results import Evaluation, read
+from antiphon.operate.evaluate.results import Evaluation
 from antiphon.problem import load
 from antiphon.problem.where import choose
-from tests.operate.evaluations import evaluated
+from tests.operate.evaluations import evaluated, read
 
 RECORDS: list[dict[str, Any]] = [
     {"task_id": "a", "question": "what of a?", "tests": [1, {"x": None}], "pass_rate": 0.9},

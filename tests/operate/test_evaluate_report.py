@@ -8,11 +8,11 @@ import pytest
 
 from antiphon.errors import StoreUnfit, UsageError
 from antiphon.operate.evaluate.report import compare, report
-from antiphon.operate.evaluate.results import Result, read
 from antiphon.operate.evaluate.statistics import mean_interval
 from antiphon.store import Store
 from antiphon.trace import Key, Label, Status, Verdict
-from tests.operate.evaluations import VARIANT, evaluated, problem
+from antiphon.verify.result import Result
+from tests.operate.evaluations import VARIANT, evaluated, problem, read
 
 EVERYTHING = {
     "a": ["right", "right", "wrong", "too_long"],
@@ -39,12 +39,8 @@ def test_every_sample_is_counted_once_as_what_it_came_to(tmp_path: Path) -> None
     assert sum(found.whole.results.values()) == 16
     assert (found.whole.problems, found.whole.samples) == (3, 11)
     assert found.cut_off == {Status.TOO_LONG: 1, Status.REPETITION: 1, Status.CONTEXT_FULL: 1}
-    assert found.cannot_judge == {"it is cannot_judge": 2}
+    assert found.cannot_judge == {"it is cannot_judge": 2} and found.failed == {"it broke": 1}
     assert found.uncounted == ["d"]
-
-
-def test_every_label_of_a_verdict_is_a_result() -> None:
-    assert {label.value for label in Label} <= {result.value for result in Result}
 
 
 def test_rates_are_means_over_problems_of_what_counts(tmp_path: Path) -> None:
@@ -128,7 +124,7 @@ def test_a_variant_is_named_where_there_are_several(tmp_path: Path) -> None:
         read(tmp_path)
     assert read(tmp_path / "hot").name == f"{tmp_path}/hot"
     assert report(read(tmp_path, variant=VARIANT)).whole.results == {Result.RIGHT: 1}
-    with pytest.raises(UsageError, match="there is no variant 'cold'"):
+    with pytest.raises(UsageError, match="has no variant 'cold'; it holds the variants student_only, hot"):
         read(tmp_path / "cold")
     with pytest.raises(StoreUnfit, match="is not a run directory"):
         read(tmp_path / "far" / "away")

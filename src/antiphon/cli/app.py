@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from antiphon.cli import bench, boundary, demo, doctor, duet, export, status, synth, trace, verify
+from antiphon.cli import bench, boundary, demo, doctor, duet, evaluate, export, status, synth, trace, verify
 from antiphon.cli.options import NO_VALUE
 from antiphon.cli.stopping import INTERRUPTED
 from antiphon.cli.terminal import complain
@@ -65,6 +65,7 @@ for name, command in (
     ("status", status.status),
     ("trace", trace.trace),
     ("verify", verify.verify),
+    ("evaluate", evaluate.evaluate),
     ("export", export.export),
 ):
     app.command(name)(command)

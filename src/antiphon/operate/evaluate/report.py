@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from antiphon.errors import UsageError
-from antiphon.operate.evaluate.results import Evaluation, Result, Sample
+from antiphon.operate.evaluate.results import Evaluation, Sample
 from antiphon.operate.evaluate.statistics import Difference, Interval, difference, mean_interval, pass_at_k
 from antiphon.problem import Problem
 from antiphon.trace import Status
+from antiphon.verify.result import Result
 
 DIFFICULTIES = ("difficulty", "level")
 """The fields by which problems are told apart unless another is named: the first that there is."""
@@ -65,7 +66,7 @@ class Report:
         groups: the problems by their field `by`, empty where they have none.
         cut_off: the samples that were cut off, by how.
         thinking, answer: lengths over the samples that count, None without any; `exact` False: some are estimated.
-        cannot_judge: why samples could not be judged, and how many.
+        cannot_judge, failed: why samples could not be judged or written, and how many.
         uncounted: ids of the problems none of whose samples count.
     """
 
@@ -77,6 +78,7 @@ class Report:
     answer: Lengths | None
     exact: bool
     cannot_judge: Mapping[str, int]
+    failed: Mapping[str, int]
     uncounted: Sequence[str]
 
 
@@ -94,7 +96,6 @@ def report(evaluation: Evaluation, *, ks: Sequence[int] | None = None, by: str |
     ks = _powers(samples) if ks is None else ks
     by = _field(evaluation.problems, by)
     counted = [sample for of_problem in samples.values() for sample in of_problem]
-    unjudged = (sample.detail for sample in evaluation.samples if sample.result is Result.CANNOT_JUDGE)
     return Report(
         whole=_group("all", evaluation.problems, evaluation, samples, ks),
         by=by,
@@ -103,7 +104,8 @@ def report(evaluation: Evaluation, *, ks: Sequence[int] | None = None, by: str |
         thinking=_lengths([sample.thinking for sample in counted]),
         answer=_lengths([sample.answer for sample in counted]),
         exact=all(sample.exact for sample in counted),
-        cannot_judge=Counter(unjudged),
+        cannot_judge=_reasons(evaluation, Result.CANNOT_JUDGE),
+        failed=_reasons(evaluation, Result.FAILED),
         uncounted=[id for id in evaluation.problems if id not in samples],
     )
 
@@ -176,6 +178,10 @@ def compare(
 def rate_of(samples: Sequence[Sample]) -> float:
     """The share of right ones among samples that count."""
     return _pass(samples, 1)
+
+
+def _reasons(evaluation: Evaluation, result: Result) -> Mapping[str, int]:
+    return Counter(sample.detail for sample in evaluation.samples if sample.result is result)
 
 
 def _group(

@@ -5,54 +5,26 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 from antiphon.errors import StoreUnfit, UsageError
 from antiphon.problem import Problem
 from antiphon.store import Reader, Variant
 from antiphon.trace import Author, IdsFrom, Key, Kind, Span, Status, Trace, estimated_tokens
-
-
-class Result(StrEnum):
-    """What a sample came to. The first six count; the others say nothing of the model and are left out of all rates.
-
-    `CUT_OFF`: the budget, the context or the guard against loops ended it. `NO_ANSWER`: it ended without an answer, or
-    with one in which there is nothing to judge. `TIMED_OUT`, `CRASHED`: the program that it wrote did.
-    """
-
-    RIGHT = "right"
-    WRONG = "wrong"
-    NO_ANSWER = "no_answer"
-    CUT_OFF = "cut_off"
-    TIMED_OUT = "timed_out"
-    CRASHED = "crashed"
-    CANNOT_JUDGE = "cannot_judge"
-    NOT_JUDGED = "not_judged"
-    FAILED = "failed"
-    PENDING = "pending"
-
-    @property
-    def counts(self) -> bool:
-        """Whether it is part of the rates."""
-        return self not in _LEFT_OUT
-
-
-_LEFT_OUT = frozenset({Result.CANNOT_JUDGE, Result.NOT_JUDGED, Result.FAILED, Result.PENDING})
-_BY_STATUS = {
-    None: Result.PENDING,
-    Status.FAILED: Result.FAILED,
-    Status.NO_ANSWER: Result.NO_ANSWER,
-    Status.TOO_LONG: Result.CUT_OFF,
-    Status.CONTEXT_FULL: Result.CUT_OFF,
-    Status.REPETITION: Result.CUT_OFF,
-}
+from antiphon.verify.result import Result, result_of
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One sample: what it came to, how its trace ended, and the lengths of its thinking and answer in the model's
-    tokens, estimated where its server tells no ids (`exact` False). `detail` is the verdict's."""
+    """One sample.
+
+    Attributes:
+        result: what it came to.
+        status: how its trace ended.
+        thinking, answer: their lengths in the model's tokens; `exact` False: estimated, as its server tells no ids.
+        judge: the verifier of its verdict and that one's version, "" where there is none.
+        detail: the verdict's, else the trace's cause.
+    """
 
     key: Key
     result: Result
@@ -60,6 +32,7 @@ class Sample:
     thinking: int
     answer: int
     exact: bool
+    judge: str = ""
     detail: str = ""
 
 
@@ -84,6 +57,11 @@ class Evaluation:
         named = (about[role].get("model") for role in (Author.STUDENT, Author.TEACHER) if role in about)
         return next((str(model) for model in named if model), "unknown model")
 
+    @property
+    def judges(self) -> list[str]:
+        """Whose verdicts the samples have: verifiers with their versions."""
+        return sorted({sample.judge for sample in self.samples if sample.judge})
+
     def by_problem(self) -> dict[str, list[Sample]]:
         """The samples that count, by problem; problems without any are left out."""
         found: dict[str, list[Sample]] = defaultdict(list)
@@ -93,26 +71,54 @@ class Evaluation:
         return {id: found[id] for id in self.problems if id in found}
 
 
-def read(place: str | Path, *, variant: str | None = None, keys: Collection[Key] | None = None) -> Evaluation:
-    """What the samples in a run directory came to. Any run with verdicts can be read so.
+def locate(place: str | Path, variant: str | None = None) -> tuple[Path, str]:
+    """A run directory and one of its variants.
 
     Args:
         place: the directory, or DIRECTORY/VARIANT.
-        variant: which of its variants; it may be left out where there is one.
-        keys: only these traces.
+        variant: may be left out where there is only one.
 
     Raises:
         StoreUnfit: it is no run directory.
         UsageError: there is no such variant, or several and none is named.
     """
     directory, named = _parted(Path(place))
-    variant = variant or named
+    with Reader(directory) as reader:
+        there = [one.name for one in reader.variants()]
+    variant = variant or named or (there[0] if len(there) == 1 else None)
+    if variant is None:
+        raise UsageError(f"{directory} holds {_several(there)}; name one, as in {directory}/NAME")
+    if variant not in there:
+        raise UsageError(f"{directory} has no variant {variant!r}; it holds {_several(there)}")
+    return directory, variant
+
+
+def _parted(place: Path) -> tuple[Path, str | None]:
+    """A directory, and the variant's name where the place has one."""
+    try:
+        Reader(place).close()
+    except StoreUnfit:
+        try:
+            Reader(place.parent).close()
+        except StoreUnfit:
+            pass
+        else:
+            return place.parent, place.name
+        raise
+    return place, None
+
+
+def read(directory: Path, variant: str, *, keys: Collection[Key] | None = None) -> Evaluation:
+    """What the samples of a variant came to. Any run with verdicts can be read so.
+
+    Args:
+        keys: only these traces.
+
+    Raises:
+        StoreUnfit, UsageError: it is no run directory, or has no such variant.
+    """
     with Reader(directory) as reader:
         variants = {one.name: one for one in reader.variants()}
-        if variant is None:
-            if len(variants) != 1:
-                raise UsageError(f"{directory} holds {_several(variants)}; name one, as in {directory}/NAME")
-            variant = next(iter(variants))
         wanted = None if keys is None else frozenset(keys)
         traces = reader.traces(variant=variant)
         samples = {trace.key: _sample(trace) for trace in traces if wanted is None or trace.key in wanted}
@@ -123,40 +129,23 @@ def read(place: str | Path, *, variant: str | None = None, keys: Collection[Key]
     return Evaluation(directory, variants[variant], problems, ordered)
 
 
-def _parted(place: Path) -> tuple[Path, str | None]:
-    """A directory, and the variant's name where the place has one."""
-    try:
-        Reader(place).close()
-        return place, None
-    except StoreUnfit:
-        try:
-            Reader(place.parent).close()
-        except StoreUnfit:
-            pass
-        else:
-            return place.parent, place.name
-        raise
-
-
 def _several(variants: Collection[str]) -> str:
     return f"the variants {', '.join(variants)}" if variants else "no variant"
 
 
 def _sample(trace: Trace) -> Sample:
     verdict = trace.verdicts[-1] if trace.verdicts else None
-    result = _BY_STATUS.get(trace.status, Result.NOT_JUDGED)
-    if verdict is not None and trace.status is Status.COMPLETE:
-        result = Result(verdict.label.value)
     thinking = [span for span in trace.spans if span.kind not in (Kind.ANSWER, Kind.MARKER)]
     answer = [span for span in trace.spans if span.kind is Kind.ANSWER]
     return Sample(
         trace.key,
-        result,
+        result_of(trace.status, None if verdict is None else verdict.label),
         trace.status,
         sum(map(_tokens, thinking)),
         sum(map(_tokens, answer)),
         all(span.ids_from is not IdsFrom.NONE for span in (*thinking, *answer)),
-        "" if verdict is None else verdict.detail,
+        "" if verdict is None else f"{verdict.verifier} {verdict.version}",
+        trace.cause if verdict is None else verdict.detail,
     )
 
 

@@ -1,4 +1,4 @@
-"""How a model is asked in an evaluation, and where that is kept."""
+"""How a model is asked in an evaluation, whether its answers can be judged, and where they are kept."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 
 from antiphon.engine.models import shown
+from antiphon.problem import Problem
 from antiphon.settings import Settings
+from antiphon.verify.base import Verifier
+from antiphon.verify.judge import Judges
 
 METHOD = "student_only"
 """The model to be measured writes alone, in the student's place."""
@@ -23,20 +26,41 @@ THINKING = 32_768
 _Section = TypeVar("_Section", bound=BaseModel)
 
 
-def settled(settings: Settings) -> Settings:
-    """The settings of an evaluation: the student alone, and the values above where nobody gave others."""
+def settled(settings: Settings, samples: int | None = None) -> Settings:
+    """The settings of an evaluation: the student alone, the values above where nobody gave others, and always all
+    samples, since a rate over samples that end with a right one says nothing."""
     student = settings.student
     return settings.model_copy(
         update={
             "method": METHOD,
             "student": student.model_copy(update={"sampling": _unless_set(student.sampling, **SAMPLING)}),
             "budget": _unless_set(settings.budget, thinking=THINKING),
+            "samples": samples or settings.samples,
+            "until_right": None,
         }
     )
 
 
 def _unless_set(section: _Section, **values: Any) -> _Section:
     return section.model_copy(update={k: v for k, v in values.items() if k not in section.model_fields_set})
+
+
+def unjudged(problems: Sequence[Problem], verifiers: Sequence[Verifier]) -> list[Problem]:
+    """The problems that none of the verifiers suits, once it is sure that the others can be judged on this machine.
+
+    A verifier may have `require()`, which raises where what it needs is missing.
+
+    Raises:
+        UsageError: no problem can be judged, or not here; said before a token is spent.
+    """
+    judges = Judges(verifiers)
+    chosen = [judges.of(problem) for problem in problems]
+    if not any(chosen):
+        judges.require(problems[:1])
+    for verifier in dict.fromkeys(chosen):
+        if verifier is not None and hasattr(verifier, "require"):
+            verifier.require()
+    return [problem for problem, verifier in zip(problems, chosen, strict=True) if verifier is None]
 
 
 def directory_for(paths: Sequence[str], model: str) -> Path:
