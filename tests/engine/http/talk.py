@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from typing import Any, NamedTuple, cast
 
@@ -12,8 +12,7 @@ from antiphon.dialect import Part
 from antiphon.engine.base import Finish, Piece
 from antiphon.engine.base import Sequence as Prefix
 from antiphon.engine.http import HttpEngine
-from antiphon.engine.http.client import Client
-from antiphon.engine.http.faults import Fault
+from antiphon.engine.http.client import Stream
 from antiphon.engine.scripted import ScriptedEngine, Situation
 from antiphon.errors import AntiphonError, ModelError
 from antiphon.settings import Connection, Sampling
@@ -117,24 +116,27 @@ async def refusal(url: str, error: type[AntiphonError] = ModelError, **options: 
         await engine.close()
 
 
-async def late(client: Client, path: str, body: Mapping[str, Any], least: int = 1) -> AsyncIterator[Iterable[Any]]:
-    """`Client.bursts` for a process that reads a stream when all of it is there, and the fault that ends it."""
-    events: list[Any] = []
-    ended: list[Fault] = []
-    try:
-        async with aclosing(_bursts(client, path, body, least)) as stream:
-            async for burst in stream:
+class Late(Stream):
+    """As a process sees it that reads a stream when all of it is there, and what ends it."""
+
+    _whole: Iterator[Any] | None = None
+
+    async def burst(self, least: int = 1) -> Iterable[Any] | None:
+        if self._whole is not None:
+            return None
+        events: list[Any] = []
+        ended: list[Exception] = []
+        try:
+            while (burst := await super().burst(least)) is not None:
                 for event in burst:
                     events.append(event)  # noqa: PERF402 - those before a fault stay
-    except Fault as fault:
-        ended.append(fault)
+        except Exception as error:
+            ended.append(error)
 
-    def everything() -> Iterator[Any]:
-        yield from events
-        for fault in ended:
-            raise fault
+        def everything() -> Iterator[Any]:
+            yield from events
+            for error in ended:
+                raise error
 
-    yield everything()
-
-
-_bursts = Client.bursts
+        self._whole = everything()
+        return self._whole

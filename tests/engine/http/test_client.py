@@ -21,11 +21,11 @@ def test_events_that_arrive_together_are_one_burst() -> None:
 
         server = await asyncio.start_server(serve, "127.0.0.1")
         client = Client(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", headers={}, timeout=9)
-        async with server:
-            bursts = client.bursts("/x", {})
-            assert list(await anext(bursts)) == [1, 2]
+        async with server, client.stream("/x", {}) as stream:
+            assert list(await stream.burst() or ()) == [1, 2]
             first_was_read.set()
-            assert [list(burst) async for burst in bursts] == [[3]]
+            assert list(await stream.burst() or ()) == [3]
+            assert await stream.burst() is None
         await client.close()
 
     asyncio.run(go())

@@ -14,13 +14,14 @@ from aiohttp import web
 
 from antiphon.dialect import Part
 from antiphon.engine.base import Finish
+from antiphon.engine.http import client as http_client
 from antiphon.engine.http import servers
 from antiphon.engine.http.client import Client
 from antiphon.errors import EngineUnavailable, RequestRefused, StreamBroken
 from antiphon.settings import Sampling
 from tests.engine.http.kinds import KINDS, StrictSGLang, StrictVLLM
 from tests.engine.http.strict import END, OPENING, Fault, Strict, ids_of, vocabulary
-from tests.engine.http.talk import late, read, served, talking, told
+from tests.engine.http.talk import Late, read, served, talking, told
 
 SCRIPT = ids_of("seven eight 東 nine", "</think>", "ten")
 TEXT = vocabulary().decode(SCRIPT)
@@ -257,7 +258,7 @@ def test_a_server_that_is_gone_leaves_the_trace_pending() -> None:
 
 def test_what_arrived_together_with_a_fault_stands(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where each request breaks: the trace gets on."""
-    monkeypatch.setattr(Client, "bursts", late)
+    monkeypatch.setattr(http_client, "Stream", Late)
 
     async def go() -> None:
         server = StrictVLLM(SCRIPT)

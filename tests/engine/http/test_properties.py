@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import Callable, Iterable
 from contextlib import aclosing, suppress
 from typing import Any, NamedTuple, cast
 from unittest.mock import patch
@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 
 from antiphon.dialect import Part
 from antiphon.engine.base import Finish, Piece
-from antiphon.engine.http import servers
-from antiphon.engine.http.client import Client
+from antiphon.engine.http import client, servers
+from antiphon.engine.http.client import Stream
 from antiphon.errors import StreamBroken
 from tests.engine.http.kinds import KINDS
 from tests.engine.http.strict import END, OPENING, Fault, ids_of, vocabulary
-from tests.engine.http.talk import SAMPLING, Reference, late, served, told
+from tests.engine.http.talk import SAMPLING, Late, Reference, served, told
 
 CONTROLS = ("<think>", "</think>", "<|im_start|>")
 WORDS = st.sampled_from(
@@ -45,8 +45,8 @@ class Way(NamedTuple):
     look: int
 
     @property
-    def bursts(self) -> Callable[..., AsyncIterator[Iterable[Any]]]:
-        return late if self.late else Client.bursts
+    def stream(self) -> type[Stream]:
+        return Late if self.late else Stream
 
     def sizes(self) -> Callable[[], int]:
         draw = random.Random(self.seed)
@@ -118,7 +118,7 @@ async def written(kind: str, script: list[int], way: Way, most: int = 400) -> Wr
 @given(kind=st.sampled_from(list(KINDS)), script=TOKENS, way=WAYS)
 def test_text_and_ids_are_the_models(kind: str, script: list[int], way: Way) -> None:
     async def go() -> None:
-        with patch.object(servers, "_FIRST_WAIT", 0.0), patch.object(Client, "bursts", way.bursts):
+        with patch.object(servers, "_FIRST_WAIT", 0.0), patch.object(client, "Stream", way.stream):
             have = await written(kind, script, way)
         want = await told(Reference([*script, END]), 400, (END,))
         assert (have.text, have.finish) == (want.text, Finish("stop") if kind == "openai" else want.finish)
@@ -131,7 +131,7 @@ def test_text_and_ids_are_the_models(kind: str, script: list[int], way: Way) -> 
 @given(kind=st.sampled_from(WITH_FILES), script=BYTES, way=WAYS, most=st.integers(1, 12))
 def test_bytes_of_any_kind_end_as_they_should(kind: str, script: list[int], way: Way, most: int) -> None:
     async def go() -> None:
-        with patch.object(servers, "_FIRST_WAIT", 0.0), patch.object(Client, "bursts", way.bursts):
+        with patch.object(servers, "_FIRST_WAIT", 0.0), patch.object(client, "Stream", way.stream):
             have = await written(kind, script, way._replace(faults=[]), most)
         want = await told(Reference([*script, END]), most, (END,))
         if kind == "llama.cpp" and "\ufffd" in have.text:

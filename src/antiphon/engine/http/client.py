@@ -12,11 +12,11 @@ import ssl
 import struct
 from collections import deque
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
-from contextlib import aclosing, suppress
+from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from functools import cache
 from time import time
-from typing import Any
+from typing import Any, Self
 
 import aiohttp
 import orjson
@@ -116,45 +116,23 @@ class Client:
             return parsed(await response.read())
 
     async def events(self, path: str, body: Mapping[str, Any]) -> AsyncGenerator[Any]:
-        """As `bursts`, each event by itself.
+        """As `stream`, each event by itself.
 
         Raises:
             Fault: the stream did not begin, or broke.
         """
-        async with aclosing(self.bursts(path, body)) as bursts:
-            async for burst in bursts:
+        async with self.stream(path, body) as stream:
+            while (burst := await stream.burst()) is not None:
                 for event in burst:
                     yield event
 
-    async def bursts(self, path: str, body: Mapping[str, Any], least: int = 1) -> AsyncGenerator[Iterable[Any]]:
-        """Posts a body and gives the JSON of the events of the stream that answers, those together that arrived
-        together, and at least so many but for the last ones: a process pays for each burst and not for each token. A
-        plain reply counts as one event. Closing it before its end resets the connection, by which the server knows
-        that nobody listens.
+    def stream(self, path: str, body: Mapping[str, Any]) -> Stream:
+        """Posts a body, as a context: what answers it.
 
         Raises:
-            Fault: the stream did not begin, or broke; an event is none (while a burst is iterated).
+            Fault: the stream did not begin (entering the context), or broke (leaving it).
         """
-        async with _Attempt(self, "POST", path, body) as response:
-            if response.content_type != "text/event-stream":
-                yield (parsed(await response.read()),)
-                return
-            rest, block, broken = b"", b"", None
-            while True:
-                try:
-                    block = await response.content.readany()
-                except (aiohttp.ClientError, OSError, TimeoutError) as error:  # what came before it stands
-                    block, broken = b"", error
-                rest += block
-                if block and rest.count(_DATA) < least and not response.content.at_eof():
-                    continue
-                *lines, rest = rest.split(b"\n")
-                if lines:
-                    yield _events(lines)
-                if broken is not None:
-                    raise broken
-                if not block:
-                    return
+        return Stream(_Attempt(self, "POST", path, body))
 
     def without_secrets(self, body: bytes) -> bytes:
         """A server's words, without what they repeat of the headers."""
@@ -295,6 +273,53 @@ class _Attempt:
                 return Broken(f"the connection broke ({_reason(error)})")
             case _:
                 return error
+
+
+class Stream:
+    """The events of the reply to one request; a plain reply counts as one event. A context: leaving it before the end
+    resets the connection, by which the server knows that nobody listens."""
+
+    def __init__(self, attempt: _Attempt):
+        self._attempt = attempt
+        self._rest = b""
+        self._broken: Exception | None = None
+        self._over = False
+
+    async def __aenter__(self) -> Self:
+        self._response = await self._attempt.__aenter__()
+        self._is_stream = self._response.content_type == "text/event-stream"
+        return self
+
+    async def __aexit__(self, *error: Any) -> None:
+        await self._attempt.__aexit__(*error)
+
+    async def burst(self, least: int = 1) -> Iterable[Any] | None:
+        """The JSON of the events that arrived together, and at least so many but for the last ones: a process pays for
+        each burst and not for each token. None: the reply is over.
+
+        Raises:
+            Fault: an event is none (while the burst is iterated).
+            Exception: the reply broke, which leaving the context makes a Fault; what came before is given first.
+        """
+        if not self._is_stream:
+            body, self._over = b"" if self._over else await self._response.read(), True
+            return (parsed(body),) if body else None
+        content = self._response.content
+        while not self._over and self._broken is None:
+            try:
+                block = await content.readany()
+                self._over = not block
+            except (aiohttp.ClientError, OSError, TimeoutError) as error:
+                block, self._broken = b"", error
+            self._rest += block
+            if block and self._rest.count(_DATA) < least and not content.at_eof():
+                continue
+            *lines, self._rest = self._rest.split(b"\n")
+            if lines:
+                return _events(lines)
+        if self._broken is not None:
+            raise self._broken
+        return None
 
 
 def _events(lines: Iterable[bytes]) -> Iterator[Any]:

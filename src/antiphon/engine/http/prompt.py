@@ -11,19 +11,18 @@ from antiphon.trace import pack_ids
 
 
 class PromptIds:
-    """Ids with their JSON, which grows and is cut with them: a long prompt is spelled once, not with each request."""
+    """Ids with their JSON: a long prompt is spelled once, not with each request."""
 
     def __init__(self) -> None:
         self._ids = pack_ids()
-        self._json = bytearray()  # of each id, a comma behind it
+        self._spelled = 0  # so many of them
+        self._json = bytearray()  # of each of these, a comma behind it
 
     def __len__(self) -> int:
         return len(self._ids)
 
     def extend(self, ids: Iterable[int]) -> None:
-        added = pack_ids(ids)
-        self._ids += added
-        self._json += _spelled(added)
+        self._ids.extend(ids)
 
     def cut(self, length: int) -> None:
         """Keeps the first so many.
@@ -33,13 +32,16 @@ class PromptIds:
         """
         if not 0 <= length <= len(self._ids):
             raise ValueError(f"cannot cut a sequence of {len(self._ids)} tokens to {length}")
-        if gone := len(_spelled(self._ids[length:])):
+        if gone := len(_spelled(self._ids[length : self._spelled])):
             del self._json[-gone:]
-            del self._ids[length:]
+        self._spelled = min(self._spelled, length)
+        del self._ids[length:]
 
     @property
     def json(self) -> orjson.Fragment:
         """As a list."""
+        self._json += _spelled(self._ids[self._spelled :])
+        self._spelled = len(self._ids)
         return orjson.Fragment(b"[" + bytes(self._json[:-1]) + b"]")
 
 

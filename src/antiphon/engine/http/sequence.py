@@ -6,7 +6,7 @@ from abc import abstractmethod
 from array import array
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable
 from collections.abc import Sequence as List
-from contextlib import AsyncExitStack, aclosing
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from antiphon.dialect import Message, Part, text_of
@@ -71,39 +71,38 @@ class HttpSequence(Sequence):
         pieces: list[Piece] = []
         cached = finish = None
         told = over = False
-        async with AsyncExitStack() as stack:
-            if server.slots is not None:
-                self._slot = await stack.enter_async_context(server.slots.one(self._slot))
+        async with server.slot(self._slot) as self._slot:
             ask = Ask(self._prompt(max_tokens), sampling, max_tokens, stop_ids, seed, self._slot, look >= max_tokens)
             body = wire.body(ask)
-            if wire.aborts:
-                stack.callback(lambda: None if over else server.abandon(wire.abort(client, body)))
-            bursts = await stack.enter_async_context(aclosing(client.bursts(wire.path, body, look)))
             reading = self._reading(stop_ids)
             try:
-                async for burst in bursts:
-                    for data in burst:
-                        event = read_event(wire, data, reading.received, reading.characters)
-                        over = over or event.finish is not None
-                        if event.cached is not None and not told:
-                            cached, told = event.cached, True
+                async with client.stream(wire.path, body) as stream:
+                    while (burst := await stream.burst(look)) is not None:
+                        for data in burst:
+                            event = read_event(wire, data, reading.received, reading.characters)
+                            over = over or event.finish is not None
+                            if event.cached is not None and not told:
+                                cached, told = event.cached, True
+                            if finish is None:
+                                more, finish = await reading.take(event)
+                                pieces += more
                         if finish is None:
-                            more, finish = await reading.take(event)
-                            pieces += more
-                    if finish is None:
-                        if pieces:
-                            self._add(pieces)
-                            yield Chunk(tuple(pieces), None, cached)
-                            pieces, cached = [], None
-                    elif not over:
-                        break  # the server does not heed stop ids and would write on
-                    # Else what comes now is the count of tokens, and then the connection is free.
+                            if pieces:
+                                self._add(pieces)
+                                yield Chunk(tuple(pieces), None, cached)
+                                pieces, cached = [], None
+                        elif not over:
+                            break  # the server does not heed stop ids and would write on
+                        # Else what comes now is the count of tokens, and then the connection is free.
             except Fault:
                 if finish is None:
                     if pieces:  # which came before it
                         self._add(pieces)
                         yield Chunk(tuple(pieces), None, cached)
                     raise
+            finally:
+                if wire.aborts and not over:
+                    server.abandon(wire.abort(client, body))
         if finish is None:
             raise Broken("the stream ended before its end")
         self._add(pieces)

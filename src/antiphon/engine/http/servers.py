@@ -6,7 +6,7 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from typing import Any
 
 from antiphon.engine.http.client import Client
@@ -77,6 +77,10 @@ class Server:
         self.doubtful = False
         self.asking: asyncio.Task[None] | None = None
         self._aborting: set[asyncio.Task[None]] = set()
+
+    def slot(self, preferred: int | None) -> AbstractAsyncContextManager[int | None]:
+        """As `Slots.one`; no slot where the server has none to choose from."""
+        return nullcontext() if self.slots is None else self.slots.one(preferred)
 
     def doubt(self, fault: Fault) -> None:
         """After a fault: may it have been gone?"""
