@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterable, Sequence
-from importlib.util import find_spec
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from antiphon.errors import AntiphonError, UsageError
 from antiphon.problem import Problem
 from antiphon.verify.base import Verifier
+from antiphon.verify.choice import ChoiceVerifier
+from antiphon.verify.code import CodeVerifier
+from antiphon.verify.command import CommandVerifier
+from antiphon.verify.math import MathVerifier
+from antiphon.verify.sandbox import Sandbox
+from antiphon.verify.schema import SchemaVerifier
+from antiphon.verify.sql import SqlVerifier
+from antiphon.verify.text import ExactVerifier, RegexVerifier
 from antiphon.verify.workers import Workers
 
 NAMES = ("code", "sql", "choice", "schema", "regex", "math", "exact")
@@ -49,54 +56,37 @@ def verifiers(
     """
     workers = Workers(jobs=jobs)
     limit = {} if seconds is None else {"seconds": seconds}
-    if find_spec("antiphon.verify.code") is None:
-        specs = [spec for spec in specs if spec != "code"]
     return [_made(spec, workers, unsafe, jobs, limit) for spec in specs]
 
 
 def _made(spec: str, workers: Workers, unsafe: bool, jobs: int | None, limit: dict[str, float]) -> Verifier:
     kind, colon, rest = spec.partition(":")
-    made: Verifier
     if spec == "code":
-        made = _imported("antiphon.verify.code:CodeVerifier")(
-            _imported("antiphon.verify.sandbox:Sandbox")(unsafe=unsafe, jobs=jobs)
-        )
-    elif kind == "sql":
-        made = _imported("antiphon.verify.sql:SqlVerifier")(workers, databases=rest or None, **limit)
-    elif spec in _WITH_WORKERS:
-        made = _imported(_WITH_WORKERS[spec])(workers, **limit)
-    elif spec in _ALONE:
-        made = _imported(_ALONE[spec])()
-    elif kind == "command" and rest.strip():
-        made = _imported("antiphon.verify.command:CommandVerifier")(rest, jobs=jobs, **limit)
-    elif colon and rest:
-        made = _own(spec)
-    else:
-        raise UsageError(f"there is no verifier {spec!r}; there are {', '.join(_SPECS)}")
-    return made
-
-
-_WITH_WORKERS = {
-    "math": "antiphon.verify.math:MathVerifier",
-    "schema": "antiphon.verify.schema:SchemaVerifier",
-    "regex": "antiphon.verify.text:RegexVerifier",
-}
-_ALONE = {
-    "choice": "antiphon.verify.choice:ChoiceVerifier",
-    "exact": "antiphon.verify.text:ExactVerifier",
-}
-
-
-def _imported(path: str) -> Callable[..., Any]:
-    module, _, name = path.partition(":")
-    found: Callable[..., Any] = getattr(importlib.import_module(module), name)
-    return found
+        return CodeVerifier(Sandbox(jobs, unsafe=unsafe))
+    if kind == "sql":
+        return SqlVerifier(workers, databases=rest or None, **limit)
+    if spec == "choice":
+        return ChoiceVerifier()
+    if spec == "schema":
+        return SchemaVerifier(workers, **limit)
+    if spec == "regex":
+        return RegexVerifier(workers, **limit)
+    if spec == "math":
+        return MathVerifier(workers, **limit)
+    if spec == "exact":
+        return ExactVerifier()
+    if kind == "command" and rest.strip():
+        return CommandVerifier(rest, jobs=jobs, **limit)
+    if colon and rest:
+        return _own(spec)
+    raise UsageError(f"there is no verifier {spec!r}; there are {', '.join(_SPECS)}")
 
 
 def _own(spec: str) -> Verifier:
     """A verifier of the user's own module."""
+    module, _, name = spec.partition(":")
     try:
-        named = _imported(spec)
+        named = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
         raise UsageError(f"the verifier {spec!r} cannot be imported: {error}") from error
     try:
