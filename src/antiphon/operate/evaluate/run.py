@@ -48,19 +48,15 @@ def _unless_set(section: _Section, **values: Any) -> _Section:
 def unjudged(problems: Sequence[Problem], verifiers: Sequence[Verifier]) -> list[Problem]:
     """The problems that none of the verifiers suits, once it is sure that the others can be judged on this machine.
 
-    A verifier may have `require()`, which raises where what it needs is missing.
-
     Raises:
         UsageError: no problem can be judged, or not here; said before a token is spent.
     """
     judges = Judges(verifiers)
-    chosen = [judges.of(problem) for problem in problems]
-    if not any(chosen):
-        judges.require(problems[:1])
-    for verifier in dict.fromkeys(chosen):
-        if verifier is not None and hasattr(verifier, "require"):
-            verifier.require()
-    return [problem for problem, verifier in zip(problems, chosen, strict=True) if verifier is None]
+    suited, unsuited = list[Problem](), list[Problem]()
+    for problem in problems:
+        (unsuited if judges.of(problem) is None else suited).append(problem)
+    judges.require(suited or problems[:1])
+    return unsuited
 
 
 def directory_for(paths: Sequence[str], model: str) -> Path:
