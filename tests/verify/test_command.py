@@ -100,9 +100,9 @@ child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1000)"]
 print(child.pid, file=open({str(path)!r}, "w"), flush=True)
 time.sleep(1000)
 """
-    given = verdict(program(text, seconds=1), problem(), "7")
+    given = verdict(program(text, seconds=0.5), problem(), "7")
     assert given.label is Label.CANNOT_JUDGE
-    assert "more than 1 s" in given.detail
+    assert "more than 0.5 s" in given.detail
     wait_until_gone(wait_for(path))
 
 

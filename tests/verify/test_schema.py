@@ -89,7 +89,7 @@ def test_a_schema(verifier: SchemaVerifier, answer: str, label: Label) -> None:
     ],
 )
 def test_a_broken_schema_is_named_with_its_place(workers: Workers, schema: Any, value: Any) -> None:
-    given = verdict(SchemaVerifier(workers, seconds=1), problem(schema=schema), json.dumps(value))
+    given = verdict(SchemaVerifier(workers, seconds=0.4), problem(schema=schema), json.dumps(value))
     assert given.label is Label.CANNOT_JUDGE
     assert given.detail.startswith("problems.jsonl:3: ")
 

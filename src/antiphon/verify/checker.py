@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from importlib.util import find_spec
 from time import monotonic
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
+from antiphon.errors import MissingDependency
 from antiphon.problem import Problem
 from antiphon.trace import Label, Verdict
 from antiphon.verify.workers import Stopped
@@ -28,10 +30,24 @@ class BrokenCheck(Exception):
 
 
 class Checker(ABC):
-    """A `Verifier` that says in `_judge` what it found."""
+    """A `Verifier` that says in `_judge` what it found.
+
+    `needs` are the libraries it judges with, of the extra `verify`: what they are called when imported, and installed.
+    """
 
     name: str
     version: str
+    needs: ClassVar[Mapping[str, str]] = {}
+
+    def require(self) -> None:
+        """Sees that what is needed to judge is there.
+
+        Raises:
+            MissingDependency: it is not.
+        """
+        for module, library in self.needs.items():
+            if find_spec(module) is None:
+                raise MissingDependency(library, "verify", f"the verifier {self.name}")
 
     @abstractmethod
     def suits(self, problem: Problem) -> bool:
@@ -49,6 +65,7 @@ class Checker(ABC):
 
     async def check(self, problem: Problem, answer: str) -> Verdict:
         """As `Verifier.check`."""
+        self.require()
         began = monotonic()
         if not answer.strip():
             found = Finding(Label.NO_ANSWER, "the answer is empty")

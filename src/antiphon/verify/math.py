@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from importlib.util import find_spec
 from typing import Any
 
-from antiphon.errors import MissingDependency
 from antiphon.problem import Problem
 from antiphon.trace import Label
 from antiphon.verify import declared
@@ -30,6 +28,7 @@ class MathVerifier(Checker):
 
     name = "math"
     version = "1"
+    needs = {"math_verify": "math-verify"}  # noqa: RUF012
 
     def __init__(self, workers: Workers | None = None, *, seconds: float = SECONDS):
         self._workers = workers or Workers()
@@ -54,8 +53,6 @@ class MathVerifier(Checker):
         return None
 
     async def _judge(self, fields: Mapping[str, Any], problem: Problem, answer: str) -> Finding:
-        if find_spec("math_verify") is None:
-            raise MissingDependency("math-verify", "verify", "judging mathematics")
         golds = _golds(fields)
         if not golds:
             raise BrokenCheck(f"it has no gold result; looked for: {', '.join((*FIELDS, *SOLUTIONS))}")

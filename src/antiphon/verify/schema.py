@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from importlib.util import find_spec
 from typing import Any
 
-from antiphon.errors import MissingDependency
 from antiphon.problem import Problem
 from antiphon.trace import Label
 from antiphon.verify.checker import BrokenCheck, Checker, Finding, shown
@@ -32,6 +30,7 @@ class SchemaVerifier(Checker):
 
     name = "schema"
     version = "1"
+    needs = {"jsonschema": "jsonschema"}  # noqa: RUF012
 
     def __init__(self, workers: Workers | None = None, *, seconds: float = SECONDS):
         self._workers = workers or Workers()
@@ -47,8 +46,6 @@ class SchemaVerifier(Checker):
         schema, expected = fields.get("schema"), fields.get("expected_calls")
         if schema is None and expected is None:
             raise BrokenCheck("it has neither 'schema' nor 'expected_calls'")
-        if schema is not None and find_spec("jsonschema") is None:
-            raise MissingDependency("jsonschema", "verify", "judging by a JSON schema")
         if len(answer) > LONGEST:
             return Finding(Label.WRONG, f"it has more than {LONGEST} characters")
         arguments = (answer, schema, expected, bool(fields.get("any_order")))

@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from antiphon.errors import MissingDependency
 from antiphon.problem import Problem
 from antiphon.trace import Label
 from antiphon.verify.checker import BrokenCheck, Checker, Finding, shown
@@ -44,6 +42,7 @@ class SqlVerifier(Checker):
 
     name = "sql"
     version = "1"
+    needs = {"sqlglot": "sqlglot"}  # noqa: RUF012
 
     def __init__(
         self, workers: Workers | None = None, *, databases: str | Path | None = None, seconds: float = SECONDS
@@ -58,8 +57,6 @@ class SqlVerifier(Checker):
         return databases and any(isinstance(fields.get(name), (str, list)) for name in GOLD)
 
     async def _judge(self, fields: Mapping[str, Any], problem: Problem, answer: str) -> Finding:
-        if find_spec("sqlglot") is None:
-            raise MissingDependency("sqlglot", "verify", "judging SQL")
         golds = _golds(fields)
         databases = _databases(fields, problem) or self._places.of(fields.get("db_id"), problem)
         query = query_of(answer)

@@ -93,13 +93,21 @@ def _judge(reader: _Reader, golds: list[str], query: str) -> tuple[str, str]:
 
 
 def _difference(accepted: list[tuple[str, int, list[Row]]], width: int, rows: list[Row], most: int) -> str:
-    """How the nearest gold result differs, in words."""
-    expected = {(gold_width, len(gold_rows)) for _, gold_width, gold_rows in accepted}
-    if (width, len(rows)) in expected:
-        return f"{_rows(len(rows))}, as expected, but others, or in another order"
+    """How the result differs from the gold ones, in words."""
+    for _, gold_width, gold_rows in accepted:
+        if width == gold_width and len(rows) == len(gold_rows):
+            if same(gold_rows, rows, None):
+                return f"{_rows(len(rows))}, the right ones, but in another order"
+            other = next((row for row in rows if row not in gold_rows), rows[0])
+            return f"{_rows(len(rows))}, as expected, but not the same: {other!r:.80} is not right"
     count = f"more than {most} rows" if len(rows) > most else _rows(len(rows))
-    wanted = " or ".join(f"{_rows(number)} of {columns}" for columns, number in sorted(expected))
-    return f"{count} of {width} columns where {wanted} are expected"
+    expected = sorted({(gold_width, len(gold_rows)) for _, gold_width, gold_rows in accepted})
+    wanted = " or ".join(f"{_rows(number)} of {_columns(columns)}" for columns, number in expected)
+    return f"{count} of {_columns(width)}, not {wanted}"
+
+
+def _columns(count: int) -> str:
+    return "1 column" if count == 1 else f"{count} columns"
 
 
 def _rows(count: int) -> str:
