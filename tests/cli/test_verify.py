@@ -87,6 +87,15 @@ def test_what_cannot_be_judged_is_named_and_ends_with_1(command: Command, tmp_pa
     assert command("verify", tmp_path / "run", *SCRIPTED, "--json").json["exit_code"] == 1
 
 
+def test_a_broken_verifier_is_told_of_once(command: Command, tmp_path: Path) -> None:
+    answered(tmp_path / "run", [asked("a", answer="1")], {"a": ["1", "2", "3"]})
+    done = command("verify", tmp_path / "run", "--verifier", "tests.verify.scripted:Broken")
+    assert done.code == 1
+    assert done.err.count("Traceback") == 1
+    assert "unexpected KeyError: '2'" in done.err and "unexpected KeyError: '3'" in done.err
+    assert cells(done.out, "cannot judge") == ["2"]
+
+
 def test_the_shipped_verifiers_are_found_by_the_fields(command: Command, tmp_path: Path) -> None:
     answered(tmp_path / "run", [asked("a", verifier="exact", answer="red")], {"a": ["red", "blue"]})
     facts = command("verify", tmp_path / "run", "--json").json

@@ -54,6 +54,13 @@ class Telling(ScriptedVerifier):
         return await super().check(problem, answer)
 
 
+class Broken(ScriptedVerifier):
+    """Falls over at a wrong answer."""
+
+    def label(self, problem: Problem, answer: str) -> Label:
+        return Label.RIGHT if answer == problem.metadata[self._field] else Label({}[answer])
+
+
 class SelfTested(ScriptedVerifier):
     """The same, of problems that come with an answer of their own."""
 

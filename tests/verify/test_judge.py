@@ -13,7 +13,7 @@ from antiphon.problem import Problem
 from antiphon.store import Reader, Store
 from antiphon.trace import Key, Label, Status, Verdict
 from antiphon.verify.judge import Judged, Judges, judge
-from tests.verify.scripted import ScriptedVerifier, SelfTested, answered, asked, label_counts
+from tests.verify.scripted import Broken, ScriptedVerifier, SelfTested, answered, asked, label_counts
 
 
 def judged(directory: Path, *verifiers: ScriptedVerifier, **how: Any) -> Judged:
@@ -147,10 +147,6 @@ def test_a_check_that_refuses_its_own_answer_judges_nobody(tmp_path: Path, canon
 
 
 def test_a_verifier_that_breaks_costs_that_verdict_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    class Broken(ScriptedVerifier):
-        def label(self, problem: Problem, answer: str) -> Label:
-            return Label.RIGHT if answer == "1" else Label({}[answer])
-
     answered(tmp_path, [asked(answer="1")], {"p": ["1", "2", "1"]})
     done = judged(tmp_path, Broken())
     assert done.labels == {"tessy": {Label.RIGHT: 2, Label.CANNOT_JUDGE: 1}}

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from antiphon.cli.progress import faults_told_once
 from antiphon.cli.terminal import stderr, visible
 from antiphon.verify.result import Result, result_of
 
@@ -65,6 +66,7 @@ class Judging:
         return ", ".join(f"{count:,} {label.value.replace('_', ' ')}" for label, count in self._labels.most_common())
 
     def __enter__(self) -> Self:
+        self._shown.enter_context(faults_told_once(self.say))
         self._shown.enter_context(self._progress)
         return self
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -43,9 +43,7 @@ class Following:
         self._console.print(visible(text), soft_wrap=True)
 
     def __enter__(self) -> Self:
-        faults, logger = _Faults(self.say), logging.getLogger("antiphon")
-        logger.addHandler(faults)
-        self._shown.callback(logger.removeHandler, faults)
+        self._shown.enter_context(faults_told_once(self.say))
         if not self._quiet:
             live = Live(self._sight, console=self._console, refresh_per_second=5, transient=True)
             self._shown.enter_context(live if self._console.is_terminal else _Lines(self._sight, self.say))
@@ -55,9 +53,18 @@ class Following:
         self._shown.close()
 
 
-class _Faults(logging.Handler):
-    """Tells the first fault that nobody foresaw, with its traceback; the others are causes of failed traces."""
+@contextmanager
+def faults_told_once(say: Callable[[str], None]) -> Iterator[None]:
+    """Of the faults that nobody foresaw, tells the first, with its traceback; the others are on the record."""
+    faults, logger = _Faults(say), logging.getLogger("antiphon")
+    logger.addHandler(faults)
+    try:
+        yield
+    finally:
+        logger.removeHandler(faults)
 
+
+class _Faults(logging.Handler):
     def __init__(self, say: Callable[[str], None]):
         super().__init__(logging.ERROR)
         self._say = say
