@@ -60,7 +60,7 @@ def suits(fields: Mapping[str, Any]) -> bool:
     return any(fields.get(name) for name in ("test_list", "public_test_cases", "private_test_cases", "input_output"))
 
 
-def tests_of(problem: Problem) -> FunctionTests | Cases:
+def checks_of(problem: Problem) -> FunctionTests | Cases:
     """The tests that a problem's fields hold, the first of these that there is:
 
     - `tests` (or `test`) with `entry_point`: function tests as of HumanEval and MBPP; `test_list`: statements, as of
@@ -160,13 +160,13 @@ def _livecodebench(fields: Mapping[str, Any]) -> Cases:
         if not isinstance(row, dict):
             raise BrokenCheck(f"case {number} is no object")
         cases.append(_case(number, row.get("input"), row.get("output")))
-        kinds.add(row.get("testtype", "stdin"))
+        kinds.add(str(row.get("testtype", "stdin")))
     if not cases:
         raise BrokenCheck("there are no test cases")
     if kinds == {"stdin"}:
         return Cases(tuple(cases), "")
     if kinds != {"functional"}:
-        raise BrokenCheck(f"'testtype' is {', '.join(sorted(map(repr, kinds)))}, not 'stdin' or 'functional' of all")
+        raise BrokenCheck(f"'testtype' is {' and '.join(sorted(kinds))!r}, not 'stdin' or 'functional' of all")
     return Cases(tuple(_as_json(cases)), _function(fields))
 
 
@@ -220,8 +220,8 @@ def _case(number: int, given: Any, expected: Any) -> Case:
 def _as_json(cases: Sequence[Case]) -> Sequence[Case]:
     for number, case in enumerate(cases, 1):
         try:
-            for line in (*case.input.split("\n"), case.output):
-                json.loads(line) if line.strip() else None
+            for line in (*filter(str.strip, case.input.split("\n")), case.output):
+                json.loads(line)
         except (ValueError, RecursionError):
             raise BrokenCheck(f"case {number} calls a function, but its input or output is no JSON") from None
     return cases

@@ -17,7 +17,7 @@ from antiphon.verify.code.ending import early, ending, limited, message
 from antiphon.verify.code.imports import with_imports
 from antiphon.verify.code.inside.values import encode
 from antiphon.verify.code.languages import LANGUAGES, PYTHON, Language, language_of
-from antiphon.verify.code.tests import Case, Cases, FunctionTests, suits, tests_of
+from antiphon.verify.code.tests import Case, Cases, FunctionTests, checks_of, suits
 from antiphon.verify.sandbox import MIB, Limits, Program, Sandbox
 
 _INSIDE = {path.name: path.read_bytes() for path in (Path(__file__).parent / "inside").glob("*.py")}
@@ -25,7 +25,7 @@ _BUILD = Limits(cpu=60, wall=120, output=64 * MIB)
 
 
 class CodeVerifier(Checker):
-    """Judges programs and functions by the problem's tests (see `tests.tests_of`).
+    """Judges programs and functions by the problem's tests (see `tests.checks_of`).
 
     Function tests are Python; programs that read and print may be in any of `languages.LANGUAGES`. The code is the last
     complete fenced block of the answer (see `answer.code_in`). `CRASHED` is code that does not compile, raises, ends
@@ -66,7 +66,7 @@ class CodeVerifier(Checker):
 
     async def _judge(self, fields: Mapping[str, Any], problem: Problem, answer: str) -> Finding:
         self.require()
-        tests = tests_of(problem)
+        tests = checks_of(problem)
         code = code_in(answer, language_of(str(fields.get("language")).lower()) or PYTHON)
         if code is None:
             return Finding(Label.NO_ANSWER, "it holds no complete block of code")

@@ -69,7 +69,8 @@ SPECIAL: dict[str, Callable[..., Any]] = {
 
 def answer(space: dict[str, Any], request: bytes) -> bytes:
     target, special, args, named = decode(request, objects.get)
-    value = SPECIAL[special](find(space, target) if isinstance(target, str) else target, *args, **named)
+    on = find(space, target) if isinstance(target, str) else objects[target]
+    value = SPECIAL[special](on, *args, **named)
     return encode(("value", value, args), number_of)
 
 

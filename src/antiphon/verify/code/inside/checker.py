@@ -128,6 +128,8 @@ def number_of(value: object) -> Any:
 
 
 def short(value: object) -> str:
+    if isinstance(value, Remote):
+        return "an object"
     try:
         text = repr(value)
     except BaseException:
