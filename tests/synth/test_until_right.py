@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from bench.pair import Shape, engines, problems, settings
 
+import antiphon
 from antiphon.engine.scripted import Fault, Request, ScriptedEngine
-from antiphon.errors import SettingsError, UsageError
+from antiphon.errors import ProblemError, SettingsError, UsageError
 from antiphon.problem import Problem
 from antiphon.store import Reader
 from antiphon.synth.run import Run
@@ -144,3 +145,11 @@ def test_what_is_missing_for_judging_ends_the_run_with_all_kept(tmp_path: Path) 
 def test_without_a_check_it_is_refused_before_anything_is_loaded(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="until_right: nothing was given that tells which answers are right"):
         run(tmp_path, None)
+
+
+def test_from_python_problems_that_cannot_be_judged_are_refused_at_once(tmp_path: Path) -> None:
+    how = {"student": "lab:student", "method": "student_only", "settings": {"until_right": 1}}
+    with pytest.raises(ProblemError, match="problem 'p0': no verifier suits it"):
+        antiphon.synthesize(problems(2), run=tmp_path / "run", **how)  # type: ignore[arg-type]
+    assert antiphon.synthesize(problems(2), run=tmp_path / "run", check=Scripted(), **how)  # type: ignore[arg-type]
+    assert not (tmp_path / "run").exists()
