@@ -149,7 +149,7 @@ def _with_python(found: Isolation) -> Isolation:
     own = str(Path(sys.executable).resolve())
     prefix = str(Path(sys.base_prefix).resolve())
     inside = prefix.startswith("/usr")
-    too_much = Path(prefix) in (Path("/"), Path.home())
+    too_much = prefix in ("/", os.environ.get("HOME"))
     tried = [] if too_much else [replace(found, python=own, folders=() if inside else (prefix,))]
     for each in (*tried, found):
         fault = _fault(each, each.python, "-c", "import json")

@@ -1,0 +1,351 @@
+"""The sandbox by itself: what comes back, what is ended, what is left, and what it says where it cannot be had."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from antiphon.errors import UsageError
+from antiphon.verify.sandbox import MIB, Completed, Limits, Program, Sandbox, cgroup, isolation
+
+from .leftovers import descendants, nothing_left
+
+SMALL = Limits(cpu=10, wall=30, memory=128 * MIB, disk=8 * MIB, output=4096, processes=16)
+ROOT = Path(__file__).parents[2]
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+
+
+def run(sandbox: Sandbox, *command: str, limits: Limits = SMALL, **more: object) -> Completed:
+    program = Program(command, limits=limits, **more)  # type: ignore[arg-type]
+    with nothing_left():
+        return asyncio.run(sandbox.run(program))
+
+
+@pytest.fixture(params=["shut in", "unsafe"])
+def any_sandbox(request: pytest.FixtureRequest) -> Sandbox:
+    return Sandbox(unsafe=True) if request.param == "unsafe" else request.getfixturevalue("sandbox")
+
+
+def descriptors() -> int:
+    """How many are open in this process."""
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+# -- what comes back, also where programs are not shut in
+
+
+def test_files_go_in_and_outputs_come_out(any_sandbox: Sandbox) -> None:
+    script = "cat a.txt; cat; echo err >&2; exit 3"
+    done = run(any_sandbox, "sh", "-c", script, files={"a.txt": b"file \xff\0"}, stdin=b"stdin")
+    assert (done.status, done.stdout, done.stderr) == (3, b"file \xff\0stdin", b"err\n")
+    assert (done.timed_out, done.out_of_memory, done.cut) == (False, False, False)
+    assert 0 < done.seconds < SMALL.wall
+
+
+def test_a_signal_is_told_as_a_shell_tells_it(any_sandbox: Sandbox) -> None:
+    assert run(any_sandbox, "sh", "-c", "kill -9 $$").status == 128 + signal.SIGKILL
+
+
+def test_a_command_that_is_not_there(any_sandbox: Sandbox) -> None:
+    done = run(any_sandbox, "no-such-command")
+    assert done.status == 127
+    assert b"no-such-command" in done.stderr
+
+
+def test_large_input_that_nobody_reads_and_large_output(any_sandbox: Sandbox) -> None:
+    limits = Limits(output=4 * MIB)
+    assert run(any_sandbox, "true", stdin=bytes(4 * MIB)).status == 0
+    assert run(any_sandbox, "cat", stdin=bytes(4 * MIB), limits=limits).stdout == bytes(4 * MIB)
+
+
+@pytest.mark.parametrize("stream", ["1", "2"])
+def test_output_is_cut(any_sandbox: Sandbox, stream: str) -> None:
+    done = run(any_sandbox, "sh", "-c", f"yes >&{stream}")
+    assert (done.cut, done.status, done.timed_out) == (True, None, False)
+    assert len(done.stdout + done.stderr) == SMALL.output
+
+
+def test_output_at_the_limit_is_not_cut(any_sandbox: Sandbox) -> None:
+    done = run(any_sandbox, "head", "-c", str(SMALL.output), "/dev/zero")
+    assert (done.cut, done.status, len(done.stdout)) == (False, 0, SMALL.output)
+
+
+def test_the_clock_ends_what_waits(any_sandbox: Sandbox) -> None:
+    done = run(any_sandbox, "sh", "-c", "echo before; exec sleep 1000", limits=Limits(wall=0.3))
+    assert (done.timed_out, done.status, done.stdout) == (True, None, b"before\n")
+    assert done.seconds >= 0.3
+
+
+def test_processor_time_ends_what_loops(any_sandbox: Sandbox) -> None:
+    done = run(any_sandbox, "sh", "-c", "while :; do :; done", limits=Limits(cpu=0.2))
+    assert (done.timed_out, done.status) == (True, 128 + signal.SIGXCPU)
+
+
+def test_cancelling_leaves_nothing(any_sandbox: Sandbox) -> None:
+    async def cancel(after: float) -> None:
+        running = asyncio.create_task(any_sandbox.run(Program(("sh", "-c", "sleep 1000 & sleep 1000"))))
+        await asyncio.sleep(after)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+    before = descriptors()
+    with nothing_left():
+        for step in range(12):
+            asyncio.run(cancel(step * 0.003))
+    assert descriptors() == before
+    assert run(any_sandbox, "true").status == 0  # and the place is free again
+
+
+def test_no_more_than_jobs_at_once() -> None:
+    sandbox = Sandbox(2, unsafe=True)
+
+    async def all_of_them() -> float:
+        began = time.monotonic()
+        await asyncio.gather(*(sandbox.run(Program(("sleep", "0.1"))) for _ in range(6)))
+        return time.monotonic() - began
+
+    assert asyncio.run(all_of_them()) >= 0.3
+
+
+def test_descriptors_are_all_given_back(any_sandbox: Sandbox) -> None:
+    async def many() -> None:
+        for _ in range(2):
+            before = descriptors()
+            await asyncio.gather(*(any_sandbox.run(Program(("true",), {"a": b"b"}, b"c")) for _ in range(10)))
+            assert descriptors() == before
+
+    asyncio.run(many())
+
+
+# -- two side by side
+
+
+def test_two_talk_through_a_socket(any_sandbox: Sandbox) -> None:
+    talk = "import socket; s = socket.socket(fileno=0); "
+    leader = Program((any_sandbox.python, "-c", talk + "s.send(b'ask'); print(s.recv(9)); print(s.recv(9))"))
+    follower = Program((any_sandbox.python, "-c", talk + "s.send(s.recv(9) + b'ed')"))
+    with nothing_left():
+        led, followed = asyncio.run(any_sandbox.run_beside(leader, follower))
+    assert (led.status, led.stdout) == (0, b"b'asked'\nb''\n"), led
+    assert followed.status == 0
+
+
+def test_the_follower_ends_with_the_leader(any_sandbox: Sandbox) -> None:
+    with nothing_left():
+        led, followed = asyncio.run(
+            any_sandbox.run_beside(Program(("true",)), Program(("sh", "-c", "trap '' TERM PIPE; sleep 1000")))
+        )
+    assert led.status == 0
+    assert (followed.status, followed.timed_out) == (None, False)
+
+
+def test_two_side_by_side_are_cancelled_together(any_sandbox: Sandbox) -> None:
+    async def cancel() -> None:
+        sleeper = Program(("sleep", "1000"))
+        task = asyncio.create_task(any_sandbox.run_beside(sleeper, sleeper))
+        await asyncio.sleep(0.05)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    with nothing_left():
+        asyncio.run(cancel())
+
+
+# -- shut in
+
+
+def test_what_a_program_sees(sandbox: Sandbox) -> None:
+    done = run(sandbox, "sh", "-c", "env; id -u; hostname; pwd; ls -A; ls /proc | grep -c '^[0-9]'; ls -A / /etc")
+    said = done.stdout.decode().split("\n")
+    environment = {line.split("=")[0] for line in said if "=" in line}
+    assert environment == {"PATH", "HOME", "LANG", "PYTHONHASHSEED", "PWD"}
+    assert "sandbox" in said
+    assert "1000" in said
+    assert "home" not in said
+    assert "root" not in said
+    assert "passwd" not in said
+
+
+def test_memory_is_counted_over_all_processes(sandbox: Sandbox) -> None:
+    if "memory of each" in sandbox.holds():
+        pytest.skip("no cgroup can be made here")
+    eater = "import sys, time; kept = bytearray(40 << 20); time.sleep(1)"
+    done = run(sandbox, "sh", "-c", f"for n in 1 2 3 4 5; do {sandbox.python} -c '{eater}' & done; wait")
+    assert done.out_of_memory
+    again = run(sandbox, "true")
+    assert not again.out_of_memory
+
+
+def test_memory_of_each_process_without_a_cgroup(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cgroup, "make", lambda number: None)
+    assert "memory of each process only" in sandbox.holds()
+    done = run(sandbox, sandbox.python, "-c", "kept = bytearray(200 << 20)")
+    assert done.status == 1
+    assert b"MemoryError" in done.stderr
+
+
+def test_no_cgroup_is_left(sandbox: Sandbox) -> None:
+    def groups() -> set[Path]:
+        return {
+            path
+            for parent, _ in cgroup._parents()
+            for path in parent.glob(f"antiphon-{os.getpid()}-*")
+            if path.is_dir()
+        }
+
+    before = groups()
+    sandbox = Sandbox()
+    asyncio.run(sandbox.run(Program(("true",))))
+    used = groups()
+    assert used - before or before or "memory of each" in sandbox.holds()
+    del sandbox
+    assert groups() <= before
+
+
+def test_groups_of_killed_processes_are_swept() -> None:
+    parents = list(cgroup._parents())
+    if not parents:
+        pytest.skip("no cgroup can be made here")
+    process = subprocess.Popen(["true"])
+    process.wait()
+    left = parents[0][0] / f"antiphon-{process.pid}-0"
+    try:
+        left.mkdir()
+    except OSError:
+        pytest.skip("no cgroup can be made here")
+    group = cgroup.make(999)
+    assert group is not None
+    group.remove()
+    assert not left.exists()
+
+
+KILLED = """
+import asyncio, sys
+from antiphon.verify.sandbox import Program, Sandbox
+async def main():
+    sandbox = Sandbox(2)
+    sleeper = Program(("sh", "-c", "setsid sleep 1000 & sleep 1000"))
+    sleepers = [asyncio.ensure_future(sandbox.run(sleeper)) for _ in range(2)]
+    await asyncio.sleep(0.5)
+    print("running", flush=True)
+    await asyncio.gather(*sleepers)
+asyncio.run(main())
+"""
+
+
+def test_nothing_outlives_a_kill_of_ours(sandbox: Sandbox) -> None:
+    with nothing_left(patience=10):
+        process = subprocess.Popen([sys.executable, "-c", KILLED], stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"running\n"
+        assert len(descendants()) > 4
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+# -- where it cannot be had, or only in part
+
+
+ASKS = """
+import asyncio, os, sys
+from antiphon.errors import UsageError
+from antiphon.verify.sandbox import Limits, Program, Sandbox
+sandbox = Sandbox(1)
+try:
+    sandbox.require()
+except UsageError as error:
+    print(error)
+    sys.exit(2)
+print(sandbox.holds())
+bomb = Program((sandbox.python, "-c", "import os\\nwhile True: os.fork()"), limits=Limits(processes=8, wall=10))
+done = asyncio.run(sandbox.run(bomb))
+assert b"BlockingIOError" in done.stderr, done
+sleeper = asyncio.run(sandbox.run(Program(("sleep", "1000"), limits=Limits(wall=0.2))))
+assert sleeper.timed_out, sleeper
+"""
+
+
+def elsewhere(*around: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Asks for a sandbox, and holds two hostile programs in it, under another command."""
+    return subprocess.run(
+        [*around, sys.executable, "-c", ASKS],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "src"), **environment},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_what_is_to_be_installed_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    isolation.isolation.cache_clear()
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    with pytest.raises(UsageError, match="which needs bwrap; install it with: apt-get install bubblewrap"):
+        Sandbox().require()
+    Sandbox(unsafe=True).require()
+
+
+def test_what_is_to_be_allowed_is_said(sandbox: Sandbox) -> None:
+    without_namespaces = ("bwrap", "--dev-bind", "/", "/", "--unshare-user", "--disable-userns")
+    done = elsewhere(*without_namespaces)
+    assert done.returncode == 2, done
+    assert "user.max_user_namespaces" in done.stdout or "--security-opt" in done.stdout
+    in_container = elsewhere(*without_namespaces, KUBERNETES_SERVICE_HOST="10.0.0.1")
+    assert "--security-opt seccomp=unconfined" in in_container.stdout
+    assert len(in_container.stdout.splitlines()) == 1
+
+
+def test_a_bubblewrap_too_old_is_said(tmp_path: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = tmp_path / "bwrap"
+    old.write_text("#!/bin/sh\necho 'bwrap: Unknown option --disable-userns' >&2\nexit 1\n")
+    for path in (old, *old.parents[:-1]):
+        if path.owner() == old.owner():
+            path.chmod(0o755)
+    done = elsewhere("env", f"PATH={tmp_path}:{os.environ['PATH']}")
+    assert done.returncode == 2, done
+    assert "needs bubblewrap 0.8 or newer" in done.stdout
+
+
+@as_root
+def test_a_container_that_masks_proc_has_a_sandbox_without_it(sandbox: Sandbox) -> None:
+    masked = next(path for path in ("/proc/kcore", "/proc/keys", "/proc/timer_list") if Path(path).exists())
+    done = elsewhere("unshare", "--mount", "sh", "-c", f'mount --bind /dev/null {masked} && exec "$@"', "sh")
+    assert done.returncode == 0, done
+    assert "shut in by bubblewrap" in done.stdout
+
+
+@as_root
+def test_another_user_than_root_has_one_too(sandbox: Sandbox) -> None:
+    drop = ("setpriv", "--reuid", "12345", "--regid", "12345", "--clear-groups")
+    probe = subprocess.run([*drop, "/usr/bin/python3", "-c", "import antiphon"], env={"PYTHONPATH": str(ROOT / "src")})
+    if probe.returncode != 0:
+        pytest.skip("another user cannot read this checkout, or has no Python for it")
+    done = subprocess.run(
+        [*drop, "/usr/bin/python3", "-B", "-c", ASKS],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "src")},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done
+    assert "this user in a namespace" in done.stdout
+    assert "memory of each process only" in done.stdout
+
+
+def test_a_sandbox_that_breaks_later_is_an_error_and_no_verdict(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(isolation, "UID", "no number")
+    with pytest.raises(UsageError, match="does not start a program any more"):
+        asyncio.run(sandbox.run(Program(("true",))))
