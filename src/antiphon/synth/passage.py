@@ -20,6 +20,10 @@ from antiphon.synth.voice import Speaker
 from antiphon.trace import Author, Kind, SpanEnd, Turn
 
 
+_SETTLE_EVERY = 0.1
+"""Seconds after which what stands is kept before the turn ends: what is not kept yet is asked again after a kill."""
+
+
 class Why(Enum):
     """Why a voice stopped."""
 
@@ -91,6 +95,7 @@ class Passage:
             fence=manuscript.fence,
         )
         self._began = time.monotonic()
+        self._settled_last = self._began
         self._began_at = speaker.tokens
         self._settled = speaker.sequence.length  # of the sequence, up to what is kept
         self._requests = self._asked = self._received = self._kept = self._words = 0
@@ -180,9 +185,11 @@ class Passage:
             proposal.judge(await self._speaker.judge(text))
         else:
             proposal.approve()
-        self._keep(proposal.settle())
-        if self._manuscript.looping:
-            return Why.LOOP
+        if (now := time.monotonic()) - self._settled_last >= _SETTLE_EVERY:
+            self._settled_last = now
+            self._keep(proposal.settle())
+            if self._manuscript.looping:
+                return Why.LOOP
         if proposal.decided:
             return self._found() or Why.CUT
         return None if control is None else self._stopped_at(control)
