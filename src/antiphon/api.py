@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import antiphon.problem
 from antiphon.dialect import Message
@@ -13,6 +13,10 @@ from antiphon.settings import load
 from antiphon.store import Reader
 from antiphon.synth.run import Run
 from antiphon.synth.sampling import Check
+
+if TYPE_CHECKING:
+    from antiphon.operate.evaluate.report import Report
+    from antiphon.verify.base import Verifier
 
 
 def synthesize(
@@ -67,6 +71,40 @@ def read(run: str | Path) -> Reader:
         StoreUnfit: it is none.
     """
     return Reader(Path(run))
+
+
+async def evaluate(
+    problems: str | Path | Iterable[str | Path] | Iterable[Problem],
+    *,
+    model: str,
+    run: str | Path,
+    samples: int = 1,
+    variant: str | None = None,
+    verifiers: Sequence[Verifier] | None = None,
+    config: str | Path | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> Report:
+    """Measures a model, as `antiphon evaluate` does: writes and judges what is missing in the run directory.
+
+    Args:
+        problems, run, variant, config, settings: as `synthesize`'s.
+        model: the model to measure, named as a student.
+        samples: answers to each problem.
+        verifiers: who judges; unset: the verifier that each problem's fields tell. Answers to problems that none of
+            them suits are not judged.
+
+    Raises:
+        SettingsError, ProblemError: before anything is loaded or spent.
+        UsageError: what is needed to judge is missing on this machine.
+    """
+    from antiphon.operate.evaluate.report import report
+    from antiphon.operate.evaluate.run import measured, settled
+    from antiphon.verify.choose import verifiers as chosen
+
+    flags = {"student.model": model, **(settings or {})}
+    asked = settled(load(None if config is None else Path(config), flags), samples)
+    judging = chosen() if verifiers is None else verifiers
+    return report(await measured(_problems(problems), Path(run), asked, judging, variant=variant))
 
 
 def ask(question: str) -> Problem:

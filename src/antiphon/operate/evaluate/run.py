@@ -9,11 +9,15 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from antiphon.engine.models import shown
+from antiphon.engine.models import open_engine, shown
+from antiphon.operate.evaluate.results import Evaluation, read
 from antiphon.problem import Problem
 from antiphon.settings import Settings
+from antiphon.synth.cast import EngineOpener
+from antiphon.synth.run import Run
 from antiphon.verify.base import Verifier
-from antiphon.verify.judge import Judges
+from antiphon.verify.judge import Judges, judge
+from antiphon.verify.workers import cores
 
 METHOD = "student_only"
 """The model to be measured writes alone, in the student's place."""
@@ -57,6 +61,31 @@ def unjudged(problems: Sequence[Problem], verifiers: Sequence[Verifier]) -> list
         (unsuited if judges.of(problem) is None else suited).append(problem)
     judges.require(suited or problems[:1])
     return unsuited
+
+
+async def measured(
+    problems: Sequence[Problem],
+    directory: Path,
+    settings: Settings,
+    verifiers: Sequence[Verifier],
+    *,
+    variant: str | None = None,
+    open_engine: EngineOpener = open_engine,
+) -> Evaluation:
+    """An evaluation from its problems to its verdicts; what is there already is neither written nor judged again.
+
+    Args:
+        settings: as `settled` gives them.
+        variant: its name in the run directory; the method's unless given.
+
+    Raises:
+        AntiphonError: as `unjudged`, `Run.work` and `judge`.
+    """
+    unjudged(problems, verifiers)
+    run = Run(problems, directory, settings, variant=variant, open_engine=open_engine)
+    await run.work()
+    await judge(directory, verifiers, variant=run.variant, jobs=cores())
+    return read(directory, run.variant, keys=run.keys)
 
 
 def directory_for(paths: Sequence[str], model: str) -> Path:
