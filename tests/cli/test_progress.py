@@ -10,7 +10,7 @@ from rich.console import Console
 
 from antiphon.cli import progress
 from antiphon.cli.progress import Following, Sight, duration
-from antiphon.synth.tally import Tally
+from antiphon.synth.tally import Aim, Tally
 from antiphon.trace import Author, Status, Usage
 
 
@@ -46,6 +46,18 @@ def test_all_was_there_already() -> None:
     tally = Tally()
     tally.before = 5
     assert Sight(tally).state() == "0/0 traces, 5 were there, 0 in flight"
+
+
+def test_until_right_it_tells_of_problems(clock: list[float]) -> None:
+    tally = Tally()
+    sight = Sight(tally)
+    tally.aim, tally.planned = Aim(40, settled=10, reached=8), 25
+    clock[0] += 10
+    tally.finished[Status.COMPLETE] = 20
+    assert sight.state() == "10/40 problems settled (8 right), 20 traces, 0 in flight", "nobody knows what is left"
+    console = Console(file=io.StringIO(), width=60, _environ={})
+    console.print(sight)
+    assert console.file.getvalue().splitlines()[1].startswith("10/40 problems")  # type: ignore[attr-defined]
 
 
 def test_failures_by_cause() -> None:
