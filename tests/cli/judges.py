@@ -54,3 +54,12 @@ class Lacking(Number):
 
     def require(self) -> None:
         raise UsageError("the judge needs a robe; install it with: tailor")
+
+
+class Contrary(Number):
+    """Calls everything wrong."""
+
+    name = "contrary"
+
+    async def check(self, problem: Problem, answer: str) -> Verdict:
+        return Verdict(self.name, self.version, Label.WRONG)

@@ -221,6 +221,24 @@ def test_two_evaluations_are_compared_problem_by_problem(
     assert other.code == 2 and "share no problem" in other.err, "the same id, in other words"
 
 
+def test_a_judge_who_is_named_counts_alone(command: Command, pair: Pair, problems: Path, tmp_path: Path) -> None:
+    words = ("evaluate", problems, "--model", "lab:teacher", "--to", tmp_path / "run", "--json")
+    assert command(*words, *JUDGE).json["results"] == {"right": 6}
+    assert command("verify", tmp_path / "run", "--verifier", "tests.cli.judges:Contrary").code == 0
+    assert command("evaluate", "--to", tmp_path / "run", "--json").json["results"] == {"wrong": 6}, "the newest"
+    again = command(*words, *JUDGE).json
+    assert again["results"] == {"right": 6} and again["judges"] == ["number 1"]
+    both = ("--compare", tmp_path / "run", tmp_path / "run", "--verifier", "tests.cli.judges:Contrary", "--json")
+    assert command("evaluate", *both).json["pass"][0]["a"] == 0
+
+
+def test_a_limit_on_what_it_may_cost_is_said(command: Command, pair: Pair, problems: Path, tmp_path: Path) -> None:
+    words = ("evaluate", problems, "--model", "lab:student", "--to", tmp_path / "run", *JUDGE, "--concurrency", 1)
+    stopped = command(*words, "--set", "max.tokens_total=150")
+    assert stopped.code == 0 and "Stopped: " in stopped.err and "pending" in stopped.err
+    assert command(*words, "--json").json["samples"] == 6
+
+
 def test_rates_in_the_problems_select_what_to_write(
     command: Command, pair: Pair, problems: Path, tmp_path: Path
 ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
@@ -121,9 +121,9 @@ def evaluate(
     from antiphon.operate.evaluate.results import locate
     from antiphon.operate.evaluate.results import read as read_samples
 
-    ks = _ks(k)
+    ks, judges = _ks(k), _names(verifier)
     if compare is not None:
-        _compare(*compare, ks=ks, by=by, json=json)
+        _compare(*compare, judges, ks=ks, by=by, json=json)
         return
     answers, verdicts = _exchange(answers_for, "--answers-for"), _exchange(verdicts_from, "--verdicts-from")
     if problems:
@@ -169,7 +169,7 @@ def evaluate(
         told["answers"] = _hand_over(done, *answers)
     if verdicts is not None:
         told["verdicts"] = _take_back(done, *verdicts)
-    evaluation = read_samples(done.directory, done.variant, keys=done.keys)
+    evaluation = read_samples(done.directory, done.variant, keys=done.keys, verifiers=judges)
     if write_rates is not None:
         told["rates"] = _write_rates(problems or [], evaluation, write_rates, field, template)
     raise typer.Exit(_report(evaluation, told, ks=ks, by=by, json=json))
@@ -194,6 +194,13 @@ def _ks(given: str | None) -> list[int] | None:
     if ks[0] < 1:
         raise typer.BadParameter(f"{given} is no list of numbers from 1, as in 1,4,8", param_hint="--k")
     return ks
+
+
+def _names(specs: Sequence[str] | None) -> set[str] | None:
+    """The names of chosen verifiers, whose verdicts alone count; None: all do."""
+    from antiphon.verify.choose import verifiers
+
+    return None if specs is None else {made.name for made in verifiers(specs)}
 
 
 def _exchange(given: str | None, flag: str) -> tuple[Tool, Path] | None:
@@ -250,6 +257,8 @@ def _work(run: Run, judging: Sequence[Verifier] | None, *, quiet: bool) -> _Done
         if run.repaired:
             warn(run.repaired)
     interrupted = stopping.asked
+    if not interrupted and run.tally.spend is not None and run.tally.spend.stopped:
+        say(f"Stopped: {run.tally.spend.stopped}. Everything is kept; the figures are of what is there.")
     if judging is not None and not interrupted:
         with Reader(run.directory) as reader:
             total = reader.counts(run.variant).get(Status.COMPLETE, 0)
@@ -311,13 +320,15 @@ def _report(
     return code
 
 
-def _compare(a: Path, b: Path, *, ks: list[int] | None, by: str | None, json: bool) -> None:
+def _compare(
+    a: Path, b: Path, judges: Collection[str] | None, *, ks: list[int] | None, by: str | None, json: bool
+) -> None:
     from antiphon.cli.evaluation import comparison_json, tell_comparison
     from antiphon.operate.evaluate.report import compare
     from antiphon.operate.evaluate.results import locate
     from antiphon.operate.evaluate.results import read as read_samples
 
-    one, other = (read_samples(*locate(place)) for place in (a, b))
+    one, other = (read_samples(*locate(place), verifiers=judges) for place in (a, b))
     comparison = compare(one, other, ks=ks, by=by)
     if json:
         print_json(comparison_json(one, other, comparison))

@@ -108,11 +108,18 @@ def _parted(place: Path) -> tuple[Path, str | None]:
     return place, None
 
 
-def read(directory: Path, variant: str, *, keys: Collection[Key] | None = None) -> Evaluation:
-    """What the samples of a variant came to. Any run with verdicts can be read so.
+def read(
+    directory: Path,
+    variant: str,
+    *,
+    keys: Collection[Key] | None = None,
+    verifiers: Collection[str] | None = None,
+) -> Evaluation:
+    """What the samples of a variant came to, each by its newest verdict. Any run with verdicts can be read so.
 
     Args:
         keys: only these traces.
+        verifiers: only verdicts of verifiers with these names.
 
     Raises:
         StoreUnfit, UsageError: it is no run directory, or has no such variant.
@@ -121,7 +128,7 @@ def read(directory: Path, variant: str, *, keys: Collection[Key] | None = None) 
         variants = {one.name: one for one in reader.variants()}
         wanted = None if keys is None else frozenset(keys)
         traces = reader.traces(variant=variant)
-        samples = {trace.key: _sample(trace) for trace in traces if wanted is None or trace.key in wanted}
+        samples = {trace.key: _sample(trace, verifiers) for trace in traces if wanted is None or trace.key in wanted}
         ids = {key.problem for key in samples}
         problems = {problem.id: problem for problem in reader.problems() if problem.id in ids}
     place_of = {id: number for number, id in enumerate(problems)}
@@ -133,8 +140,9 @@ def _several(variants: Collection[str]) -> str:
     return f"the variants {', '.join(variants)}" if variants else "no variant"
 
 
-def _sample(trace: Trace) -> Sample:
-    verdict = trace.verdicts[-1] if trace.verdicts else None
+def _sample(trace: Trace, verifiers: Collection[str] | None) -> Sample:
+    counted = [verdict for verdict in trace.verdicts if verifiers is None or verdict.verifier in verifiers]
+    verdict = counted[-1] if counted else None
     thinking = [span for span in trace.spans if span.kind not in (Kind.ANSWER, Kind.MARKER)]
     answer = [span for span in trace.spans if span.kind is Kind.ANSWER]
     return Sample(

@@ -85,7 +85,7 @@ async def measured(
     run = Run(problems, directory, settings, variant=variant, open_engine=open_engine)
     await run.work()
     await judge(directory, verifiers, variant=run.variant, jobs=cores())
-    return read(directory, run.variant, keys=run.keys)
+    return read(directory, run.variant, keys=run.keys, verifiers={verifier.name for verifier in verifiers})
 
 
 def directory_for(paths: Sequence[str], model: str) -> Path:
