@@ -19,15 +19,17 @@ RIGHT, OTHERS = "Correct Answer", "Incorrect Answer "
 """GPQA's fields; the others are numbered from 1. Which letter is which is read from the problem's text."""
 
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-_LISTED = re.compile(r"^[ \t*]*\(?([A-Z])[).:][)*]*[ \t]+(\S.*?)[ \t]*$", re.MULTILINE)
+_LISTED = re.compile(r"^[ \t*]*\(?([A-Z])[).:][)*]*[ \t]+(\S.*)$", re.MULTILINE)
 _LETTER = re.compile(
-    r"\s*(?:(?:option|choice|letter)\s+)?([\s(\[*_`\"'$]*(?:\\(?:text|mathrm|mathbf|textbf)\s*\{)?[\s(*]*)"
+    r"\s*+(?:(?:option|choice|letter)\s++)?([\s(\[*_`\"'$]*+(?:\\(?:text|mathrm|mathbf|textbf)\s*\{)?[\s(*]*)"
     r"([A-Z])(?![A-Za-z0-9'’])([).:}\]*]?)",
     re.IGNORECASE,
 )
 _FURTHER = re.compile(
     r"[\s)\]*_`\"'$}.,:]*(?:\b(?:or|and)\b|/|&)[\s(\[*_`\"'$]*(?:\\text\s*\{)?([A-Z])(?![A-Za-z0-9'’])"
 )
+_LONGEST = 2_000
+"""Characters of a declaration that are looked at."""
 _WORD = re.compile(r"\s+([a-z]+)")
 _LEADING_ON = {"as", "and", "because", "based", "by", "due", "is", "or", "since", "which", "with"}
 _CALLED = re.compile(
@@ -82,6 +84,7 @@ def _declared(answer: str, options: Mapping[str, str]) -> str | None:
 
 def _option_of(words: str, options: Mapping[str, str]) -> str | None:
     """The letter with which words begin, or that of the option that they are."""
+    words = words[:_LONGEST]
     plain = _plain(words)
     for letter, text in options.items():
         if plain == _plain(text) or plain == _plain(f"{letter} {text}"):
@@ -128,7 +131,7 @@ def _options(fields: Mapping[str, Any], problem: Problem) -> tuple[dict[str, str
 
 def _as_asked(problem: Problem, texts: Sequence[str]) -> dict[str, str] | None:
     """The letters that the problem's text gives to these options."""
-    listed = {match[1]: match[2] for match in _LISTED.finditer(problem.messages[-1]["content"])}
+    listed = {match[1]: match[2].rstrip() for match in _LISTED.finditer(problem.messages[-1]["content"])}
     wanted = {_plain(text) for text in texts}
     found = {letter: text for letter, text in listed.items() if _plain(text) in wanted}
     return found if {_plain(text) for text in found.values()} == wanted else None

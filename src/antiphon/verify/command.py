@@ -123,13 +123,9 @@ class _Run:
         tail = _Tail(process)
         clock = Timer(self._seconds, self._time_is_up)
         clock.start()
-        try:
-            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # its id stays its own until it is waited for
-        finally:
-            clock.cancel()
-            with self._lock:
-                _kill(process)  # what it left running
-                status = process.wait()
+        status = process.wait()
+        clock.cancel()
+        _kill(process)  # what it left running
         line = tail.last_line()
         return None if self._late else status, line, monotonic() - began
 

@@ -7,16 +7,18 @@ import re
 _BRACES = re.compile(r"\\(?:boxed|fbox)\s*\{|\\.|[{}]", re.DOTALL)
 _BETWEEN = re.compile(r"(?:\s|\$|\\[()\[\]]|\\q?quad|\\text\{[^{}]*\}|[,;&*]|\band\b|\bor\b)*")
 _JOINS = re.compile(r"[,;&]|and|or")
-_GSM8K = re.compile(r"^[ \t]*####[ \t]*([-+$€£]*\.?\d[\d,. /]*%?)[ \t]*$", re.MULTILINE)
+_GSM8K = re.compile(r"^[ \t]*####[ \t]*([-+$€£]*+\.?\d(?:[\d,./]| (?=\d))*+%?)[ \t]*+$", re.MULTILINE)
 _ANSWER = re.compile(
-    r"\banswers?\b(?:\s+(?:to|for|of|in)\b[^.:\n]{1,80}?)?\s*(?:\*\*|__)?\s*"
+    r"\banswers?\b(?:\s++(?:to|for|of|in)\b[^.:\n]{1,80}?)?\s*+(?:\*\*|__)?\s*+"
     r"(?:(?:is|are|was|will be|must be|should be|would be|equals|becomes)\b(?!\s+(?:not|un|in)[a-z]*\b)"
     r"(?:\s+(?:therefore|thus|then|simply|just|indeed|exactly))?\s*[,:]?|[:=：])(?:\*\*|__)?"
     r"|(?:答案)(?:是|为|[:：])+"
-    r"|^[#*_ \t]*(?:the\s+)?(?:final\s+)?answer[*_ \t]*:?[*_ \t]*$",
+    r"|^[#*_ \t]*(?:the\s+)?(?:final\s+)?answer[*_ \t]*+:?[*_ \t]*+$",
     re.IGNORECASE | re.MULTILINE,
 )
-_MATH = re.compile(r"\$\$(.+?)\$\$|\\\[(.+?)\\\]|\\\((.+?)\\\)|(?<![\\\d])\$((?:[^$\\\n]|\\.)+?)\$", re.DOTALL)
+_MATH = re.compile(
+    r"\$\$(.{1,2000}?)\$\$|\\\[(.{1,2000}?)\\\]|\\\((.{1,2000}?)\\\)|(?<![\\\d])\$((?:[^$\\\n]|\\.)+?)\$", re.DOTALL
+)
 _BOLD = re.compile(r"\*\*(?!\s)([^*\n]+?)\*\*|__(?!\s)([^_\n]+?)__")
 _NUMBER = re.compile(r"(?<![\w.])[-−+]?[$€£]?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)?(?:\.\d+|(?<=\d))(?:\s*/\s*\d+)?\s*%?")
 _FACTOR = re.compile(r"\s*(?:hundred|thousand|million|billion|trillion)\b", re.IGNORECASE)

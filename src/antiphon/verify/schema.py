@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 
 from antiphon.problem import Problem
@@ -17,8 +18,9 @@ SECONDS = 5.0
 LONGEST = 1_000_000
 """Characters of an answer that are looked at."""
 
-_CALL = re.compile(r"<tool_call>\s*(.*?)\s*</tool_call>", re.DOTALL)
+_OPEN, _CLOSE = "<tool_call>", "</tool_call>"
 _BEGINS = re.compile(r"^[ \t]*(?=[{\[])", re.MULTILINE)
+_TRIES = 1_000  # beginnings of JSON that are looked at
 _ARGUMENTS = ("arguments", "parameters", "kwargs")
 
 
@@ -91,7 +93,8 @@ def json_of(answer: str) -> Any:
     Raises:
         ValueError: there is none; says why.
     """
-    if calls := _CALL.findall(answer):
+    parts = (part.partition(_CLOSE) for part in answer.split(_OPEN)[1:])
+    if calls := [call for call, closed, _ in parts if closed]:
         values = [_loaded(call) for call in calls]
         return values[0] if len(values) == 1 else values
     blocks = [block.text for block in fenced(answer) if block.language in ("json", "")]
@@ -101,7 +104,7 @@ def json_of(answer: str) -> Any:
         return _loaded(answer)
     decoder = json.JSONDecoder(parse_constant=_constant)
     value, end = None, -1
-    for match in _BEGINS.finditer(answer):
+    for match in islice(_BEGINS.finditer(answer), _TRIES):
         if match.end() >= max(end, 0):
             try:
                 value, end = decoder.raw_decode(answer, match.end())
@@ -113,7 +116,7 @@ def json_of(answer: str) -> Any:
 
 
 def _holds_json(answer: str) -> bool:
-    return "<tool_call>" in answer or bool(fenced(answer)) or _BEGINS.search(answer) is not None
+    return _OPEN in answer or bool(fenced(answer)) or _BEGINS.search(answer) is not None
 
 
 def _loaded(text: str) -> Any:
