@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -25,13 +26,18 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
 def run(sandbox: Sandbox, *command: str, limits: Limits = SMALL, **more: object) -> Completed:
     program = Program(command, limits=limits, **more)  # type: ignore[arg-type]
-    with nothing_left():
+    with none_left(sandbox):
         return asyncio.run(sandbox.run(program))
 
 
 @pytest.fixture(params=["shut in", "unsafe"])
 def any_sandbox(request: pytest.FixtureRequest) -> Sandbox:
     return Sandbox(unsafe=True) if request.param == "unsafe" else request.getfixturevalue("sandbox")
+
+
+def none_left(sandbox: Sandbox) -> AbstractContextManager[None]:
+    """What is not shut in is killed, but its end is not waited for."""
+    return nothing_left(patience=5 if sandbox.unsafe else 0)
 
 
 def descriptors() -> int:
@@ -98,7 +104,7 @@ def test_cancelling_leaves_nothing(any_sandbox: Sandbox) -> None:
             await running
 
     before = descriptors()
-    with nothing_left():
+    with none_left(any_sandbox):
         for step in range(12):
             asyncio.run(cancel(step * 0.003))
     assert descriptors() == before
@@ -133,14 +139,14 @@ def test_two_talk_through_a_socket(any_sandbox: Sandbox) -> None:
     talk = "import socket; s = socket.socket(fileno=0); "
     leader = Program((any_sandbox.python, "-c", talk + "s.send(b'ask'); print(s.recv(9)); print(s.recv(9))"))
     follower = Program((any_sandbox.python, "-c", talk + "s.send(s.recv(9) + b'ed')"))
-    with nothing_left():
+    with none_left(any_sandbox):
         led, followed = asyncio.run(any_sandbox.run_beside(leader, follower))
     assert (led.status, led.stdout) == (0, b"b'asked'\nb''\n"), led
     assert followed.status == 0
 
 
 def test_the_follower_ends_with_the_leader(any_sandbox: Sandbox) -> None:
-    with nothing_left():
+    with none_left(any_sandbox):
         led, followed = asyncio.run(
             any_sandbox.run_beside(Program(("true",)), Program(("sh", "-c", "trap '' TERM PIPE; sleep 1000")))
         )
@@ -157,7 +163,7 @@ def test_two_side_by_side_are_cancelled_together(any_sandbox: Sandbox) -> None:
         with pytest.raises(asyncio.CancelledError):
             await task
 
-    with nothing_left():
+    with none_left(any_sandbox):
         asyncio.run(cancel())
 
 

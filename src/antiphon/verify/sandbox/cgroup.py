@@ -5,12 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 from antiphon.verify.sandbox.base import Limits
 
 ROOT = Path("/sys/fs/cgroup")
+OWN = Path("/proc/self/cgroup")
 _NAME = re.compile(r"antiphon-(\d+)-\d+")
 
 
@@ -23,16 +25,22 @@ class Cgroup:
     def __init__(self, folder: Path, unified: bool):
         self._folder = folder
         self._unified = unified
+        self._limit: int | None = None
         self.enter = folder / "cgroup.procs"
 
     def limit(self, limits: Limits) -> None:
         """Sets the limit for the next program; there is no swapping either."""
+        if limits.memory == self._limit and self._folder.is_dir():
+            return
+        self._folder.mkdir(exist_ok=True)  # whoever sweeps in another process namespace takes us for dead
+        self._limit = limits.memory
         if self._unified:
             (self._folder / "memory.max").write_text(str(limits.memory))
             self._write_if_there("memory.swap.max", "0")
         else:
             # The limit with swap may never be below the one without: up it goes first, down last.
             self._write_if_there("memory.memsw.limit_in_bytes", "-1")
+            self._write_if_there("memory.force_empty", "0")  # of what the last program read
             (self._folder / "memory.limit_in_bytes").write_text(str(limits.memory))
             self._write_if_there("memory.memsw.limit_in_bytes", str(limits.memory))
 
@@ -60,18 +68,14 @@ class Cgroup:
 def make(number: int) -> Cgroup | None:
     """The group `number` of this process; None where groups cannot be made on this machine."""
     for parent, unified in _parents():
-        folder = parent / f"antiphon-{os.getpid()}-{number}"
         _sweep(parent)
-        try:
-            folder.mkdir(exist_ok=True)
-        except OSError:
-            continue
-        group = Cgroup(folder, unified)
+        group = Cgroup(parent / f"antiphon-{os.getpid()}-{number}", unified)
         try:
             group.limit(Limits())
             group.kills()
+            subprocess.run(["/bin/sh", "-c", 'echo 0 >"$0"', group.enter], stderr=subprocess.DEVNULL, check=True)
             return group
-        except OSError:
+        except (OSError, subprocess.SubprocessError):
             group.remove()
     return None
 
@@ -79,7 +83,7 @@ def make(number: int) -> Cgroup | None:
 def _parents() -> Iterator[tuple[Path, bool]]:
     """Folders in which a group with a limit on memory can be made, and whether they are of the unified hierarchy."""
     try:
-        lines = Path("/proc/self/cgroup").read_text().splitlines()
+        lines = OWN.read_text().splitlines()
     except OSError:
         return
     for line in lines:

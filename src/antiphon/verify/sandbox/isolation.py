@@ -152,11 +152,11 @@ def _with_python(found: Isolation) -> Isolation:
     too_much = prefix in ("/", os.environ.get("HOME"))
     tried = [] if too_much else [replace(found, python=own, folders=() if inside else (prefix,))]
     for each in (*tried, found):
-        fault = _fault(each, each.python, "-c", "import json")
+        fault = _fault(each, each.python, "-c", "import json, sys; sys.exit(sys.version_info < (3, 10))")
         if not fault:
             return each
     raise UsageError(
-        f"the sandbox works, but no Python can be run in it: neither {own} nor {found.python} can be read by "
+        f"the sandbox works, but has no Python: neither {own} nor {found.python} is 3.10 or newer and can be read by "
         f"another user ({fault}); install it with: apt-get install python3"
     )
 
