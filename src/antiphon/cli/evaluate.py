@@ -128,6 +128,8 @@ def evaluate(
     answers, verdicts = _exchange(answers_for, "--answers-for"), _exchange(verdicts_from, "--verdicts-from")
     if problems:
         from antiphon.engine import models
+        from antiphon.operate.evaluate.rates import require_place
+        from antiphon.operate.evaluate.report import parting
         from antiphon.operate.evaluate.run import directory_for
         from antiphon.synth.run import Run
 
@@ -147,6 +149,9 @@ def evaluate(
             ks=ks,
         )
         loaded = read(problems, field=field, template=template, where=where, limit=settings.limit, skip_bad=skip_bad)
+        parting(loaded.problems, by)
+        if write_rates is not None:
+            require_place(problems, write_rates)
         elsewhere = answers is not None or verdicts is not None
         judging = None if elsewhere else _verifiers(loaded.problems, verifier, unsafe=unsafe_local)
         run = Run(

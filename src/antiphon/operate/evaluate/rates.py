@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,20 @@ class Rated:
     bad: int
 
 
+def require_place(paths: Collection[str], to: Path) -> None:
+    """Sees that rates of these problems can be written there.
+
+    Raises:
+        UsageError: they cannot.
+    """
+    if "-" in paths:
+        raise UsageError("rates cannot be written to problems from standard input; give them as a file")
+    if not to.name.endswith(SUFFIXES):
+        raise UsageError(f"{to}: must end in {', '.join(SUFFIXES)}")
+    if not to.resolve().parent.is_dir():
+        raise UsageError(f"{to}: cannot be written: there is no folder {to.resolve().parent}")
+
+
 def write_rates(
     paths: Iterable[str],
     evaluation: Evaluation,
@@ -50,10 +64,7 @@ def write_rates(
         ProblemError: a problem file cannot be read.
     """
     named = list(paths)
-    if "-" in named:
-        raise UsageError("rates cannot be written to problems from standard input; give them as a file")
-    if not to.name.endswith(SUFFIXES):
-        raise UsageError(f"{to}: must end in {', '.join(SUFFIXES)}")
+    require_place(named, to)
     rates = {id: (rate_of(samples), len(samples)) for id, samples in evaluation.by_problem().items()}
     ask = None if template is None else template_of(template)
     records = rated = bad = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,7 +94,7 @@ def report(evaluation: Evaluation, *, ks: Sequence[int] | None = None, by: str |
     """
     samples = evaluation.by_problem()
     ks = _powers(samples) if ks is None else ks
-    by = _field(evaluation.problems, by)
+    by = parting(evaluation.problems.values(), by)
     counted = [sample for of_problem in samples.values() for sample in of_problem]
     return Report(
         whole=_group("all", evaluation.problems, evaluation, samples, ks),
@@ -155,7 +155,7 @@ def compare(
     if not both:
         raise UsageError(f"{first.name} and {second.name} share no problem with answers that were judged in both")
     ks = [k for k in _powers(a) if k in _powers(b)] if ks is None else ks
-    by = _field(both, by)
+    by = parting(both.values(), by)
 
     def contrasts(name: str, ids: Sequence[str], ks: Sequence[int]) -> Iterator[Contrast]:
         for k in ks:
@@ -173,6 +173,23 @@ def compare(
         only_second=[id for id in b if id not in a],
         changed=changed,
     )
+
+
+def parting(problems: Iterable[Problem], by: str | None) -> str | None:
+    """The field that parts the problems; None: there is none.
+
+    Args:
+        by: its name; None: the first of `DIFFICULTIES` that a problem has.
+
+    Raises:
+        UsageError: no problem has the field that is named.
+    """
+    there = {name for problem in problems for name in problem.metadata}
+    if by is None:
+        return next((name for name in DIFFICULTIES if name in there), None)
+    if by not in there:
+        raise UsageError(f"--by {by}: no problem has that field; there are: {', '.join(sorted(there)) or 'none'}")
+    return by
 
 
 def rate_of(samples: Sequence[Sample]) -> float:
@@ -209,15 +226,6 @@ def _pass(samples: Sequence[Sample], k: int) -> float:
 def _powers(samples: Mapping[str, Sequence[Sample]]) -> list[int]:
     most = max(map(len, samples.values()), default=1)
     return [1 << power for power in range(most.bit_length())]
-
-
-def _field(problems: Mapping[str, Problem], by: str | None) -> str | None:
-    there = {name for problem in problems.values() for name in problem.metadata}
-    if by is None:
-        return next((name for name in DIFFICULTIES if name in there), None)
-    if by not in there:
-        raise UsageError(f"--by {by}: no problem has that field; there are: {', '.join(sorted(there)) or 'none'}")
-    return by
 
 
 def _parts(problems: Mapping[str, Problem], by: str | None) -> Iterator[tuple[str, list[str]]]:
