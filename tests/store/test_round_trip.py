@@ -124,7 +124,11 @@ def test_outcomes_are_the_traces_without_their_spans(
                     (
                         reader.problem(trace.key.problem),
                         Outcome(
-                            trace.key, trace.status, trace.response if trace.status in asked else None, trace.change
+                            trace.key,
+                            trace.status,
+                            trace.response if trace.status in asked else None,
+                            trace.change,
+                            "" if trace.status in asked else trace.status or "pending",
                         ),
                     )
                     for trace in reader.traces(since=since)

@@ -161,8 +161,8 @@ def response_of(connection: sqlite3.Connection, trace: int) -> str:
 
 
 def answer_of(connection: sqlite3.Connection, trace: int) -> str:
-    """The answer's texts joined: what `Trace.answer` gives. Of a trace that is whole, nothing before the answer but
-    the kind of the last span of the thinking is read."""
+    """The texts of the answer, which follows the thinking, joined. Of a trace that is whole, nothing before it but the
+    kind of the last span of the thinking is read."""
     if _is_growing(connection, trace):
         return "".join(span.text for span in spans_of(connection, trace) if span.kind is Kind.ANSWER)
     texts = connection.execute(
