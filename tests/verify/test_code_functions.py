@@ -203,6 +203,7 @@ plain = st.recursive(
         | st.sets(st.integers() | st.text())
         | st.frozensets(st.integers())
     ),
+    max_leaves=8,
 )
 
 

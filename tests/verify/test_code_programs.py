@@ -18,7 +18,7 @@ from .asking import problem, verdict
 from .leftovers import nothing_left
 
 SMALL = Limits(cpu=10, wall=30, memory=256 * MIB, disk=16 * MIB, output=MIB, processes=32)
-SHORT = Limits(cpu=1, wall=1, memory=256 * MIB, disk=16 * MIB, output=MIB, processes=32)
+SHORT = Limits(cpu=1, wall=0.5, memory=256 * MIB, disk=16 * MIB, output=MIB, processes=32)
 
 
 def sums(*cases: tuple[str, str]) -> Problem:

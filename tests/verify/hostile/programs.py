@@ -9,7 +9,7 @@ from antiphon.verify.sandbox import MIB, Limits
 
 RIGHT, WRONG, CRASHED, LATE = Label.RIGHT, Label.WRONG, Label.CRASHED, Label.TIMED_OUT
 SMALL = Limits(cpu=10, wall=30, memory=256 * MIB, disk=16 * MIB, output=MIB, processes=32)
-SHORT = Limits(cpu=1, wall=1, memory=256 * MIB, disk=16 * MIB, output=MIB, processes=32)
+SHORT = Limits(cpu=1, wall=0.5, memory=256 * MIB, disk=16 * MIB, output=MIB, processes=32)
 
 
 class Program(NamedTuple):
