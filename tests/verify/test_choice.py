@@ -49,6 +49,7 @@ GPQA = {
         "A is red, so not A. C and D are wrong.\n\nAnswer: B\n",
         "Answer: A\n\nNo, wait.\n\nAnswer: B",
         r"\boxed{A}, no: \boxed{B}",
+        "Answer: B\n\nThe answer is consistent with option A.",
         "b",
         "B",
     ],

@@ -144,6 +144,7 @@ def test_the_solutions_of_the_problems_are_right(verifier: MathVerifier, shared:
         (r"\$32,\!348", "The answer is $32,348."),
         ("2000000", "The answer is 2 million dollars."),
         ("20", r"\boxed{20\%}"),
+        ("20", "Answer: 20.\n\nThe answer is plausible."),
         ("20%", r"\boxed{20}"),
         ("0.2", r"\boxed{20\%}"),
         (r"\frac43", r"\boxed{\dfrac{4}{3}}"),

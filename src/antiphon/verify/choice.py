@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from antiphon.problem import Problem
@@ -28,6 +29,7 @@ _LETTER = re.compile(
 _FURTHER = re.compile(
     r"[\s)\]*_`\"'$}.,:]*(?:\b(?:or|and)\b|/|&)[\s(\[*_`\"'$]*(?:\\text\s*\{)?([A-Z])(?![A-Za-z0-9'’])"
 )
+_DECLARATIONS = 100  # of which a letter is looked for
 _LONGEST = 2_000
 """Characters of a declaration that are looked at."""
 _WORD = re.compile(r"\s+([a-z]+)")
@@ -71,7 +73,7 @@ def _declared(answer: str, options: Mapping[str, str]) -> str | None:
     lines = [line for line in answer.splitlines() if line.strip(" *_`-#$")]
     last = lines[-1].strip() if lines else ""
     emphasised = declared.emphasised(answer)
-    for words in (declared.boxed(answer), declared.said(answer)):
+    for words in (declared.boxed(answer), *islice(declared.said(answer), _DECLARATIONS)):
         if words is not None and (letter := _option_of(words, options)) is not None:
             return letter
     if called:

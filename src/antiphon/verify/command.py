@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import shlex
@@ -20,7 +19,7 @@ from antiphon.errors import UsageError
 from antiphon.problem import Problem
 from antiphon.trace import Label
 from antiphon.verify.checker import BrokenCheck, Checker, Finding
-from antiphon.verify.workers import cores
+from antiphon.verify.workers import cores, in_thread
 
 SECONDS = 60.0
 LABELS = {0: Label.RIGHT, 1: Label.WRONG, 2: Label.NO_ANSWER, 3: Label.CANNOT_JUDGE}
@@ -71,15 +70,7 @@ class CommandVerifier(Checker):
             "answer": answer,
         }
         run = _Run(self._command, json.dumps(told).encode("ascii"), self._seconds)
-        running = self._threads.submit(run.carry_out)
-        waiting = asyncio.wrap_future(running)
-        try:
-            status, line, seconds = await asyncio.shield(waiting)
-        except asyncio.CancelledError:
-            if not running.cancel():
-                run.stop()
-                await asyncio.wait([waiting])
-            raise
+        status, line, seconds = await in_thread(self._threads, run.carry_out, run.stop)
         if status is None:
             raise BrokenCheck(f"{self.name} took more than {self._seconds:g} s")
         label = LABELS.get(status, Label.CANNOT_JUDGE)

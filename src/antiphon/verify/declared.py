@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 _BRACES = re.compile(r"\\(?:boxed|fbox)\s*\{|\\.|[{}]", re.DOTALL)
 _BETWEEN = re.compile(r"(?:\s|\$|\\[()\[\]]|\\q?quad|\\text\{[^{}]*\}|[,;&*]|\band\b|\bor\b)*")
 _JOINS = re.compile(r"[,;&]|and|or")
 _GSM8K = re.compile(r"^[ \t]*####[ \t]*([-+$€£]*+\.?\d(?:[\d,./]| (?=\d))*+%?)[ \t]*+$", re.MULTILINE)
 _ANSWER = re.compile(
-    r"\banswers?\b(?:\s++(?:to|for|of|in)\b[^.:\n]{1,80}?)?\s*+(?:\*\*|__)?\s*+"
+    r"(?<!\bthis )(?<!\bthat )(?<!\byour )\banswers?\b(?:\s++(?:to|for|of|in)\b[^.:\n]{1,80}?)?\s*+(?:\*\*|__)?\s*+"
     r"(?:(?:is|are|was|will be|must be|should be|would be|equals|becomes)\b(?!\s+(?:not|un|in)[a-z]*\b)"
     r"(?:\s+(?:therefore|thus|then|simply|just|indeed|exactly))?\s*[,:]?|[:=：])(?:\*\*|__)?"
     r"|(?:答案)(?:是|为|[:：])+"
@@ -69,14 +70,13 @@ def hashed(text: str) -> str | None:
     return found[-1].strip() if found else None
 
 
-def said(text: str) -> str | None:
-    """What the last "the answer is ...", "Answer: ..." or heading "Answer" is followed by: the formula or the bold
-    words that stand there, else the rest of the sentence."""
+def said(text: str) -> Iterator[str]:
+    """What "the answer is ...", "Answer: ..." or a heading "Answer" is followed by, the last first: the formula or the
+    bold words that stand there, else the rest of the sentence."""
     text = text[-_LOOKED_AT:]
     for match in reversed(list(_ANSWER.finditer(text))):
         if (what := _first_of(text[match.end() :])) is not None:
-            return what
-    return None
+            yield what
 
 
 def emphasised(text: str) -> str | None:

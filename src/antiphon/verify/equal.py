@@ -100,6 +100,7 @@ def _full_fraction(match: re.Match[str]) -> str:
 
 
 def mathematically_same(gold: str, answer: str) -> bool:
+    """Whether math-verify finds them the same."""
     golds = _parsed(gold)
     answers = _parsed(answer)
     return bool(math_verify.verify(golds, answers, timeout_seconds=None)) if golds and answers else False

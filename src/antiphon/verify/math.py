@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 
 from antiphon.problem import Problem
@@ -20,6 +21,7 @@ SOLUTIONS = ("solution", "reference")
 SECONDS = 10.0
 _LONGEST_GOLD = 500
 _LONGEST = 5_000  # characters of a declared result: none is that long
+_DECLARATIONS = 100  # of which a number is looked for
 _PLAIN = re.compile(r"\s*\\?[$€£]?\s*[-+−]?[\d,]*\.?\d+\s*\\?%?\s*")
 
 
@@ -94,11 +96,12 @@ def result_of(answer: str, *, plain: bool) -> str | None:
     for found in (declared.boxed(answer), declared.hashed(answer)):
         if found is not None:
             return found
-    for found in (declared.said(answer), declared.emphasised(answer)):
+    for found in (*islice(declared.said(answer), _DECLARATIONS), declared.emphasised(answer)):
         if found is not None:
-            number = declared.first_number(found) if plain and _is_prose(found) else None
-            if number is not None or not plain or not _is_prose(found):
-                return number or found
+            if not plain or not _is_prose(found):
+                return found
+            if (number := declared.first_number(found)) is not None:
+                return number
     return declared.last_number(answer) if plain else None
 
 

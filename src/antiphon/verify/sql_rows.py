@@ -85,14 +85,13 @@ def _same_value(a: Any, b: Any) -> bool:
 
 
 def _key(row: Row) -> tuple[Any, ...]:
-    """Sorts rows of any values; numbers that differ by a trifle side by side."""
-    return tuple(
-        (0, 0)
-        if value is None
-        else (1, float(f"{value:.6g}"))
-        if isinstance(value, (int, float))
-        else (2, value)
-        if isinstance(value, str)
-        else (3, value)
-        for value in row
-    )
+    """Sorts rows of any values; numbers that differ by a trifle come side by side."""
+    return tuple(map(_rank, row))
+
+
+def _rank(value: Any) -> tuple[int, Any]:
+    if value is None:
+        return 0, 0
+    if isinstance(value, (int, float)):
+        return 1, float(f"{value:.6g}")
+    return (2, value) if isinstance(value, str) else (3, value)

@@ -25,6 +25,7 @@ from antiphon.verify.sql_rows import Row, blocks_of, same
 MOST_ROWS = 100_000
 """Rows that a gold query may have."""
 
+_KEYS = "__further_keys__"
 _STEPS = 20_000  # of SQLite's virtual machine between two looks at the time
 _LIMITS = {
     sqlite3.SQLITE_LIMIT_ATTACHED: 0,
@@ -196,16 +197,18 @@ def _blocks(reader: _Reader, gold: str, width: int, rows: list[Row]) -> list[int
     if ordering == "":
         return every_row
     try:
-        up = reader.rows(ordering.format(", ".join(f"{i} ASC" for i in range(1, width + 1))), len(rows))[1]
-        down = reader.rows(ordering.format(", ".join(f"{i} DESC" for i in range(1, width + 1))), len(rows))[1]
+        up, down = (
+            reader.rows(ordering.replace(_KEYS, ", ".join(f"{i} {way}" for i in range(1, width + 1))), len(rows))[1]
+            for way in ("ASC", "DESC")
+        )
     except _Failed:
         return every_row
     return blocks_of(rows, up, down) or every_row
 
 
 def _ordered(gold: str) -> str | None:
-    """None: the outermost query has no ORDER BY. Else the query with room for further keys, as a format; "" where that
-    cannot be told."""
+    """None: the outermost query has no ORDER BY. Else the query with `_KEYS` where further keys may stand; "" where
+    that cannot be told."""
     try:
         tree = sqlglot.parse_one(gold, read="sqlite")
     except Exception:  # of any kind, for text that it was not made for
@@ -213,21 +216,11 @@ def _ordered(gold: str) -> str | None:
     order = tree.args.get("order")
     if order is None:
         return None
-    if not tree.args.get("limit"):
-        return (
-            f"{gold.rstrip().rstrip(';').replace('{', '{{').replace('}', '}}')}, {{}}" if _ends_in_order(gold) else ""
-        )
-    order.append("expressions", expressions.Var(this="__FURTHER_KEYS__"))
+    order.append("expressions", expressions.Var(this=_KEYS))
     try:
-        text = tree.sql(dialect="sqlite")
+        return tree.sql(dialect="sqlite")
     except Exception:
         return ""
-    return text.replace("{", "{{").replace("}", "}}").replace("__FURTHER_KEYS__", "{}")
-
-
-def _ends_in_order(gold: str) -> bool:
-    """Whether nothing can follow the keys: no comment, no limit."""
-    return "--" not in gold and "/*" not in gold
 
 
 def _hint(query: str) -> str:

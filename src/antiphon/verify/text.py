@@ -33,7 +33,7 @@ class ExactVerifier(Checker):
 
     async def _judge(self, fields: Mapping[str, Any], problem: Problem, answer: str) -> Finding:
         golds = _golds(fields)
-        given = [answer, declared.boxed(answer), declared.said(answer)]
+        given = [answer, declared.boxed(answer), next(declared.said(answer), None)]
         if any(text is not None and _plain(text) in golds for text in given):
             return Finding(Label.RIGHT)
         told = next((text for text in reversed(given) if text is not None), answer)

@@ -14,13 +14,16 @@ import signal
 import subprocess
 import sys
 import weakref
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
 from threading import Lock
 from time import monotonic
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from antiphon.errors import UsageError
 from antiphon.trace import Label
+
+_Result = TypeVar("_Result")
 
 MEMORY = 1 << 30
 """Bytes of address space that a judging process may have."""
@@ -65,16 +68,25 @@ class Workers:
             UsageError: no process can be started here.
         """
         task = _Task(self._idle, self._memory, [function, arguments, seconds])
-        running = self._threads.submit(task.run)
-        waiting = asyncio.wrap_future(running)
-        try:
-            return await asyncio.shield(waiting)
-        except asyncio.CancelledError:
-            if not running.cancel():
-                task.stop()
-                await asyncio.wait([waiting])
-                waiting.exception()  # it is known why
-            raise
+        return await in_thread(self._threads, task.run, task.stop)
+
+
+async def in_thread(threads: Executor, run: Callable[[], _Result], stop: Callable[[], None]) -> _Result:
+    """What `run` returns when it is called in one of these threads.
+
+    Who calls this off calls `stop`, which is to make `run` end soon, and waits until it has. What has not had its turn
+    by then never begins.
+    """
+    running = threads.submit(run)
+    waiting = asyncio.wrap_future(running)
+    try:
+        return await asyncio.shield(waiting)
+    except asyncio.CancelledError:
+        if not running.cancel():
+            stop()
+            await asyncio.wait([waiting])
+            waiting.exception()  # it is known why
+        raise
 
 
 class _Task:
