@@ -131,6 +131,7 @@ def test_now_and_then_a_request_streams_whatever_is_settled() -> None:
     ahead = learned("auto", [3])
     reaches = [ahead.reach(STUDENT, "one", PLENTY) for _ in range(160)]
     assert reaches.count(Reach(PLENTY, 1)) == 10
+    assert reaches.count(Reach(8, 8)) == 2, "in a piece, of which servers tell what they had cached"
 
 
 def test_a_server_that_becomes_slow_is_seen() -> None:
@@ -176,5 +177,5 @@ def test_auto_writes_no_more_in_vain_than_both_others(lengths: list[int], reques
         for _ in range(100):
             one.turn(ahead, STUDENT, chance.choice(lengths))
         vain[policy], asked[policy] = one.written / one.turns, one.requests / one.turns
-    assert vain["auto"] <= max(vain["streamed"] + 4, vain["adaptive"]) + fmean(lengths) * 0.01
+    assert vain["auto"] <= max(vain["streamed"] + 4, vain["adaptive"]) + fmean(lengths) * 0.01 + 8 / 64
     assert asked["auto"] <= asked["adaptive"] + 0.3

@@ -57,6 +57,7 @@ def summary(run: Run, loaded: Loaded, *, interrupted: bool) -> dict[str, Any]:
             if usage.requests
         },
         "run_ahead": {f"{role} at {server}": way._asdict() for (role, server), way in run.ahead.items()},
+        "admission": run.admitted,
         "spent": {"tokens": spend.tokens, "hours": spend.hours, "cost": spend.costs},
         "reached": spend.reached,
     }
@@ -81,6 +82,8 @@ def tell(run: Run, summary: dict[str, Any]) -> None:
         show(f"prompt tokens from cache: {', '.join(f'{role} {share:.0%}' for role, share in shares.items())}")
     for (role, server), (way, reason) in run.ahead.items():
         show(f"{role} at {visible(server)}: {way} ({reason})")
+    if run.admitted:
+        show(visible(run.admitted))
     spend = tally.spend
     stopped = None if spend is None else spend.stopped
     if spend is not None and stopped is None and spend.amounts():

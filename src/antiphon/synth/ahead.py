@@ -41,6 +41,7 @@ _FEW = 16  # streamed turns that tell what a server costs
 _WHILE = 2.0  # seconds
 _STEEP = 4  # half busy is hardly busy
 _ANEW = 16  # of so many turns one is streamed anyway
+_TELL = 64  # of so many one begins with a piece
 _REMEMBERED = 256  # turns
 _LATEST = 4  # tokens after which a stream that is to be closed at its cut is looked at, at most
 _LONGEST = 256  # tokens in one piece
@@ -178,8 +179,11 @@ class _Acquaintance:
         self._streamed: deque[tuple[Turn, First]] = deque(maxlen=_KNOWN)
 
     def reach(self) -> Reach:
-        """How the next request is made. Now and then it streams, whatever is settled: what that costs may change."""
+        """How the next request is made. Now and then it streams, whatever is settled: what that costs may change. And
+        now and then a stream begins with a piece: its server tells how much of the prompt it had kept."""
         self._begun += 1
+        if self._streams and self._begun % _TELL == _TELL - 1:
+            return Reach(UNJUDGED, UNJUDGED)
         return Reach(_UNBOUNDED) if self._begun % _ANEW == 0 else self._way
 
     @property

@@ -211,6 +211,7 @@ class Duet:
 
     async def _passage(self, speaker: Speaker, kind: Kind) -> Left:
         self._before_turn()
+        await self._score.admission.turn()
         await speaker.catch_up()
         allowance = self._answer_allowance(speaker) if kind is Kind.ANSWER else self._thinking_allowance(speaker)
         left = await Passage(self._score, self._manuscript, speaker, kind, allowance, self._seeds).write()

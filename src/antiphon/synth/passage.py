@@ -19,7 +19,6 @@ from antiphon.synth.turn import Kept, Proposal
 from antiphon.synth.voice import Speaker
 from antiphon.trace import Author, Kind, SpanEnd, Turn
 
-
 _SETTLE_EVERY = 0.1
 """Seconds after which what stands is kept before the turn ends: what is not kept yet is asked again after a kill."""
 
@@ -99,7 +98,7 @@ class Passage:
         self._began_at = speaker.tokens
         self._settled = speaker.sequence.length  # of the sequence, up to what is kept
         self._requests = self._asked = self._received = self._kept = self._words = 0
-        self._prompt = self._told = 0
+        self._prompt = self._told = self._seen = 0
         self._first = First()
         self._cached: int | None = None
 
@@ -143,6 +142,7 @@ class Passage:
                 return self._allowance.spent
             reach = self._reach(left)
             ask = min(left, reach.ask * patience)
+            seen, speaker.seen = min(at, speaker.seen), at
             self._requests += 1
             self._prompt += at
             self._asked += ask
@@ -152,7 +152,7 @@ class Passage:
                     ask, in_thinking=self._in_thinking, seed=seed, look=min(ask, reach.look * patience)
                 ) as stream:
                     async for chunk in stream:
-                        self._count_cached(chunk.cached, at)
+                        self._count_cached(chunk.cached, at, seen)
                         why = await self._watch(chunk.pieces) or self._finished(chunk.finish)
                         if why is not None:
                             return why
@@ -194,10 +194,11 @@ class Passage:
             return self._found() or Why.CUT
         return None if control is None else self._stopped_at(control)
 
-    def _count_cached(self, cached: int | None, prompt: int) -> None:
+    def _count_cached(self, cached: int | None, prompt: int, seen: int) -> None:
         if cached is not None:
             self._cached = (self._cached or 0) + cached
             self._told += prompt
+            self._seen += seen
 
     def _finished(self, finish: Finish | None) -> Why | None:
         if finish is None:
@@ -252,6 +253,7 @@ class Passage:
         kept, reencoded = await encode_anew(speaker, kept)
         kept = self._keep(kept, reencoded=reencoded)
         speaker.sequence.truncate(self._settled)
+        speaker.seen = speaker.tokens
         if self._judged and speaker.session is not None:
             speaker.session.rollback(self._manuscript.position)
         return pending[len(kept.text) :]
@@ -286,6 +288,8 @@ class Passage:
             rejected=(rejected or None) if self._score.keep_rejected else None,
         )
         self._manuscript.turned(turn)
+        if turn.cached is not None:
+            self._score.admission.learn(turn.role, self._seen, turn.cached)
         if self._judged:
             self._learn(turn)
 

@@ -74,6 +74,8 @@ class Run:
         """What was found torn in the run directory and mended, if anything."""
         self.ahead: Mapping[tuple[Author, str], Settled] = {}
         """How far requests run ahead, by role and server, as far as that is settled (`run_ahead`)."""
+        self.admitted = ""
+        """What changed the number of traces in flight, in words (`antiphon.synth.admission`)."""
         self._problems = {problem.id: problem for problem in problems[: settings.limit]}
         self._retry = retry
         self._listener = self.tally if listener is None else Both(self.tally, listener)
@@ -131,6 +133,7 @@ class Run:
                     await self._perform(sampling, store, cast, spend, on_finished)
                 finally:
                     self.ahead = cast.score.run_ahead.settled
+                    self.admitted = cast.score.admission.told
                     await store.flush()
         finally:
             await cast.close()
@@ -163,12 +166,11 @@ class Run:
         outage = Outage((*cast.engines, *cast.predictors), self.settings.outage)
         places = min(self.settings.concurrency, sampling.at_once, cast.room or sampling.at_once)
         cast.score.run_ahead.in_flight = max(1, places)
-        writing = asyncio.Semaphore(places)
+        cast.score.admission.open(places)
         # As many again may be judged, or wait for that, while as many are written.
         workers = min(places if self.settings.until_right is None else 2 * places, sampling.at_once)
         self._tasks = [
-            asyncio.create_task(self._worker(sampling, writing, store, cast, outage, spend, on_finished))
-            for _ in range(workers)
+            asyncio.create_task(self._worker(sampling, store, cast, outage, spend, on_finished)) for _ in range(workers)
         ]
         if self._stopped:
             self._cancel()
@@ -188,7 +190,6 @@ class Run:
     async def _worker(
         self,
         sampling: Sampling,
-        writing: asyncio.Semaphore,
         store: Store,
         cast: Cast,
         outage: Outage,
@@ -199,7 +200,7 @@ class Run:
             while (todo := await sampling.next()) is not None:
                 key, status = todo
                 if status is None:
-                    async with writing:
+                    async with cast.score.admission.place():
                         await outage.clear()
                         spend.check()
                         self.tally.in_flight += 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from antiphon.synth.admission import Admission
 from antiphon.synth.ahead import RunAhead
 from antiphon.synth.methods import Method
 from antiphon.synth.voice import Voice
@@ -68,6 +69,7 @@ class Score:
     guard_repetition: bool = True
     breaks: int = 8
     run_ahead: RunAhead = field(default_factory=RunAhead)
+    admission: Admission = field(default_factory=Admission)
     seed: int | None = None
     keep_rejected: bool = False
     listener: Listener = field(default_factory=Listener)

@@ -99,6 +99,8 @@ class Speaker:
         """The ids of the thinking's opening."""
         self.opened_at = self.tokens
         """Tokens before the first of the thinking."""
+        self.seen = 0
+        """Tokens of its sequence that its engine has read or written."""
         self.unheard_tokens = 0
         """Tokens of the other author in `_unheard`, in the other's ids."""
         self._unheard: list[str] = []
