@@ -9,6 +9,7 @@ together at the end. Both send prompts as ids, each spelled once, and keep nothi
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
@@ -55,10 +56,13 @@ class Desk:
 
     def __init__(self, pair: Pair):
         self._urls = {role: f"{getattr(pair, role).url}/v1/completions" for role in _OPENINGS}
+        self._tls = None
+        if pair.teacher.authority is not None:
+            self._tls = ssl.create_default_context(cafile=str(pair.teacher.authority))
         self.tokenizer = tokenizers.Tokenizer.from_file(str(pair.tokenizer))
 
     async def __aenter__(self) -> Desk:
-        self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
+        self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, ssl=self._tls or True))
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -52,14 +52,16 @@ simlib = _script() if SIMULATOR.is_dir() else ModuleType("simlib")
 
 @dataclass(frozen=True)
 class SimulatedServer:
-    """One of the two, on this machine."""
+    """One of the two, on this machine; perhaps behind TLS, at a port of its own (`bench.away`)."""
 
     port: int
+    front: int | None = None
+    authority: Path | None = None
 
     @property
     def url(self) -> str:
         """Its address."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://127.0.0.1:{self.port}" if self.front is None else f"https://127.0.0.1:{self.front}"
 
     def stats(self) -> Mapping[str, Any]:
         """Its counters since the last reset."""
@@ -213,6 +215,14 @@ def flags(pair: Pair, form: Form, **more: Any) -> dict[str, Any]:
         "student.model": pair.student.url,
         "student.dialect": "qwen3",
         **{f"{role}.{name}": value for role in ("teacher", "student") for name, value in both.items()},
+        **(
+            {}
+            if pair.teacher.authority is None
+            else {
+                "teacher.server.verify": str(pair.teacher.authority),
+                "student.server.verify": str(pair.teacher.authority),
+            }
+        ),
         "boundary.teacher": "bench.simulator:Labels",
         "boundary.student": "bench.simulator:Labels",
         "concurrency": 512,
