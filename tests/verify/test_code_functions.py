@@ -169,6 +169,19 @@ def test_broken_tests_are_named_with_the_problems_place(fields: dict[str, Any], 
     assert detail in verdict.detail
 
 
+def test_an_interpreter_of_another_version(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Sandbox, "reads_our_bytecode", False)
+    assert judged(sandbox, "def f(x): return 2", "assert candidate(1) == 2").label is Label.RIGHT
+    assert judged(sandbox, "def f(x): return 3", "assert candidate(1) == 2").label is Label.WRONG
+
+
+def test_without_a_sandbox_the_verdict_is_the_same() -> None:
+    sandbox = Sandbox(unsafe=True)
+    assert judged(sandbox, "def f(x): return 2", "assert candidate(1) == 2").label is Label.RIGHT
+    assert judged(sandbox, "def f(x): return 3", "assert candidate(1) == 2").label is Label.WRONG
+    assert judged(sandbox, "raise SystemExit(0)", "assert candidate(1) == 2").label is Label.CRASHED
+
+
 STATED = (
     "from typing import List\n\n\ndef helper(x):\n    return x + 1\n\n\ndef f(x: List[int]) -> int:\n    '''Says.'''\n"
 )

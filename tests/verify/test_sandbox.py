@@ -235,6 +235,29 @@ def test_groups_of_killed_processes_are_swept() -> None:
     assert not left.exists()
 
 
+def test_a_group_of_the_unified_hierarchy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On folders that look like cgroups of version 2; a real one is not to be had on every machine."""
+    own = tmp_path / "user.slice" / "session"
+    own.mkdir(parents=True)
+    (own / "cgroup.subtree_control").write_text("\n")
+    (own.parent / "cgroup.subtree_control").write_text("cpu memory pids\n")
+    (tmp_path / "cgroup.subtree_control").write_text("memory\n")
+    told = tmp_path / "told"
+    told.write_text("1:name=systemd:/\n0::/user.slice/session\n")
+    monkeypatch.setattr(cgroup, "ROOT", tmp_path)
+    monkeypatch.setattr(cgroup, "OWN", told)
+    assert list(cgroup._parents()) == [(own.parent, True), (tmp_path, True)]
+    folder = own.parent / f"antiphon-{os.getpid()}-7"
+    folder.mkdir()
+    (folder / "memory.events").write_text("low 0\noom 3\noom_kill 2\n")
+    group = cgroup.make(7)
+    assert group is not None
+    assert group.enter == folder / "cgroup.procs"
+    assert group.enter.read_text() == "0\n"
+    assert (folder / "memory.max").read_text() == str(Limits().memory)
+    assert group.kills() == 2
+
+
 KILLED = """
 import asyncio, sys
 from antiphon.verify.sandbox import Program, Sandbox

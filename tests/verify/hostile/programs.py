@@ -134,7 +134,7 @@ REACHING = {
         "    for folder in ('.', '/tmp', '/', '/home', '/root', '/proc/1/root/tmp', '/proc/1/cwd'):\n"
         "        try: names = os.listdir(folder)\n"
         "        except OSError: continue\n"
-        "        if 'tests.py' in names or 'checker.py' in names: return 2\n"
+        "        if {'tests.py', 'checker.py', 'checker.pyc'} & set(names): return 2\n"
         "    return 0",
         (WRONG,),
     ),
@@ -415,3 +415,16 @@ CHEATING = {
 }
 
 PROGRAMS = {**EXHAUSTING, **REACHING, **KILLING, **CHEATING}
+SLOW = {
+    "endless loop in import",
+    "fills memory with many processes",
+    "fills anonymous files",
+    "ignores every signal",
+    "kills the first process from inside",
+    "many empty files",
+    "patient fork bomb",
+    "prints one endless line",
+    "stops everything",
+    "stops itself",
+}
+"""Those that take a second or so and have a quicker one of their kind."""

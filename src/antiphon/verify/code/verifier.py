@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from antiphon.problem import Problem
@@ -15,12 +14,12 @@ from antiphon.verify.code.answer import Code, code_in, is_program
 from antiphon.verify.code.compare import difference, same_value
 from antiphon.verify.code.ending import early, ending, limited, message
 from antiphon.verify.code.imports import with_imports
+from antiphon.verify.code.inside import script_files
 from antiphon.verify.code.inside.values import encode
 from antiphon.verify.code.languages import LANGUAGES, PYTHON, Language, language_of
 from antiphon.verify.code.tests import Case, Cases, FunctionTests, checks_of, suits
 from antiphon.verify.sandbox import MIB, Limits, Program, Sandbox
 
-_INSIDE = {path.name: path.read_bytes() for path in (Path(__file__).parent / "inside").glob("*.py")}
 _BUILD = Limits(cpu=60, wall=120, output=64 * MIB)
 
 
@@ -82,8 +81,8 @@ class CodeVerifier(Checker):
         asking = {"tests.py": _bytes(tests.source), **context}
         asked = {"solution.py": _bytes(code), **context}
         checked, ran = await self._sandbox.run_beside(
-            self._python("checker.py", tests.entry_point, files=asking),
-            self._python("candidate.py", "serve", tests.entry_point, files=asked),
+            self._python("checker", tests.entry_point, files=asking),
+            self._python("candidate", "serve", tests.entry_point, files=asked),
         )
         match message(checked):
             case ["passed", _]:
@@ -131,7 +130,7 @@ class CodeVerifier(Checker):
         arguments = tuple(json.loads(line) for line in case.input.split("\n") if line.strip())
         request = encode((function, "__call__", arguments, {}), _no_number)
         asking = b"%d\n" % len(request) + request
-        program = self._python("candidate.py", "once", function, files={**files, "context.py": b""}, stdin=asking)
+        program = self._python("candidate", "once", function, files={**files, "context.py": b""}, stdin=asking)
         done = await self._sandbox.run(program)
         if limited(done):
             return early(done)
@@ -170,8 +169,9 @@ class CodeVerifier(Checker):
 
     def _python(self, script: str, *arguments: str, files: Mapping[str, bytes], stdin: bytes = b"") -> Program:
         """A script of this package, run by the sandbox's Python beside files."""
-        own = {name: _INSIDE[name] for name in ("values.py", script)}
-        return Program((self._sandbox.python, "-B", script, *arguments), {**own, **files}, stdin, self._limits)
+        name, own = script_files(script, compiled=self._sandbox.reads_our_bytecode)
+        command = (self._sandbox.python, "-B", name, *arguments)
+        return Program(command, {**own, **files}, stdin, self._limits)
 
 
 def _first_error(stderr: bytes) -> str:

@@ -29,6 +29,7 @@ UID = 1000
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64")
 # The linker's cache, where commands of Debian point to, and the settings that a Java machine cannot start without.
 _SETTINGS = ("/etc/ld.so.cache", "/etc/alternatives", *(str(path) for path in Path("/etc").glob("java*")))
+_ASK = "import sys, importlib.util as u; print(u.MAGIC_NUMBER.hex()); sys.exit(sys.version_info < (3, 10))"
 _JOIN = 'echo 1000 >/proc/self/oom_score_adj; [ -z "$0" ] || echo 0 >"$0" || exit; exec "$@"'
 """Before anything else a process offers itself to the kernel as the first to go, and joins its cgroup."""
 _FIRST_UID = 0x7E000000
@@ -43,12 +44,14 @@ class Isolation:
         uids: the first of the user ids that programs run as, one for each place; None: they run as who we are.
         proc: whether they have a `/proc` of their own (some containers forbid it; most programs do without).
         python: the interpreter for programs in Python.
+        magic: the number that its compiled code begins with.
         folders: what is shown inside beside the system, for that interpreter.
     """
 
     uids: int | None
     proc: bool
     python: str = "/usr/bin/python3"
+    magic: bytes = b""
     folders: tuple[str, ...] = ()
 
     def command(
@@ -124,7 +127,7 @@ def isolation() -> Isolation:
     for uids in _uids():
         for proc in (True, False):
             found = Isolation(uids, proc)
-            fault = _fault(found, "/bin/true")
+            fault, _ = _tried(found, "/bin/true")
             if not fault:
                 return _with_python(found)
             first = first or fault
@@ -152,17 +155,17 @@ def _with_python(found: Isolation) -> Isolation:
     too_much = prefix in ("/", os.environ.get("HOME"))
     tried = [] if too_much else [replace(found, python=own, folders=() if inside else (prefix,))]
     for each in (*tried, found):
-        fault = _fault(each, each.python, "-c", "import json, sys; sys.exit(sys.version_info < (3, 10))")
+        fault, magic = _tried(each, each.python, "-c", _ASK)
         if not fault:
-            return each
+            return replace(each, magic=bytes.fromhex(magic))
     raise UsageError(
         f"the sandbox works, but has no Python: neither {own} nor {found.python} is 3.10 or newer and can be read by "
         f"another user ({fault}); install it with: apt-get install python3"
     )
 
 
-def _fault(isolation: Isolation, *program: str) -> str:
-    """Why `program` does not run; "" if it does."""
+def _tried(isolation: Isolation, *program: str) -> tuple[str, str]:
+    """Why `program` does not run, "" if it does; and what it prints."""
     limits = Limits()
     try:
         done = subprocess.run(
@@ -176,10 +179,10 @@ def _fault(isolation: Isolation, *program: str) -> str:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return "it does not answer"
+        return "it does not answer", ""
     if done.returncode == 0:
-        return ""
-    return " ".join(done.stderr.split()) or f"exit status {done.returncode}"
+        return "", done.stdout
+    return " ".join(done.stderr.split()) or f"exit status {done.returncode}", ""
 
 
 def _advice(fault: str) -> str:

@@ -13,6 +13,7 @@ import weakref
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
+from importlib.util import MAGIC_NUMBER
 from pathlib import Path
 
 from antiphon.errors import UsageError
@@ -52,6 +53,11 @@ class Sandbox:
     def python(self) -> str:
         """The Python interpreter for programs; raises as `require`."""
         return sys.executable if self.unsafe else isolation().python
+
+    @property
+    def reads_our_bytecode(self) -> bool:
+        """Whether that interpreter runs what this one has compiled; raises as `require`."""
+        return self.unsafe or isolation().magic == MAGIC_NUMBER
 
     def holds(self) -> str:
         """In one line, for reports: how programs are shut in on this machine, and which limits do not hold."""
