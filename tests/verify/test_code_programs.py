@@ -99,6 +99,8 @@ def test_a_failing_case_is_named(sandbox: Sandbox) -> None:
         ("NaN", "NaN", True),  # as text
         ("nan 1", "NaN 1", False),
         ("Infinity 1", "inf 1", True),
+        ("sNaN", "1", False),
+        ("1e999999999999", "1e999999999998", False),
     ],
 )
 def test_outputs_are_compared_by_line_and_number(printed: str, expected: str, same: bool) -> None:

@@ -103,6 +103,27 @@ def test_a_function_cannot_print_its_value(sandbox: Sandbox) -> None:
     assert verdict(CodeVerifier(sandbox), asked, "```\ndef twice(x): return 2 * x\n```").label is Label.RIGHT
 
 
+@pytest.mark.parametrize(
+    ("value", "detail"),
+    [
+        ("{1, 2}", "what JSON cannot spell"),
+        ("{1: 2}", "what JSON cannot spell"),
+        ("10**5000", "a int too large to show"),
+        ("[[]] * 400_000", "gave [[], "),
+        ("deep", ""),
+        ("open('/dev/null')", "gave an object"),
+        ("float('nan')", "gave nan"),
+        ("b'2'", "gave b'2'"),
+    ],
+)
+def test_values_that_are_not_as_expected(value: str, detail: str, sandbox: Sandbox) -> None:
+    code = f"deep = []\nfor _ in range(600): deep = [deep]\ndef f(x): return {value}"
+    judged = verdict(
+        CodeVerifier(sandbox), problem(**row([call("1", "2")], starter_code="def f(x):")), f"```\n{code}\n```"
+    )
+    assert (judged.label, detail in judged.detail) == (Label.WRONG, True), judged
+
+
 def test_inputs_and_outputs_of_apps(sandbox: Sandbox) -> None:
     printed = problem(input_output=json.dumps({"inputs": ["1 2\n", ["3 4", ""]], "outputs": ["3\n", ["7"]]}))
     assert verdict(CodeVerifier(sandbox), printed, PROGRAM).label is Label.RIGHT

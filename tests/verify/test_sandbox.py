@@ -142,7 +142,7 @@ def test_two_talk_through_a_socket(any_sandbox: Sandbox) -> None:
     with none_left(any_sandbox):
         led, followed = asyncio.run(any_sandbox.run_beside(leader, follower))
     assert (led.status, led.stdout) == (0, b"b'asked'\nb''\n"), led
-    assert followed.status == 0
+    assert followed.status in (0, None)  # ended, where the leader was quicker
 
 
 def test_the_follower_ends_with_the_leader(any_sandbox: Sandbox) -> None:

@@ -93,6 +93,9 @@ def one_line(text: str) -> str:
 
 def shown(value: Any) -> str:
     """A value within a detail."""
-    text = value if isinstance(value, str) else repr(value)
+    try:
+        text = value if isinstance(value, str) else repr(value)
+    except (ValueError, RecursionError):  # a number of too many digits, lists in lists
+        text = f"a {type(value).__name__} too large to show"
     text = " ".join(text.split())
     return text if len(text) <= 80 else f"{text[:77]}..."

@@ -27,7 +27,9 @@ def early(done: Completed) -> Finding:
 
 
 def ending(done: Completed) -> str:
-    """The exit status, and the last that was said."""
+    """The exit status, and the last that was said; without a status it went on, and was ended with its partner."""
+    if done.status is None:
+        return "does not answer any more"
     said = done.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
     return f"ended with status {done.status}" + (f": {shown(said)}" if said else "")
 
@@ -36,7 +38,7 @@ def message(done: Completed) -> Any:
     """The value of the message that one of the programs inside has left on stdout; None where it left none."""
     length, _, said = done.stdout.partition(b"\n")
     try:
-        return decode(said, _Object) if length == b"%d" % len(said) else None
+        return decode(said, _Object, json=True) if length == b"%d" % len(said) else None
     except Unfit:
         return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import replace
@@ -18,7 +19,7 @@ from antiphon.verify.code.inside import script_files
 from antiphon.verify.code.inside.values import encode
 from antiphon.verify.code.languages import LANGUAGES, PYTHON, Language, language_of
 from antiphon.verify.code.tests import Case, Cases, FunctionTests, checks_of, suits
-from antiphon.verify.sandbox import MIB, Limits, Program, Sandbox
+from antiphon.verify.sandbox import MIB, Completed, Limits, Program, Sandbox
 
 _BUILD = Limits(cpu=60, wall=120, output=64 * MIB)
 
@@ -118,7 +119,7 @@ class CodeVerifier(Checker):
     async def _printed(self, language: Language, case: Case, files: Mapping[str, bytes]) -> Finding:
         """What a program prints, against what it should."""
         command = tuple(part.format(python=self._sandbox.python) for part in language.run)
-        room = replace(self._limits, output=max(self._limits.output, 2 * len(case.output)))
+        room = replace(self._limits, output=max(self._limits.output, 4 * len(case.output)))
         done = await self._sandbox.run(Program(command, files, _bytes(case.input), room))
         if limited(done) or done.status != 0:
             return early(done)
@@ -134,15 +135,7 @@ class CodeVerifier(Checker):
         done = await self._sandbox.run(program)
         if limited(done):
             return early(done)
-        match message(done):
-            case ["value", value, _]:
-                expected = json.loads(case.output)
-                if same_value(value, expected):
-                    return Finding(Label.RIGHT, "", done.seconds)
-                return Finding(Label.WRONG, f"gave {shown(value)}, not {shown(expected)}", done.seconds)
-            case ["raised", [str(name), *_], str(text)]:
-                return Finding(Label.CRASHED, f"{name}: {text}", done.seconds)
-        return early(done)
+        return await asyncio.to_thread(_of_value, done, json.loads(case.output))  # a large one takes its time
 
     async def _made(self, code: Code) -> dict[str, bytes] | Finding:
         """The files to run a program by: what its compiler made of it, or its source."""
@@ -172,6 +165,20 @@ class CodeVerifier(Checker):
         name, own = script_files(script, compiled=self._sandbox.reads_our_bytecode)
         command = (self._sandbox.python, "-B", name, *arguments)
         return Program(command, {**own, **files}, stdin, self._limits)
+
+
+def _of_value(done: Completed, expected: Any) -> Finding:
+    """What is found of a call, against the value that it should have given."""
+    match message(done):
+        case ["value", value, _]:
+            if same_value(value, expected):
+                return Finding(Label.RIGHT, "", done.seconds)
+            return Finding(Label.WRONG, f"gave {shown(value)}, not {shown(expected)}", done.seconds)
+        case ["raised", [str(name), *_], str(text)]:
+            return Finding(Label.CRASHED, f"{name}: {text}", done.seconds)
+    if done.status == 0 and done.stdout:
+        return Finding(Label.WRONG, f"gave what JSON cannot spell, not {shown(expected)}", done.seconds)
+    return early(done)
 
 
 def _first_error(stderr: bytes) -> str:

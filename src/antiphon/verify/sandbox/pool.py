@@ -74,9 +74,10 @@ class Sandbox:
         Raises:
             UsageError: it cannot be started; the message says what to install or to allow.
         """
-        with _held("stdin", program.stdin) as stdin:
-            async with self._turns, self._running(program, stdin) as running:
-                return await running.result()
+        async with self._turns:
+            with _held("stdin", program.stdin) as stdin:
+                async with self._running(program, stdin) as running:
+                    return await running.result()
 
     async def run_beside(self, leader: Program, follower: Program) -> tuple[Completed, Completed]:
         """Runs two programs, each shut in by itself, whose standard inputs are the two ends of one socket.
@@ -90,22 +91,22 @@ class Sandbox:
         Raises:
             UsageError: as `run`.
         """
-        ours, theirs = socket.socketpair()
-        with ours, theirs:
-            async with (
-                self._turns,
-                self._running(leader, ours.fileno()) as leading,
-                self._running(follower, theirs.fileno()) as following,
-            ):
-                ours.close()
-                theirs.close()
-                followed = asyncio.ensure_future(following.result())
-                try:
-                    led = await leading.result()
-                finally:
-                    following.stop()
-                    await asyncio.wait([followed])
-                return led, followed.result()
+        async with self._turns:
+            ours, theirs = socket.socketpair()
+            with ours, theirs:
+                async with (
+                    self._running(leader, ours.fileno()) as leading,
+                    self._running(follower, theirs.fileno()) as following,
+                ):
+                    ours.close()
+                    theirs.close()
+                    followed = asyncio.ensure_future(following.result())
+                    try:
+                        led = await leading.result()
+                    finally:
+                        following.stop()
+                        await asyncio.wait([followed])
+                    return led, followed.result()
 
     @asynccontextmanager
     async def _running(self, program: Program, stdin: int) -> AsyncIterator[_Result]:

@@ -79,14 +79,16 @@ def _letter(value: object) -> bytes | None:
     return None
 
 
-def decode(data: bytes, object_of: Callable[[int], object]) -> Any:
+def decode(data: bytes, object_of: Callable[[int], object], json: bool = False) -> Any:
     """The value of `data`; `object_of` gives what stands here for the other side's object of a number.
+
+    `json`: only what JSON can spell, which takes no longer the more its author knows of hashing.
 
     Raises:
         Unfit: it is none.
     """
     try:
-        value, end = _decode(data, 0, object_of)
+        value, end = _decode(data, 0, object_of, json)
     except (ValueError, IndexError, KeyError, TypeError, OverflowError, ArithmeticError, RecursionError) as error:
         raise Unfit(str(error)) from None
     if end != len(data):
@@ -94,13 +96,13 @@ def decode(data: bytes, object_of: Callable[[int], object]) -> Any:
     return value
 
 
-def _decode(data: bytes, at: int, object_of: Callable[[int], Any]) -> tuple[Any, int]:
+def _decode(data: bytes, at: int, object_of: Callable[[int], Any], json: bool) -> tuple[Any, int]:
     letter = data[at : at + 1]
     at += 1
     if letter in (b"N", b"T", b"F"):
         return {b"N": None, b"T": True, b"F": False}[letter], at
-    if letter == b"x":
-        (module, name, *parts), at = _decode(data, at, object_of)
+    if letter == b"x" and not json:
+        (module, name, *parts), at = _decode(data, at, object_of, json)
         PARTS[module, name]
         return getattr(__import__(module), name)(*parts), at
     end = data.index(b";" if letter in (b"i", b"f", b"c", b"r") else b":", at)
@@ -126,12 +128,16 @@ def _decode(data: bytes, at: int, object_of: Callable[[int], Any]) -> tuple[Any,
     if letter == b"d":
         pairs = {}
         for _ in range(length):
-            key, at = _decode(data, at, object_of)
-            pairs[key], at = _decode(data, at, object_of)
+            key, at = _decode(data, at, object_of, json)
+            if json and not isinstance(key, str):
+                raise TypeError("a key")
+            pairs[key], at = _decode(data, at, object_of, json)
         return pairs, at
+    if json and letter in (b"e", b"z"):
+        raise TypeError("a set")
     values = []
     for _ in range(length):
-        value, at = _decode(data, at, object_of)
+        value, at = _decode(data, at, object_of, json)
         values.append(value)
     return SEQUENCES[letter](values), at
 
