@@ -129,12 +129,20 @@ def _work(problems: Sequence[Problem], directory: Path, settings: Settings, *, s
                 return INTERRUPTED
             raise
     code = INTERRUPTED if stopping.asked else 0
-    advice, said = advise(figures), [*notes(figures), *_failures(bench)]
+    advice, said = advise(figures), [*notes(figures), *_settled(bench), *_failures(bench)]
     if json:
         print_json({**_as_json(figures), "advice": [asdict(each) for each in advice], "notes": said, "exit_code": code})
     else:
         _tell(stdout(), bench, figures, advice, said)
     return code
+
+
+def _settled(bench: Bench) -> Iterator[str]:
+    """What the run found best for these servers."""
+    for (role, server), (way, reason) in bench.run.ahead.items():
+        yield f"the {role}'s requests to {server} are {way}: {reason}"
+    if bench.run.admitted:
+        yield bench.run.admitted
 
 
 def _failures(bench: Bench) -> Iterator[str]:
