@@ -3,7 +3,8 @@
 python -m bench.crowd --traces 2000 --minutes 10
 
 Each trace that ends makes room for another. Memory and open files, connections among them, are noted every five
-seconds; the first fifth of the time is warm-up. Prints the least and the most of each fifth, and what is open at the end.
+seconds; the first fifth of the time is warm-up. Prints the least and the most of each fifth, and what is open at the
+end.
 """
 
 from __future__ import annotations
