@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import json
 import re
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -20,12 +21,14 @@ from bench.pair import settings
 import antiphon
 from antiphon.engine.scripted import Control, Fault, Script, ScriptedEngine, Situation, Token
 from antiphon.engine.vocabulary import TokenizerVocabulary, Vocabulary
-from antiphon.errors import ProblemError, StoreBusy, StoreUnfit
+from antiphon.errors import ProblemError, StoreBusy, StoreUnfit, UsageError
 from antiphon.export import write
 from antiphon.problem import Problem
 from antiphon.settings import Sampling
 from antiphon.synth.run import Run
-from antiphon.trace import Author, Span, Status, Trace
+from antiphon.trace import Author, Label, Span, Status, Trace
+from antiphon.verify.choose import verifiers
+from antiphon.verify.sandbox import isolation
 from tests.synth.duets import after, in_turn
 
 CLOSE, END = Control("</think>"), Control("<|im_end|>")
@@ -382,6 +385,32 @@ def test_23_a_boundary_does_not_depend_on_how_far_a_model_ran_ahead(tmp_path: Pa
         seen.append([_content(span) for span in trace.spans])
     assert all(spans == seen[0] for spans in seen)
     assert len(seen[0]) > 6
+
+
+def test_26_model_written_code_runs_in_a_sandbox_and_nowhere_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    (verifier,) = verifiers(["code"])
+    asked = {"entry_point": "f", "tests": "def check(candidate):\n    assert candidate() == 'seen'"}
+    problem = Problem("p", ({"role": "user", "content": "See."},), asked)
+    looking = "import os, socket\ndef f():\n    {}\n    return 'seen'"
+    tried = {
+        "pass": Label.RIGHT,
+        f"open({__file__!r})": Label.CRASHED,
+        "os.environ['SEEN']": Label.CRASHED,
+        "socket.create_connection(('192.0.2.1', 80), 1)": Label.CRASHED,
+        "while True: os.fork()": Label.CRASHED,
+        "print('x' * (1 << 24))": Label.CRASHED,
+    }
+    monkeypatch.setenv("SEEN", "seen")
+    for line, label in tried.items():
+        try:
+            verdict = asyncio.run(verifier.check(problem, f"```python\n{looking.format(line)}\n```"))
+        except UsageError as error:
+            pytest.skip(str(error))
+        assert verdict.label is label, (line, verdict)
+    isolation.isolation.cache_clear()
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    with pytest.raises(UsageError, match="run only in a sandbox"):
+        asyncio.run(verifier.check(problem, "```python\nprint()\n```"))
 
 
 def _content(span: Span) -> tuple[Any, ...]:

@@ -22,6 +22,7 @@ ENVIRONMENT = {
     "HOME": HOME,
     "LANG": "C.UTF-8",
     "PYTHONHASHSEED": "0",  # the same answer has the same verdict
+    "OMP_NUM_THREADS": "1",  # as many threads as a large machine has processors are too many
 }
 UID = 1000
 """Who a program is, as it sees it."""
@@ -30,7 +31,7 @@ _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64")
 # The linker's cache, where commands of Debian point to, and the settings that a Java machine cannot start without.
 _SETTINGS = ("/etc/ld.so.cache", "/etc/alternatives", *(str(path) for path in Path("/etc").glob("java*")))
 _ASK = "import sys, importlib.util as u; print(u.MAGIC_NUMBER.hex()); sys.exit(sys.version_info < (3, 10))"
-_JOIN = 'echo 1000 >/proc/self/oom_score_adj; [ -z "$0" ] || echo 0 >"$0" || exit; exec "$@"'
+_JOIN = '{ echo 1000 >/proc/self/oom_score_adj; } 2>/dev/null; [ -z "$0" ] || echo 0 >"$0" || exit; exec "$@"'
 """Before anything else a process offers itself to the kernel as the first to go, and joins its cgroup."""
 _FIRST_UID = 0x7E000000
 """Above the ranges that people, services and containers are given."""
@@ -151,7 +152,7 @@ def _with_python(found: Isolation) -> Isolation:
     """With this interpreter, if programs can have it too (a home is closed to other users), else the system's."""
     own = str(Path(sys.executable).resolve())
     prefix = str(Path(sys.base_prefix).resolve())
-    inside = prefix.startswith("/usr")
+    inside = Path(prefix).is_relative_to("/usr")
     too_much = prefix in ("/", os.environ.get("HOME"))
     tried = [] if too_much else [replace(found, python=own, folders=() if inside else (prefix,))]
     for each in (*tried, found):
