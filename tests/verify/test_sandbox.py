@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import shutil
 import signal
@@ -193,7 +194,7 @@ def test_memory_is_counted_over_all_processes(sandbox: Sandbox) -> None:
 
 
 def test_memory_of_each_process_without_a_cgroup(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cgroup, "make", lambda number: None)
+    monkeypatch.setattr(cgroup, "make", lambda: None)
     assert "memory of each process only" in sandbox.holds()
     done = run(sandbox, sandbox.python, "-c", "kept = bytearray(200 << 20)")
     assert done.status == 1
@@ -218,6 +219,13 @@ def test_no_cgroup_is_left(sandbox: Sandbox) -> None:
     assert groups() <= before
 
 
+def test_a_sandbox_that_goes_takes_no_other_with_it(sandbox: Sandbox) -> None:
+    first, second = Sandbox(), Sandbox()
+    assert first.holds() == second.holds()  # each has made its group
+    del first
+    assert run(second, "true").status == 0
+
+
 def test_groups_of_killed_processes_are_swept() -> None:
     parents = list(cgroup._parents())
     if not parents:
@@ -229,7 +237,7 @@ def test_groups_of_killed_processes_are_swept() -> None:
         left.mkdir()
     except OSError:
         pytest.skip("no cgroup can be made here")
-    group = cgroup.make(999)
+    group = cgroup.make()
     assert group is not None
     group.remove()
     assert not left.exists()
@@ -247,10 +255,11 @@ def test_a_group_of_the_unified_hierarchy(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(cgroup, "ROOT", tmp_path)
     monkeypatch.setattr(cgroup, "OWN", told)
     assert list(cgroup._parents()) == [(own.parent, True), (tmp_path, True)]
+    monkeypatch.setattr(cgroup, "_NUMBERS", itertools.count(7))
     folder = own.parent / f"antiphon-{os.getpid()}-7"
     folder.mkdir()
     (folder / "memory.events").write_text("low 0\noom 3\noom_kill 2\n")
-    group = cgroup.make(7)
+    group = cgroup.make()
     assert group is not None
     assert group.enter == folder / "cgroup.procs"
     assert group.enter.read_text() == "0\n"

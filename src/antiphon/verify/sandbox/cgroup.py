@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import re
 import subprocess
@@ -13,6 +14,7 @@ from antiphon.verify.sandbox.base import Limits
 
 ROOT = Path("/sys/fs/cgroup")
 OWN = Path("/proc/self/cgroup")
+_NUMBERS = itertools.count()
 _NAME = re.compile(r"antiphon-(\d+)-\d+")
 
 
@@ -65,11 +67,12 @@ class Cgroup:
                 raise
 
 
-def make(number: int) -> Cgroup | None:
-    """The group `number` of this process; None where groups cannot be made on this machine."""
+def make() -> Cgroup | None:
+    """A new group; None where groups cannot be made on this machine."""
+    name = f"antiphon-{os.getpid()}-{next(_NUMBERS)}"
     for parent, unified in _parents():
         _sweep(parent)
-        group = Cgroup(parent / f"antiphon-{os.getpid()}-{number}", unified)
+        group = Cgroup(parent / name, unified)
         try:
             group.limit(Limits())
             group.kills()

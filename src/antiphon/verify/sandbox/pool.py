@@ -154,7 +154,7 @@ class Sandbox:
             place = heapq.heappop(self._free)
         else:
             place = len(self._groups)
-            self._groups.append(None if self.unsafe else cgroup.make(place))
+            self._groups.append(None if self.unsafe else cgroup.make())
         try:
             yield place
         finally:
