@@ -217,7 +217,7 @@ def test_an_unknown_trace(command: Command, finished: Path) -> None:
 
 def test_an_unknown_format_variant_or_status(command: Command, finished: Path, tmp_path: Path) -> None:
     export = ("export", finished, "--to", tmp_path / "x.jsonl")
-    refused(command(*export, "--format", "parquet"), "no export format 'parquet'", "messages, tessy")
+    refused(command(*export, "--format", "alpaca"), "no export format 'alpaca'", "messages, ")
     refused(command(*export, "--format", "messages", "--variant", "other"), "no variant 'other'", "tessy")
     refused(command(*export, "--format", "messages", "--status", "good"), "--status good", "complete")
     refused(command("export", finished, "--format", "messages", "--to", tmp_path / "x.txt"), ".jsonl")

@@ -33,7 +33,7 @@ def test_only_what_is_asked_for(command: Command, pair: Pair, problems: Path, tm
     run = tmp_path / "run"
     command("synth", problems, "--run", run, *MODELS)
     command("synth", problems, "--run", run, *MODELS, "--method", "student_only")
-    export = ("export", run, "--format", "messages", "--to", tmp_path / "t.jsonl", "--json")
+    export = ("export", run, "--format", "messages", "--to", tmp_path / "t.jsonl", "--overwrite", "--json")
     assert command(*export, "--variant", "tessy").json["rows"] == 2
     assert command(*export, "--variant", "tessy").json["left_out"] == {"failed": 1}
     assert command(*export, "--status", "failed").json["rows"] == 1

@@ -139,7 +139,7 @@ def test_verdicts_are_seen_by_the_other_commands(command: Command, run: Path, tm
     )
     assert command("status", run, "--json").json["variants"][0]["pass_rate"] == 2 / 8
     assert "scripted 1: timed out (it said timed_out)" in command("trace", run, "a/tessy/2").out
-    export = ("export", run, "--format", "messages", "--to", tmp_path / "t.jsonl", "--only", "right")
+    export = ("export", run, "--format", "messages", "--to", tmp_path / "t.jsonl", "--overwrite", "--only", "right")
     done = command(*export, "--variant", "tessy")
     assert "2 rows" in done.out
     assert "1 wrong, 1 timed_out, 1 crashed" in done.out

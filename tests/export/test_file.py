@@ -9,7 +9,7 @@ import json
 import os
 import tempfile
 import tracemalloc
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from antiphon.errors import AntiphonError, StoreBusy, UsageError
-from antiphon.export import FORMATS, write
+from antiphon.export import FORMATS, Exported
+from antiphon.export import write as write_export
+from antiphon.export.base import Row, Source
+from antiphon.export.container import JsonLines
 from antiphon.export.messages import Messages
 from antiphon.problem import Problem, load
 from antiphon.store import Outcome
 from antiphon.trace import Key, Status
 from tests.export.fake import problem, run, trace
+
+
+def write(*arguments: Any, **more: Any) -> Exported:
+    """The function of that name, onto what earlier calls have left."""
+    return write_export(*arguments, **{"overwrite": True, **more})
+
 
 AWKWARD = '\x00\x0b\x0c\x1c\x1d\x1e\x7f\x85\u2028\u2029\ufeff\u200f\u0301\ud800\udfff😀\r\n"\\'
 
@@ -147,63 +156,58 @@ def test_any_response_is_written_as_stored(format: str, texts: list[list[str]]) 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "train.jsonl")
         write(run(*traces), format, path)
-        read = [FORMATS[format].response(row) for row in rows(path)]
+        exporter = FORMATS[format](Source(run()))
+        read = [exporter.response(row) for row in rows(path)]
     # JSON cannot tell a high and a low surrogate side by side from the character they spell.
     assert [t.encode("utf-16", "surrogatepass") for t in read] == [
         t.response.encode("utf-16", "surrogatepass") for t in traces
     ]
 
 
-class Faulty:
-    """The format `messages`, with one fault."""
+class Faulty(Messages):
+    """The format `messages`, with one fault in its second row."""
 
-    name = "messages"
-
-    def __init__(self, fault: str):
+    def __init__(self, fault: Callable[[str], str]):
         self._fault = fault
-        self._sound = Messages()
+        self._rows = 0
 
-    def rows(self, pairs: Iterable[tuple[Problem, Outcome]]) -> Iterator[dict[str, Any]]:
-        for number, row in enumerate(self._sound.rows(pairs)):
-            if number == 1:
-                reply = row["messages"][-1]
-                if self._fault == "a row is lost":
-                    continue
-                if self._fault == "a row comes twice":
-                    yield row
-                if self._fault == "a line break is lost":
-                    reply["content"] = reply["content"].replace("\n", " ")
-                if self._fault == "white space is stripped":
-                    reply["content"] = reply["content"].strip()
-                if self._fault == "the reply is missing":
-                    row["messages"] = []
-            yield row
-
-    def response(self, row: Mapping[str, Any]) -> str:
-        return self._sound.response(row)
+    def row(self, problem: Problem, outcome: Outcome) -> Row:
+        row = super().row(problem, outcome)
+        self._rows += 1
+        if self._rows == 2:
+            row.fields["messages"][-1]["content"] = self._fault(row.response)
+        return row
 
 
 @pytest.mark.parametrize(
-    "fault",
-    [
-        "a row is lost",
-        "a row comes twice",
-        "a line break is lost",
-        "white space is stripped",
-        "the reply is missing",
-    ],
+    "fault", [lambda text: text.replace("\n", " "), str.strip, lambda text: ""], ids=["line breaks", "edges", "lost"]
 )
 def test_a_file_that_is_not_the_record_is_never_put_in_place(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Callable[[str], str]
 ) -> None:
     path = tmp_path / "train.jsonl"
     path.write_text("as it was\n")
-    monkeypatch.setitem(FORMATS, "messages", Faulty(fault))
+    monkeypatch.setitem(FORMATS, "messages", lambda source: Faulty(fault))  # type: ignore[arg-type]
     traces = [trace(f" a{n}\nb\n", sample=n) for n in range(3)]
-    with pytest.raises(AntiphonError, match=r"check of the export failed at row [23] \(trace p/tessy/[12]\)"):
+    with pytest.raises(AntiphonError, match=r"check of the export failed at row 2 \(trace p/tessy/1\)"):
         write(run(*traces), "messages", path)
     assert path.read_text() == "as it was\n"
     assert folder_of(path) == [path.name]
+
+
+@pytest.mark.parametrize("times", [0, 2])
+def test_a_row_that_is_lost_or_comes_twice_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    def add(self: JsonLines, fields: Mapping[str, Any]) -> None:
+        for _ in range(times if fields["sample"] == 1 else 1):
+            sound(self, fields)
+
+    sound = JsonLines.add
+    monkeypatch.setattr(JsonLines, "add", add)
+    with pytest.raises(AntiphonError, match="the check of the export failed at row"):
+        write(run(*(trace(f"{n}", sample=n) for n in range(3))), "messages", tmp_path / "train.jsonl")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_export_that_breaks_off_leaves_what_was_there(tmp_path: Path) -> None:
@@ -256,8 +260,8 @@ def test_a_new_file_has_ordinary_permissions(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("format", "name", "says"),
     [
-        ("alpaca", "train.jsonl", "there is no export format 'alpaca'; there are messages, tessy"),
-        ("messages", "train.csv", "an export ends in .jsonl, .jsonl.gz, .jsonl.zst"),
+        ("alpaca", "train.jsonl", "there is no export format 'alpaca'; there are messages, "),
+        ("messages", "train.csv", "an export ends in .jsonl, .jsonl.gz, .jsonl.zst, .parquet, or is a folder"),
         ("messages", "none/train.jsonl", "there is no folder"),
         ("messages", "folder.jsonl", "no ordinary file"),
     ],

@@ -70,11 +70,11 @@ def test_a_later_export_takes_up_where_the_last_one_stopped(tmp_path: Path) -> N
         assert first.change == reader.change()
     record(tmp_path / "run", [trace("d", sample=2)])
     with Reader(tmp_path / "run") as reader:
-        second = write(reader, "messages", path, since=first.change)
+        second = write(reader, "messages", path, overwrite=True, since=first.change)
         assert ids() == ["p/tessy/2"]
         assert second.left_out == {}
-        assert write(reader, "messages", path, since=second.change).rows == 0
-        assert write(reader, "messages", path, variant="teacher_only").rows == 1
+        assert write(reader, "messages", path, overwrite=True, since=second.change).rows == 0
+        assert write(reader, "messages", path, overwrite=True, variant="teacher_only").rows == 1
         with pytest.raises(UsageError):
-            write(reader, "messages", path, variant="none")
+            write(reader, "messages", path, overwrite=True, variant="none")
     assert ids() == ["p/teacher_only/0"], "an export that was refused leaves what was there"

@@ -16,7 +16,12 @@ def export(
     directory: options.RunDirectory,
     format: Annotated[str, typer.Option(metavar="FORMAT", help="messages or tessy.", show_default=False)],
     to: Annotated[
-        Path, typer.Option(metavar="PATH", help="Ends in .jsonl, .jsonl.gz or .jsonl.zst.", show_default=False)
+        Path,
+        typer.Option(
+            metavar="PATH",
+            help="Ends in .jsonl, .jsonl.gz, .jsonl.zst or .parquet, or is a folder.",
+            show_default=False,
+        ),
     ],
     variant: Annotated[str | None, typer.Option(metavar="NAME", help="Only this variant.")] = None,
     status: Annotated[
@@ -32,6 +37,9 @@ def export(
     since: Annotated[
         int, typer.Option(min=0, metavar="N", help="Only what changed after this change number.", show_default=False)
     ] = 0,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", metavar=options.NO_VALUE, help="Replace an earlier export of this name.")
+    ] = False,
     json: options.Json = False,
 ) -> None:
     """Writes a run's traces as training data, checked against the record.
@@ -52,6 +60,7 @@ def export(
             since=since,
             labels=options.labels(only, "--only") if only else None,
             per_problem=per_problem,
+            overwrite=overwrite,
         )
     if json:
         print_json(

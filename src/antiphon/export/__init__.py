@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from antiphon.export.base import Exporter
+from antiphon.export.base import Exporter, Filter
 from antiphon.export.file import FORMATS, Exported, write
 
-__all__ = ["FORMATS", "Exported", "Exporter", "write"]
+__all__ = ["FORMATS", "Exported", "Exporter", "Filter", "write"]

@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import uuid
+from array import array
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from antiphon.errors import AntiphonError, UsageError
-from antiphon.export.base import Exporter
-from antiphon.export.jsonl import SUFFIXES, compressing, decoded, encoded
+from antiphon.export.base import Exporter, Filter, Pair, Row, Source, Unfit
+from antiphon.export.container import container, rows
 from antiphon.export.messages import Messages
+from antiphon.export.place import Place
 from antiphon.export.tessy import Tessy
-from antiphon.problem import Problem
-from antiphon.problem.source import DAMAGE, decompressed
-from antiphon.trace import Key, Label, Status
+from antiphon.problem.source import DAMAGE
+from antiphon.trace import Label, Status
 
 if TYPE_CHECKING:
-    from antiphon.store import Outcome, Reader
+    from antiphon.store import Reader
 
-FORMATS: dict[str, Exporter] = {exporter.name: exporter for exporter in (Messages(), Tessy())}
+FORMATS: Mapping[str, Callable[[Source], Exporter]] = {
+    "messages": lambda source: Messages(),
+    "tessy": lambda source: Tessy(),
+}
 """The export formats by name."""
+
+DATA = "data/train.parquet"
+"""Where the rows are in a folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +37,10 @@ class Exported:
     """What was written.
 
     Attributes:
-        path: the file.
+        path: the file or folder.
         rows: how many rows it holds, each compared with the record after writing.
-        left_out: traces that were not asked for, by what kept them out (`antiphon.store.Outcome.left_out`).
+        left_out: traces that are not in it, by what kept them out (`antiphon.store.Outcome.left_out`, the reason of a
+            filter, or why the format cannot hold them).
         unpaired: rows that hold a lone surrogate, which some readers refuse.
         change: the highest change number looked at; a later export `since` it has what came after.
     """
@@ -56,130 +62,125 @@ def write(
     since: int = 0,
     labels: Collection[Label] | None = None,
     per_problem: int | None = None,
+    select: Sequence[Filter] = (),
+    overwrite: bool = False,
 ) -> Exported:
     """Writes a run's traces as training data.
 
-    The rows go to a file beside `path`, are read back and compared with the record (how many, and each response
-    character by character), and take the place of `path` in one step; an export that fails leaves what was there.
+    The rows go beside `path`, are read back and compared with the record (how many, and each response character by
+    character), and are put in their place in one step; an export that fails leaves what was there.
 
     Args:
         reader: the run.
         format: one of `FORMATS`.
-        path: ends in .jsonl, .jsonl.gz or .jsonl.zst; a file of this name is replaced.
+        path: ends in .jsonl, .jsonl.gz, .jsonl.zst or .parquet, or is a folder.
         variant: only this one of the run's variants.
         statuses: which traces are wanted.
         since: only traces changed after this change number.
         labels: only traces whose newest verdict has one of these labels.
         per_problem: only so many of each problem, the first by sample of those that are wanted otherwise.
+        select: what else leaves traces out, one after the other.
+        overwrite: whether an earlier export of this name is replaced.
 
     Raises:
-        UsageError: an unknown format, a path that cannot be written, or labels where nothing was judged.
+        UsageError: an unknown format, a path that cannot be written or is there already, or labels where nothing was
+            judged.
         AntiphonError: writing failed midway, or the file reads back otherwise than it was written.
     """
-    exporter = FORMATS.get(format)
-    if exporter is None:
+    if format not in FORMATS:
         raise UsageError(f"there is no export format {format!r}; there are {', '.join(FORMATS)}")
-    target = _target(Path(path))
+    exporter = FORMATS[format](Source(reader))
+    place = Place(Path(path), exporter.suffixes, overwrite=overwrite)
     if labels is not None and not any(label for _, label in reader.standing_counts(variant)):
         raise UsageError(f"nothing in {reader.directory} was judged; first: antiphon verify {reader.directory}")
-    chosen = _Chosen(
-        reader.outcomes(frozenset(statuses), variant=variant, since=since, labels=labels, per_problem=per_problem),
-        since,
-    )
-    part = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.part")
+
+    def outcomes() -> Iterator[Pair]:
+        return reader.outcomes(
+            frozenset(statuses), variant=variant, since=since, labels=labels, per_problem=per_problem
+        )
+
+    account = _Account(since)
     try:
-        unpaired = _write_rows(exporter.rows(chosen), part, target.name)
-        _check(exporter, part, chosen.written)
-        part.replace(target)
-        _sync_folder(target.parent)
+        for number, one in enumerate(select):
+            one.prepare(_kept(outcomes(), select[:number]))
+        with place.part() as part:
+            data, name = (part / DATA, DATA) if place.is_folder else (part, place.target.name)
+            data.parent.mkdir(exist_ok=True)
+            with container(data, name, exporter.schema()) as file:
+                for problem, outcome in account.watching(outcomes(), select):
+                    try:
+                        row = exporter.row(problem, outcome)
+                        file.add(row.fields)
+                    except Unfit as unfit:
+                        account.left_out[str(unfit)] += 1
+                    else:
+                        account.add(row)
+            _check(exporter, data, name, account.written)
     except AntiphonError:
         raise
     except OSError as error:
-        raise AntiphonError(f"{path}: cannot be written: {error.strerror}; what was there is untouched") from None
-    finally:
-        part.unlink(missing_ok=True)
-    return Exported(target, len(chosen.written), dict(chosen.left_out), unpaired, chosen.change)
+        raise AntiphonError(
+            f"{path}: cannot be written: {error.strerror or error}; what was there is untouched"
+        ) from None
+    return Exported(place.target, len(account.written), dict(account.left_out), file.unpaired, account.change)
 
 
-class _Chosen:
-    """The traces asked for, each with its problem; keeps account of what it gives and passes over."""
+def _kept(pairs: Iterator[Pair], filters: Sequence[Filter]) -> Iterator[Pair]:
+    """The answers that are wanted and that these filters keep."""
+    for problem, outcome in pairs:
+        if outcome.response is not None and _reason(filters, problem, outcome) is None:
+            yield problem, outcome
 
-    def __init__(self, outcomes: Iterable[tuple[Problem, Outcome]], since: int):
-        self._outcomes = outcomes
-        self.written: list[tuple[Key, bytes]] = []
+
+def _reason(filters: Sequence[Filter], *pair: *Pair) -> str | None:
+    return next((reason for one in filters if (reason := one.reason(*pair)) is not None), None)
+
+
+class _Account:
+    """What becomes of the answers."""
+
+    def __init__(self, since: int):
+        self.written = array("Q")
+        """A digest of each response, by row."""
         self.left_out: Counter[str] = Counter()
         self.change = since
 
-    def __iter__(self) -> Iterator[tuple[Problem, Outcome]]:
-        for problem, outcome in self._outcomes:
+    def watching(self, outcomes: Iterator[Pair], filters: Sequence[Filter]) -> Iterator[Pair]:
+        """The answers that are wanted; counts the others."""
+        for problem, outcome in outcomes:
             self.change = max(self.change, outcome.change)
-            if outcome.response is None:
-                self.left_out[outcome.left_out] += 1
-            else:
-                self.written.append((outcome.key, _digest(outcome.response)))
+            reason = outcome.left_out if outcome.response is None else _reason(filters, problem, outcome)
+            if reason is None:
                 yield problem, outcome
+            else:
+                self.left_out[reason] += 1
+
+    def add(self, row: Row) -> None:
+        """Counts a row that was written."""
+        self.written.append(_digest(row.response))
 
 
-def _target(path: Path) -> Path:
-    """Where to write, links followed."""
-    if not path.name.endswith(SUFFIXES):
-        raise UsageError(f"{path}: an export ends in {', '.join(SUFFIXES)}")
-    target = path.resolve()
-    if not target.parent.is_dir():
-        raise UsageError(f"{path}: there is no folder {target.parent}")
-    if target.exists() and not target.is_file():
-        raise UsageError(f"{path}: is there already, and no ordinary file")
-    return target
-
-
-def _write_rows(rows: Iterable[Mapping[str, Any]], part: Path, name: str) -> int:
-    """Writes a file to the disk; how many rows hold a lone surrogate."""
-    unpaired = 0
-    with part.open("xb") as file:
-        with compressing(file, name) as stream:
-            for row in rows:
-                line, has_unpaired = encoded(row)
-                stream.write(line)
-                unpaired += has_unpaired
-        file.flush()
-        os.fsync(file.fileno())
-    return unpaired
-
-
-def _check(exporter: Exporter, part: Path, written: list[tuple[Key, bytes]]) -> None:
+def _check(exporter: Exporter, part: Path, name: str, written: Sequence[int]) -> None:
     """Reads a file back as anybody would, and compares it with the record."""
-    number = 0
+    number, which = 0, ""
     try:
-        with part.open("rb") as file, decompressed(file) as stream:
-            for number, line in enumerate(stream, 1):
-                if number > len(written) or _digest(exporter.response(decoded(line))) != written[number - 1][1]:
-                    raise ValueError("the response is not the stored one")
+        for number, fields in enumerate(rows(part, name), 1):
+            which = f" (trace {fields['id']})" if isinstance(fields, dict) and "id" in fields else ""
+            if number > len(written) or _digest(exporter.response(fields)) != written[number - 1]:
+                raise ValueError("the response is not the stored one")
         if number != len(written):
             raise ValueError(f"{number} rows read back, {len(written)} written")
-    except (ValueError, LookupError, TypeError, *DAMAGE) as error:
-        trace = f" (trace {written[number - 1][0]})" if 0 < number <= len(written) else ""
+    except (ValueError, LookupError, TypeError, Unfit, *DAMAGE) as error:
         raise AntiphonError(
-            f"the check of the export failed at row {number}{trace}: {error}; nothing was put in place"
+            f"the check of the export failed at row {number}{which}: {error}; nothing was put in place"
         ) from None
 
 
-def _digest(text: str) -> bytes:
+def _digest(text: str) -> int:
     """Equal for texts that are equal in JSON, where two surrogates side by side are one character."""
     try:
         spelled = text.encode()
     except UnicodeEncodeError:
         paired = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
         spelled = paired.encode("utf-8", "surrogatepass")
-    return hashlib.sha256(spelled).digest()
-
-
-def _sync_folder(folder: Path) -> None:
-    """Makes a rename durable, where the system lets folders be opened."""
-    try:
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    return int.from_bytes(hashlib.blake2b(spelled, digest_size=8).digest())

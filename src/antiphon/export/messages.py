@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from antiphon.export.base import Row
+from antiphon.export.columns import answered, key_of, key_schema, messages_schema
+from antiphon.export.container import SUFFIXES
 from antiphon.problem import Problem
 
 if TYPE_CHECKING:
+    import pyarrow
+
     from antiphon.store import Outcome
 
 
@@ -18,19 +23,19 @@ class Messages:
     """
 
     name = "messages"
+    suffixes = SUFFIXES
 
-    def rows(self, pairs: Iterable[tuple[Problem, Outcome]]) -> Iterator[dict[str, Any]]:
-        """See `Exporter.rows`."""
-        for problem, outcome in pairs:
-            yield {
-                "id": str(outcome.key),
-                "problem_id": outcome.key.problem,
-                "variant": outcome.key.variant,
-                "sample": outcome.key.sample,
-                "status": outcome.status,
-                "messages": [*problem.messages, {"role": "assistant", "content": outcome.response}],
-            }
+    def row(self, problem: Problem, outcome: Outcome) -> Row:
+        """See `Exporter.row`."""
+        response = outcome.response or ""
+        return Row({**key_of(outcome), "messages": answered(problem, {"content": response})}, response)
 
-    def response(self, row: Mapping[str, Any]) -> str:
+    def response(self, fields: Mapping[str, Any]) -> str:
         """See `Exporter.response`."""
-        return str(row["messages"][-1]["content"])
+        return str(fields["messages"][-1]["content"])
+
+    def schema(self) -> pyarrow.Schema:
+        """See `Exporter.schema`."""
+        import pyarrow
+
+        return pyarrow.schema({**key_schema(), "messages": messages_schema()})

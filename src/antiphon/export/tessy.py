@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from antiphon.export.base import Row
+from antiphon.export.columns import answered, messages_schema
+from antiphon.export.container import SUFFIXES
 from antiphon.problem import Problem
 
 if TYPE_CHECKING:
+    import pyarrow
+
     from antiphon.store import Outcome
 
 
@@ -18,13 +23,19 @@ class Tessy:
     """
 
     name = "tessy"
+    suffixes = SUFFIXES
 
-    def rows(self, pairs: Iterable[tuple[Problem, Outcome]]) -> Iterator[dict[str, Any]]:
-        """See `Exporter.rows`."""
-        for problem, outcome in pairs:
-            reply = {"role": "assistant", "content": outcome.response}
-            yield {"id_ddm": outcome.key.problem, "dialogs": [*problem.messages, reply]}
+    def row(self, problem: Problem, outcome: Outcome) -> Row:
+        """See `Exporter.row`."""
+        response = outcome.response or ""
+        return Row({"id_ddm": outcome.key.problem, "dialogs": answered(problem, {"content": response})}, response)
 
-    def response(self, row: Mapping[str, Any]) -> str:
+    def response(self, fields: Mapping[str, Any]) -> str:
         """See `Exporter.response`."""
-        return str(row["dialogs"][-1]["content"])
+        return str(fields["dialogs"][-1]["content"])
+
+    def schema(self) -> pyarrow.Schema:
+        """See `Exporter.schema`."""
+        import pyarrow
+
+        return pyarrow.schema({"id_ddm": pyarrow.string(), "dialogs": messages_schema()})

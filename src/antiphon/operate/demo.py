@@ -83,7 +83,7 @@ def perform(
     for method in METHODS:
         _run(asked, folder, method, seed, watching)
     with Reader(folder / RUN) as reader:
-        exported = write(reader, "messages", folder / TRAINING, variant="tessy")
+        exported = write(reader, "messages", folder / TRAINING, variant="tessy", overwrite=True)
         return _told(folder, reader, asked, {record["id"]: record for record in records}, exported.rows, began)
 
 
