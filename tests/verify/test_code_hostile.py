@@ -13,7 +13,7 @@ from antiphon.verify.code import CodeVerifier
 from antiphon.verify.sandbox import Sandbox
 
 from .asking import problem, verdict
-from .hostile.programs import PROGRAMS, SLOW
+from .hostile.programs import PROGRAMS, SLOW, TOGETHER
 from .leftovers import nothing_left
 
 SECRET = "4f1c2a77d0"
@@ -50,6 +50,8 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, st
     "name", [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in PROGRAMS]
 )
 def test_it_is_contained_and_judged(name: str, places: Mapping[str, str], sandbox: Sandbox) -> None:
+    if name in TOGETHER and "memory of each" in sandbox.holds():
+        pytest.skip("no cgroup can be made here")
     code, labels, limits = PROGRAMS[name]
     for place, value in places.items():
         code = code.replace(f"{{{place}}}", value)

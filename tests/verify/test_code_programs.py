@@ -124,6 +124,8 @@ COMPILERS = {"cpp": "g++", "c": "gcc", "java": "java", "javascript": "node", "ru
 @pytest.mark.parametrize("tag", PROGRAMS)
 def test_other_languages(tag: str, sandbox: Sandbox) -> None:
     command = shutil.which(COMPILERS[tag])
+    if tag == "java" and "memory of each" in sandbox.holds():
+        pytest.skip("a Java machine reserves more address space than a process may have where there is no cgroup")
     judged = verdict(CodeVerifier(sandbox), sums(("1 2\n", "3\n"), ("20 22\n", "42\n")), answer(PROGRAMS[tag], tag))
     if command is None or not command.startswith("/usr"):
         assert judged.label is Label.CANNOT_JUDGE

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -344,13 +345,13 @@ def test_what_is_to_be_allowed_is_said(sandbox: Sandbox) -> None:
     assert len(in_container.stdout.splitlines()) == 1
 
 
-def test_a_bubblewrap_too_old_is_said(tmp_path: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    old = tmp_path / "bwrap"
-    old.write_text("#!/bin/sh\necho 'bwrap: Unknown option --disable-userns' >&2\nexit 1\n")
-    for path in (old, *old.parents[:-1]):
-        if path.owner() == old.owner():
+def test_a_bubblewrap_too_old_is_said(sandbox: Sandbox) -> None:
+    with tempfile.TemporaryDirectory() as folder:  # pytest's own is closed to other users
+        old = Path(folder, "bwrap")
+        old.write_text("#!/bin/sh\necho 'bwrap: Unknown option --disable-userns' >&2\nexit 1\n")
+        for path in (old, old.parent):
             path.chmod(0o755)
-    done = elsewhere("env", f"PATH={tmp_path}:{os.environ['PATH']}")
+        done = elsewhere("env", f"PATH={folder}:{os.environ['PATH']}")
     assert done.returncode == 2, done
     assert "needs bubblewrap 0.8 or newer" in done.stdout
 

@@ -415,6 +415,8 @@ CHEATING = {
 }
 
 PROGRAMS = {**EXHAUSTING, **REACHING, **KILLING, **CHEATING}
+TOGETHER = {"fills anonymous files", "fills memory with many processes"}
+"""Those that only a limit on the memory of all processes together holds back."""
 SLOW = {
     "endless loop in import",
     "fills memory with many processes",

@@ -113,9 +113,11 @@ class Sandbox:
         """Starts a program; it is gone when the block is left."""
         with self._place() as place, ExitStack() as stack:
             launch = self._locally(program, stdin, stack) if self.unsafe else self._apart(program, stdin, place, stack)
+            group = self._groups[place]
+            kills = 0 if group is None else group.kills()
             running = Running(launch, program.limits)
             try:
-                yield _Result(running, self._groups[place])
+                yield _Result(running, group, kills)
             finally:
                 await running.end()
 
@@ -164,9 +166,8 @@ class Sandbox:
 class _Result:
     """A program under way in its place."""
 
-    def __init__(self, running: Running, group: cgroup.Cgroup | None):
-        self._running, self._group = running, group
-        self._kills = 0 if group is None else group.kills()
+    def __init__(self, running: Running, group: cgroup.Cgroup | None, kills: int):
+        self._running, self._group, self._kills = running, group, kills
 
     async def result(self) -> Completed:
         """How it ended."""
