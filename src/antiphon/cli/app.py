@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from antiphon.cli import bench, boundary, demo, doctor, duet, evaluate, export, status, synth, trace, verify
+from antiphon.cli import bench, boundary, demo, doctor, duet, evaluate, export, imports, status, synth, trace, verify
 from antiphon.cli.options import NO_VALUE
 from antiphon.cli.stopping import INTERRUPTED
 from antiphon.cli.terminal import complain
@@ -61,6 +61,7 @@ for name, command in (
     ("doctor", doctor.doctor),
     ("duet", duet.duet),
     ("synth", synth.synth),
+    ("import", imports.import_),
     ("bench", bench.bench),
     ("status", status.status),
     ("trace", trace.trace),

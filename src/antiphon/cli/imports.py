@@ -1,0 +1,119 @@
+"""`antiphon import`: data made elsewhere, as traces of an unknown author."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from antiphon.cli import options
+from antiphon.cli.options import NO_VALUE
+from antiphon.cli.reading import first
+from antiphon.cli.terminal import print_json, say, show, visible, warn
+
+if TYPE_CHECKING:
+    from antiphon.imports import Imported
+
+_EVERY = 5.0  # seconds between two lines of progress
+
+
+def import_(
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILE...", help="Files, globs, or - for standard input.", show_default=False)
+    ],
+    run: Annotated[Path, typer.Option(metavar="DIR", help="The run directory; made if needed.", show_default=False)],
+    variant: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Where they go; each model's own variant unless given.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Who wrote them; the field 'model' of each row unless given.")
+    ] = None,
+    format: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="auto, tessy, openthoughts, openr1, messages or traces (docs/import.md)."),
+    ] = "auto",
+    markers: Annotated[
+        str | None,
+        typer.Option(metavar="FAMILY", help="Spell think markers as this family does (qwen3 ...); as published."),
+    ] = None,
+    by_text: Annotated[
+        bool,
+        typer.Option(
+            "--by-text",
+            metavar=NO_VALUE,
+            help="The same text is the same problem, whatever its id.",
+            show_default=False,
+        ),
+    ] = False,
+    json: options.Json = False,
+) -> None:
+    """Brings responses made elsewhere into a run, to be compared, marked, verified and exported like any other.
+
+    Example: antiphon import tessy-80k/*.jsonl --run runs/one --variant published
+
+    Run it again and nothing is added twice.
+    Exit codes: 0 done, 1 some rows could not be taken or have changed, 2 wrong use, 3 the disk gave out, 130
+    interrupted.
+    """
+    import asyncio
+
+    from antiphon.imports import bring
+
+    said = time.monotonic()
+
+    def tell(so_far: Imported) -> None:
+        nonlocal said
+        if not json and time.monotonic() - said >= _EVERY:
+            said = time.monotonic()
+            say(f"{so_far.rows:,} rows read, {_added(so_far):,} traces added")
+
+    done = asyncio.run(
+        bring(
+            files,
+            run,
+            variant=variant,
+            model=model,
+            format=None if format == "auto" else format,
+            markers=markers,
+            by_text=by_text,
+            on_rows=tell,
+        )
+    )
+    code = 1 if done.bad or done.changed else 0
+    if json:
+        print_json({"run": str(run), **_summary(done), "exit_code": code})
+    else:
+        _tell(run, done)
+    raise typer.Exit(code)
+
+
+def _added(done: Imported) -> int:
+    return sum(sum(counts.values()) for counts in done.added.values())
+
+
+def _summary(done: Imported) -> dict[str, Any]:
+    return {
+        "rows": done.rows,
+        "added": {variant: dict(counts) for variant, counts in done.added.items()},
+        "known": done.known,
+        "implicit": done.implicit,
+        "bad": [str(error) for error in done.bad],
+        "changed": done.changed,
+        "repaired": done.repaired,
+    }
+
+
+def _tell(run: Path, done: Imported) -> None:
+    if done.repaired:
+        warn(done.repaired)
+    before = f", {done.known:,} were there before" if done.known else ""
+    show(f"{visible(str(run))}: {done.rows:,} rows, {_added(done):,} traces added{before}")
+    for variant, counts in done.added.items():
+        show(f"  {visible(variant)}: {', '.join(f'{count:,} {status}' for status, count in counts.items())}")
+    if done.implicit:
+        show(f"{done.implicit:,} begin in mid-thinking, without an opening marker (--markers writes one)")
+    for lines, what in ((done.changed, "changed rows"), ([str(error) for error in done.bad], "bad rows")):
+        for line in first(lines, what):
+            warn(line)
