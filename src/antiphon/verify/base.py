@@ -12,6 +12,11 @@ class Verifier(Protocol):
     """Judges answers of one kind.
 
     `name` and `version` stand in each of its verdicts; the version grows when a verdict could come out otherwise.
+
+    It may have two methods more. `async canonical(problem) -> str | None` gives the problem's own right answer, as a
+    model would give it: that is judged before the first answer to the problem, and where it is not right the problem's
+    answers are `CANNOT_JUDGE`. `require()` raises a `UsageError` where this machine lacks what it needs, so that it is
+    known before a token is spent.
     """
 
     name: str

@@ -13,7 +13,7 @@ from antiphon.verify.choice import ChoiceVerifier
 from antiphon.verify.code import CodeVerifier
 from antiphon.verify.command import CommandVerifier
 from antiphon.verify.math import MathVerifier
-from antiphon.verify.sandbox import Sandbox
+from antiphon.verify.sandbox import Limits, Sandbox
 from antiphon.verify.schema import SchemaVerifier
 from antiphon.verify.sql import SqlVerifier
 from antiphon.verify.text import ExactVerifier, RegexVerifier
@@ -55,14 +55,15 @@ def verifiers(
         UsageError: a name that is none of these, or what it names cannot be had.
     """
     workers = Workers(jobs=jobs)
+    return [_made(spec, workers, unsafe, jobs, seconds) for spec in specs]
+
+
+def _made(spec: str, workers: Workers, unsafe: bool, jobs: int | None, seconds: float | None) -> Verifier:
     limit = {} if seconds is None else {"seconds": seconds}
-    return [_made(spec, workers, unsafe, jobs, limit) for spec in specs]
-
-
-def _made(spec: str, workers: Workers, unsafe: bool, jobs: int | None, limit: dict[str, float]) -> Verifier:
     kind, colon, rest = spec.partition(":")
     if spec == "code":
-        return CodeVerifier(Sandbox(jobs, unsafe=unsafe))
+        limits = None if seconds is None else Limits(cpu=seconds, wall=3 * seconds)
+        return CodeVerifier(Sandbox(jobs, unsafe=unsafe), limits)
     if kind == "sql":
         return SqlVerifier(workers, databases=rest or None, **limit)
     if spec == "choice":

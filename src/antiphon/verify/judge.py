@@ -26,13 +26,7 @@ _NAMED = 100  # reasons that are kept
 
 
 class Judges:
-    """Several verifiers as one: each problem is judged by the one that `choose` finds.
-
-    A verifier may have `async canonical(problem) -> str | None`: the problem's own right answer, as a model would give
-    it. That is judged before the first answer to the problem, and where it is not right, neither is the check: the
-    problem's answers are `CANNOT_JUDGE`. It may have `require()`, which raises a `UsageError` where this machine lacks
-    what it needs.
-    """
+    """Several verifiers as one: each problem is judged by the one that `choose` finds."""
 
     def __init__(self, verifiers: Sequence[Verifier]):
         self._verifiers = verifiers
