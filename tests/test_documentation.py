@@ -40,7 +40,6 @@ from antiphon.cli.app import app
 from antiphon.settings import Role, Settings, load
 from antiphon.synth import cast, guards
 from antiphon.synth.methods import METHODS
-from antiphon.trace import Author
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -194,13 +193,14 @@ def table(page: str, heading: str) -> list[list[str]]:
 
 
 def test_the_methods_are_those_there_are() -> None:
-    who = {None: "in turns", Author.STUDENT: "student", Author.TEACHER: "teacher"}
-    rows = [[f"`{m.name}`", who[m.thinking], who[m.answer], m.says] for m in METHODS.values()]
+    rows = [[f"`{m.name}`", m.thinking.says, m.answer.value, m.says, m.source] for m in METHODS.values()]
     assert table("methods.md", "method") == rows
 
 
 RESOLVED = {"teacher.model", "boundary.teacher", "boundary.student", "budget.thinking", "budget.answer"}
-"""Settings that enter a variant by what they come to: hashes of models and pages, lengths in tokens."""
+RESOLVED |= {"chunk", "candidates", "like", "source"}
+"""Settings that enter a variant by what they come to: hashes of models and pages, lengths in tokens, other variants; and
+those that only some methods look at."""
 
 
 def settings_rows() -> Iterator[list[str]]:

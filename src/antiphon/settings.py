@@ -154,6 +154,13 @@ class Settings(_Section):
         description="tokens per request; or streamed (one stream a turn, closed at the cut), adaptive (as many as turns"
         " have been long), auto (what is cheaper)",
     )
+    chunk: int = Field(20, description="no_rollback: tokens of a chunk, which is kept to its end", ge=1)
+    candidates: int = Field(5, description="teacher_score: traces by the student, of which the best stays", ge=1)
+    like: str | None = Field(
+        None,
+        description="random_boundaries, fixed_boundaries: the variant of this run whose spans are as long as theirs",
+    )
+    source: str | None = Field(None, description="revoice: the variant of this run that is rewritten")
     samples: int = Field(1, description="traces per problem", ge=1)
     until_right: int | None = Field(
         None, description="write traces of a problem until so many are right (docs/verify.md); unset: samples", ge=1

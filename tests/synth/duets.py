@@ -13,10 +13,11 @@ from antiphon.engine.scripted import Control, Script, ScriptedEngine, Situation,
 from antiphon.problem import Problem
 from antiphon.settings import Sampling
 from antiphon.store import Saved
-from antiphon.synth.duet import Duet, Ending
+from antiphon.synth.duet import Duet
 from antiphon.synth.methods import method
 from antiphon.synth.record import MemoryRecorder
 from antiphon.synth.score import Score
+from antiphon.synth.stage import Ending
 from antiphon.synth.voice import Voice
 from antiphon.trace import Author, Key
 

@@ -11,6 +11,7 @@ from typing import Any
 from antiphon.dialect import Part, text_of
 from antiphon.engine.base import Engine, Sequence
 from antiphon.engine.scripted import ScriptedEngine
+from antiphon.synth.methods import Turns
 from antiphon.synth.record import MemoryRecorder
 from antiphon.synth.score import Listener, Score
 from antiphon.trace import Author, IdsFrom, Kind, Span, SpanEnd, Status, unpack_words
@@ -115,8 +116,8 @@ def _check_words(span: Span, is_style: Callable[[str], bool]) -> None:
 
 def _check_turns(recorder: MemoryRecorder, score: Score) -> None:
     """5: the student opens. 4: two turns in a row keep a word between them, unless the thinking ends there."""
-    if score.method.thinking is None and recorder.turns:
-        assert recorder.turns[0].role is Author.STUDENT
+    if isinstance(score.method.thinking, Turns) and recorder.turns:
+        assert recorder.turns[0].role is score.method.opener
     thinking = [turn for turn in recorder.turns if turn.words or turn.cut]
     for first, second, third in zip(thinking, thinking[1:], thinking[2:], strict=False):
         if first.cut and second.cut and not first.words and not second.words:
@@ -127,10 +128,10 @@ def _check_sequence(role: Author, spans: list[Span], score: Score) -> None:
     """6: each model saw its dialect, its own ids in their order, and the rest as the same text; nothing twice."""
     voice = score.voices[role]
     engine = voice.engine
-    if not isinstance(engine, Remembering) or not engine.ids or not spans:
+    if not isinstance(engine, Remembering) or not engine.ids or not spans or engine.prompt_length is None:
         return
     ids = list(engine.last_ids)
-    at = engine.prompt_length
+    at: int = engine.prompt_length
     seen = normal(engine.vocabulary.decode(ids[at:]))
     before = expected = ""
     for span in spans[1:]:
@@ -169,3 +170,4 @@ class Remembering(ScriptedEngine):
         return sequence
 
     think_open: tuple[Part, ...] = ()
+    prompt_length: int | None = None  # until it is opened

@@ -703,14 +703,14 @@ def test_seeds_differ_by_request_and_are_the_same_in_every_run() -> None:
         composed = duet(in_turn(["Okay,", " 4", " x"], ANSWER), in_turn([" four", CLOSE]), seed=seed)
         recorder = MemoryRecorder()
         original = Duet(composed, PROBLEM, KEY, recorder)
-        seen_seeds = original._seeds
+        seen_seeds = original._stage._seeds
 
         def watch() -> Any:
             for value in seen_seeds:
                 seen.append(value)
                 yield value
 
-        original._seeds = watch()
+        original._stage._seeds = watch()
         asyncio.run(original.write())
         return seen
 

@@ -19,9 +19,9 @@ from antiphon.engine.vocabulary import TokenizerVocabulary, Vocabulary
 from antiphon.store import Saved
 from antiphon.synth import record as record_module
 from antiphon.synth.ahead import Policy, RunAhead
-from antiphon.synth.duet import Ending
 from antiphon.synth.record import MemoryRecorder
 from antiphon.synth.score import Score
+from antiphon.synth.stage import Ending
 from antiphon.synth.voice import Voice
 from antiphon.trace import Author, Span, Status
 from tests.synth.authors import Temper, author, is_style, sureness

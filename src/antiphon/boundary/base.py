@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from antiphon.trace import Author
+from antiphon.trace import Author, Key
 
 
 class Verdict(NamedTuple):
@@ -87,6 +87,10 @@ class BoundaryPredictor(ABC):
     @abstractmethod
     def session(self, role: Author) -> Session:
         """A fresh session at the start of a thinking, for what `role` writes in it."""
+
+    def session_of(self, key: Key, role: Author) -> Session:
+        """The same for the trace of this key. The default reads all traces alike."""
+        return self.session(role)
 
     async def advance(self, steps: Sequence[Step]) -> list[list[Verdict]]:
         """Carries out the steps, in order for each session; gives the verdicts of each step.

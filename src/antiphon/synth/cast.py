@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,7 +16,7 @@ from antiphon.engine.models import open_engine
 from antiphon.errors import DialectError, ModelError, SettingsError
 from antiphon.settings import Role, Settings
 from antiphon.synth.ahead import RunAhead
-from antiphon.synth.methods import METHODS, Method, method
+from antiphon.synth.methods import METHODS, Method, Turns, method
 from antiphon.synth.score import Listener, Score
 from antiphon.synth.spend import Prices
 from antiphon.synth.voice import Voice
@@ -82,7 +82,7 @@ async def assemble(
     engines = _open(roles, open_engine)
     try:
         await models.start(dict.fromkeys(engines.values()))
-        predictors = _predictors(settings, roles) if chosen.thinking is None else {}
+        predictors = _predictors(settings, chosen.predicted)
         voices = {
             author: await find_voice(author, engines[author], role, predictors.get(author))
             for author, role in roles.items()
@@ -109,7 +109,7 @@ def _place(role: Role) -> str:
     return repr((role.model, role.device, role.context, role.runs, role.server))
 
 
-def _predictors(settings: Settings, roles: Mapping[Author, Role]) -> dict[Author, BoundaryPredictor]:
+def _predictors(settings: Settings, roles: Iterable[Author]) -> dict[Author, BoundaryPredictor]:
     pages = {author: getattr(settings.boundary, author.value) for author in roles}
     loaded = {page: antiphon.boundary.load(page) for page in dict.fromkeys(pages.values())}
     return {author: loaded[page] for author, page in pages.items()}
@@ -134,12 +134,17 @@ def _cast(
         only_student_closes=settings.thinking_closed_by == "student",
         guard_repetition=settings.guards.repetition,
         breaks=settings.guards.breaks,
-        run_ahead=RunAhead(settings.run_ahead),
+        run_ahead=RunAhead(settings.chunk if _keeps_chunks(chosen) else settings.run_ahead),
         seed=settings.seed,
         keep_rejected=settings.keep_rejected,
         listener=listener,
     )
     return Cast(score, _shaping(settings, score), _about(settings, roles, voices), _remarks(settings, score))
+
+
+def _keeps_chunks(chosen: Method) -> bool:
+    """Whether its text depends on where its requests end."""
+    return isinstance(chosen.thinking, Turns) and not chosen.thinking.rolls_back
 
 
 def _roles_to_load(settings: Settings, chosen: Method) -> tuple[Author, ...]:
@@ -208,8 +213,10 @@ def _require_whole_replies(settings: Settings, chosen: Method, voice: Voice) -> 
         ModelError, SettingsError: it goes on from the middle of one.
     """
     what = f"{voice.engine.name}: a chat endpoint cannot go on from the middle of a reply"
-    if chosen.roles != (voice.role,):
-        fitting = ", ".join(method.name for method in METHODS.values() if method.roles == (voice.role,))
+    if voice.role in chosen.continuing:
+        fitting = ", ".join(
+            method.name for method in METHODS.values() if voice.role in method.roles and not method.continuing
+        )
         raise ModelError(
             f"{what}, which the method {chosen.name} needs of the {voice.role}; give the address of a completion server"
             f" (without /chat/completions), say how this one goes on (server.prefix), or choose the method {fitting}"
@@ -276,6 +283,8 @@ def _shaping(settings: Settings, score: Score) -> dict[str, Any]:
         shaping[author.value] = section
     shaping.pop("boundary", None)
     shaping["method"] = {"name": score.method.name, "revision": score.method.revision}
+    if _keeps_chunks(score.method):
+        shaping["chunk"] = settings.chunk
     shaping["budget"] |= {"thinking": score.thinking_budget, "answer": score.answer_budget}
     return shaping
 

@@ -51,6 +51,18 @@ class Allowance(NamedTuple):
     spent: Why
 
 
+class Task(NamedTuple):
+    """What a voice is to write.
+
+    `style` is whether its own class is style, where a predictor watches it (None: nobody does). `rolls_back` False: what
+    it writes past a boundary is kept, to the end of the request in which the boundary was seen.
+    """
+
+    kind: Kind
+    style: bool | None = None
+    rolls_back: bool = True
+
+
 class Left(NamedTuple):
     """How a passage ended. `words`: it kept some. `refused`: its first word, where that was of the other class."""
 
@@ -64,7 +76,6 @@ class Passage:
     """One voice's turn, thinking of its own or answer. Use once.
 
     Args:
-        kind: style and capability are judged by the voice's predictor; thinking and answer are kept as they come.
         seeds: gives each request's seed.
     """
 
@@ -73,23 +84,24 @@ class Passage:
         score: Score,
         manuscript: Manuscript,
         speaker: Speaker,
-        kind: Kind,
+        task: Task,
         allowance: Allowance,
         seeds: Iterator[int | None],
     ):
         self._score = score
         self._manuscript = manuscript
         self._speaker = speaker
-        self._kind = kind
-        self._judged = kind in (Kind.STYLE, Kind.CAPABILITY)
-        self._in_thinking = kind is not Kind.ANSWER
+        self._kind = task.kind
+        self._judged = task.style is not None
+        self._in_thinking = task.kind is not Kind.ANSWER
         self._allowance = allowance
         self._seeds = seeds
-        self._goes_on = manuscript.is_interrupted(speaker.voice.role, kind)
+        self._goes_on = manuscript.is_interrupted(speaker.voice.role, task.kind)
         self._proposal = Proposal(
-            style=kind is Kind.STYLE,
+            style=bool(task.style),
             start=manuscript.position,
             goes_on=self._goes_on,
+            rolls_back=task.rolls_back,
             markers=speaker.voice.markers(in_thinking=self._in_thinking),
             fence=manuscript.fence,
         )
@@ -136,6 +148,8 @@ class Passage:
         speaker = self._speaker
         patience = 1
         while True:
+            if self._proposal.overrun:
+                return Why.CUT
             at = speaker.tokens
             left = self._allowance.tokens - (at - self._began_at)
             if left < 1:
@@ -222,7 +236,8 @@ class Passage:
 
     async def _judge_last_words(self, why: Why) -> Why:
         """The voice stopped: judges the words still unjudged. A cut found here wins over an end or a close. At a budget
-        or a full context the unfinished word is dropped first."""
+        or a full context, and at the end of a chunk that is kept beyond its boundary, the unfinished word is dropped
+        first."""
         speaker, proposal = self._speaker, self._proposal
         if why is Why.LOOP:
             return why
@@ -231,11 +246,11 @@ class Passage:
             proposal.approve()
         elif why in (Why.CLOSE, Why.END):
             proposal.judge(await speaker.judge(proposal.release(), finish=True))
-        elif why in (Why.BUDGET, Why.CONTEXT):
+        elif why in (Why.BUDGET, Why.CONTEXT) or proposal.overrun:
             assert speaker.session is not None
             speaker.session.rollback(proposal.drop_unfinished_word())
             proposal.judge(await speaker.judge("", finish=True))
-        if proposal.cut is not None and (proposal.decided or why in (Why.CLOSE, Why.END)):
+        if proposal.rolls_back and proposal.cut is not None and (proposal.decided or why in (Why.CLOSE, Why.END)):
             return Why.CUT
         return self._found() or why
 
@@ -245,7 +260,7 @@ class Passage:
         pending = proposal.pending
         if why is Why.LOOP:
             kept = Kept()
-        elif why in (Why.BUDGET, Why.CONTEXT) and self._judged:
+        elif self._judged and (why in (Why.BUDGET, Why.CONTEXT) or (why is Why.CUT and proposal.overrun)):
             kept = proposal.keep_whole_words()
         else:
             kept = proposal.keep()

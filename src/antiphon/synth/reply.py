@@ -15,11 +15,12 @@ from antiphon.engine.base import Reply
 from antiphon.errors import RequestRefused
 from antiphon.problem import Problem
 from antiphon.store import Saved
-from antiphon.synth.duet import Duet, Ending, seeds
+from antiphon.synth.duet import Duet
 from antiphon.synth.guards import RepetitionGuard
 from antiphon.synth.markers import Fence, MarkerReader, Markers
 from antiphon.synth.record import Recorder, SpanWriter
 from antiphon.synth.score import Score
+from antiphon.synth.stage import Ending, seeds
 from antiphon.trace import Author, Key, Kind, SpanEnd, Status, Turn, Usage, estimated_tokens, pack_ids
 
 _LOOK = 64  # characters that the guard against loops reads at once

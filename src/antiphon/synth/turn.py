@@ -67,6 +67,7 @@ class Proposal:
         style: whether the author's own class is style (the student's) or capability (the teacher's).
         start: position in the thinking where the turn begins.
         goes_on: the turn was interrupted and words of it were kept before.
+        rolls_back: False: words of the other class are kept as well, and the author is only stopped.
         markers: what closes the thinking or ends the turn where it comes as text (outside a code fence).
         fence: whether the thinking stands inside a code fence where the turn begins.
 
@@ -80,10 +81,12 @@ class Proposal:
         style: bool,
         start: int,
         goes_on: bool = False,
+        rolls_back: bool = True,
         markers: Markers = _NO_MARKERS,
         fence: Fence | None = None,
     ):
         self.style = style
+        self.rolls_back = rolls_back
         self.cut: Verdict | None = None
         self.closed = False
         self.ended = False
@@ -103,10 +106,17 @@ class Proposal:
         return self.cut is not None and not self._any_words
 
     @property
+    def overrun(self) -> bool:
+        """The boundary was found, and what stands past it is kept."""
+        return not self.rolls_back and self.cut is not None and self._any_words
+
+    @property
     def decided(self) -> bool:
         """Nothing more needs to be written: the boundary or the close was found. A refused word is read to its end
         first, since liveness may force it."""
-        return self.closed or self.ended or (self.cut is not None and (not self.refused or self._refused_word()[1]))
+        if self.closed or self.ended or self.cut is None or not self.rolls_back:
+            return self.closed or self.ended
+        return not self.refused or self._refused_word()[1]
 
     @property
     def pending(self) -> str:
@@ -126,22 +136,24 @@ class Proposal:
         return self._show(final=True)
 
     def judge(self, verdicts: Iterable[Verdict]) -> None:
-        """Takes the predictor's verdicts, in order. After the first word of the other class the rest is moot.
+        """Takes the predictor's verdicts, in order. After the first word of the other class the rest is moot, where it is
+        to be rolled back.
 
         Raises:
             PredictorError: a verdict outside the text shown, or out of order.
         """
         for verdict in verdicts:
-            if self.cut is not None:
+            if self.cut is not None and self.rolls_back:
                 return
             if not self._approved <= verdict.start <= verdict.end <= self._shown:
                 raise PredictorError(
                     f"verdict on characters {verdict.start} to {verdict.end} of the thinking, "
                     f"where {self._approved} to {self._shown} were to be judged"
                 )
-            if verdict.style is not self.style:
+            foreign = verdict.style is not self.style
+            if foreign and self.cut is None:
                 self.cut = verdict
-            elif verdict.end > verdict.start:
+            if verdict.end > verdict.start and not (foreign and self.rolls_back):
                 self._words.append(verdict)
                 self._approved = verdict.end
                 self._any_words = True
@@ -178,13 +190,13 @@ class Proposal:
         before the cut or the marker, a blank token before a cut dropped; nothing if no word was kept."""
         if not self._any_words:
             return Kept()
-        if self.cut is not None:
+        if self.cut is not None and self.rolls_back:
             return self._keep_until(self.cut.start, drop_blanks=True)
         return self._keep_until(self._start + len(self._text), drop_blanks=False)
 
     def keep_whole_words(self) -> Kept:
         """The same at a budget or a full context, after `drop_unfinished_word`."""
-        if self.cut is not None or not self._any_words:
+        if (self.cut is not None and self.rolls_back) or not self._any_words:
             return self.keep()
         return self._keep_until(self._shown, drop_blanks=True)
 

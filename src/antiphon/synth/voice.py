@@ -14,7 +14,7 @@ from antiphon.engine.base import Chunk, Engine, Piece
 from antiphon.engine.base import Sequence as Prefix
 from antiphon.settings import Sampling
 from antiphon.synth.markers import Markers
-from antiphon.trace import Author, estimated_tokens
+from antiphon.trace import Author, Key, estimated_tokens
 
 
 @dataclass(frozen=True)
@@ -61,11 +61,11 @@ class Voice:
         """Whether its turns count tokens: whole replies do, by what their server tells; else without ids characters."""
         return self.has_ids or not self.continues
 
-    async def speaker(self, messages: Sequence[Message]) -> Speaker:
+    async def speaker(self, messages: Sequence[Message], key: Key) -> Speaker:
         """Opens a trace: the prompt is read, the thinking is open."""
         sequence = await self.engine.begin(messages, self.dialect)
         opening = await sequence.append(self.dialect.think_open)
-        session = self.predictor.session(self.role) if self.predictor is not None else None
+        session = self.predictor.session_of(key, self.role) if self.predictor is not None else None
         return Speaker(self, sequence, session, opening)
 
     def markers(self, *, in_thinking: bool) -> Markers:

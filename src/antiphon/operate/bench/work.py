@@ -184,7 +184,7 @@ class Bench:
 
     async def _read(self, boundary: str) -> Reading | None:
         """How fast a predictor reads what was written, alone; None where the method has none, or nothing was."""
-        if method(self._settings.method).thinking is not None:
+        if not method(self._settings.method).predicted:
             return None
         text = self._thinking()
         try:

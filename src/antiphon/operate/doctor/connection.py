@@ -59,7 +59,7 @@ async def context(subject: Subject) -> Finding:
             f"say it: {author}.context = N",
         )
     chosen = method(settings.method)
-    thinks, answers = chosen.thinking in (None, author), chosen.answer is author
+    thinks, answers = author in chosen.thinkers, chosen.answer is author
     thinking, answer = budgets(settings, held)
     room = held - answer if answers else held
     more = subject.advice(subject.manual.context)
@@ -110,9 +110,9 @@ async def ids(subject: Subject) -> Finding:
 
 
 def _whole_replies(subject: Subject) -> Finding:
-    """A chat endpoint, which is enough for one method."""
+    """A chat endpoint, which is enough for some methods."""
     says = "a chat endpoint: whole replies, no turns"
-    if method(subject.settings.method).roles == (subject.author,):
+    if subject.author not in method(subject.settings.method).continuing:
         return ok(says)
     return failure(says, "serve the model's completion route, or write by the method teacher_only")
 
