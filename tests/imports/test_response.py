@@ -12,9 +12,30 @@ from antiphon.trace import Author, Kind, Span, SpanEnd
 
 _PIECES = st.sampled_from(
     (
-        *("<think>", "</think>", "\n", "\r\n", " ", "\n\n", "So x = 2.", "Wait,", "```", "\ud800", "é", "analysisWe", ""),
+        *(
+            "<think>",
+            "</think>",
+            "\n",
+            "\r\n",
+            " ",
+            "\n\n",
+            "So x = 2.",
+            "Wait,",
+            "```",
+            "\ud800",
+            "é",
+            "analysisWe",
+            "",
+        ),
         *("<|channel|>analysis<|message|>", "<|end|>", "<|start|>assistant", "<|channel|>final<|message|>"),
-        *("<|return|>", "assistantfinal", "<|begin_of_thought|>", "<|end_of_thought|>", "<|begin_of_solution|>"),
+        *(
+            "<|return|>",
+            "analysisWe",
+            "assistantfinal",
+            "<|begin_of_thought|>",
+            "<|end_of_thought|>",
+            "<|begin_of_solution|>",
+        ),
         *("<|end_of_solution|>", "[THINK]", "[/THINK]", "<|channel|>commentary<|message|>"),
     )
 )

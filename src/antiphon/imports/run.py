@@ -74,7 +74,7 @@ async def bring(
     as the files hold of the same are kept. Some megabytes are in memory at a time, and durable before the next.
 
     Args:
-        paths: as `antiphon.problem.load` takes them.
+        paths: as `antiphon.problem.load` takes them; one that is named twice is read once.
         variant: where they go; None: a variant for each model, named as the model is, or `UNNAMED`.
         model: who wrote them; None: whom the rows name in a field `model`.
         format: one of `FORMATS`; None: told for each row by its fields.
@@ -91,11 +91,11 @@ async def bring(
     if format is not None and format not in FORMATS:
         raise UsageError(f"there is no format {format!r}; there are auto, {', '.join(FORMATS)}")
     spelling = None if markers is None else _family(markers)
-    sources = expand([paths] if isinstance(paths, (str, Path)) else paths)
+    sources = {source.name: source for source in expand([paths] if isinstance(paths, (str, Path)) else paths)}
     with Store.open(directory) as store, Reader(directory) as reader:
         done = Imported(repaired=store.repaired)
         writer = _Writer(store, reader, done, variant, model, spelling)
-        for source in sources:
+        for source in sources.values():
             empty = True
             try:
                 for line, fields, fault in rows(source):
