@@ -134,8 +134,8 @@ def test_bytes_of_any_kind_end_as_they_should(kind: str, script: list[int], way:
         with patch.object(servers, "_FIRST_WAIT", 0.0), patch.object(client, "Stream", way.stream):
             have = await written(kind, script, way._replace(faults=[]), most)
         want = await told(Reference([*script, END]), most, (END,))
-        if kind == "llama.cpp" and "\ufffd" in have.text:
-            return  # as many bytes that are no character as U+FFFD has tokens: its stream does not tell them apart
+        if kind == "llama.cpp" and ("\ufffd" in have.text or want.finish == Finish("invalid")):
+            return  # it tells text, and of a character's ids the last: bytes that are no character may not be seen
         assert have.text == want.text
         if kind != "llama.cpp":  # which does not tell all ids of a character, so that they are found by its text
             assert (have.ids, have.finish) == (want.ids, want.finish)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from array import array
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable, Iterator
 from collections.abc import Sequence as List
 from contextlib import aclosing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from antiphon.dialect import Message, Part, text_of
 from antiphon.engine.base import Chunk, Finish, Piece, Sequence
@@ -78,8 +78,7 @@ class HttpSequence(Sequence):
             try:
                 async with client.stream(wire.path, body) as stream:
                     while (burst := await stream.burst(look)) is not None:
-                        for data in burst:
-                            event = read_event(wire, data, reading.received, reading.characters)
+                        for event in reading.events(wire, burst):
                             over = over or event.finish is not None
                             if event.cached is not None and not told:
                                 cached, told = event.cached, True
@@ -209,11 +208,40 @@ class TextSequence(HttpSequence):
 class _Reading:
     """A stream's events as pieces and, at last, a finish."""
 
+    joins = False
+    """Whether its pieces do not depend on how the stream was cut into events."""
+
     def __init__(self) -> None:
         self.received = 0
         """Ids so far."""
         self.characters = 0
         """And characters."""
+
+    def events(self, wire: Wire, burst: Iterable[Any]) -> Iterator[Event]:
+        """The events of a burst, to be taken one by one; where `joins`, those that only bring more as one.
+
+        Raises:
+            Fault: one is none. Those before it are given first.
+        """
+        ids: list[int] = []
+        text = ""
+        try:
+            for data in burst:
+                event = read_event(wire, data, self.received + len(ids), self.characters + len(text))
+                if self.joins and event.finish is None and event.cached is None and event.missing is None:
+                    ids += event.ids
+                    text += event.text
+                    continue
+                if ids or text:
+                    yield Event(ids, text)
+                    ids, text = [], ""
+                yield event
+        except Fault:
+            if ids or text:
+                yield Event(ids, text)
+            raise
+        if ids or text:
+            yield Event(ids, text)
 
     async def take(self, event: Event) -> tuple[list[Piece], Finish | None]:
         """What an event adds, and whether it ends the stream."""
@@ -246,6 +274,7 @@ class _ReadingIds(_Reading):
         super().__init__()
         self._tokens = tokens
         self._assembler: Assembles = tokens.assembler()
+        self.joins = tokens.by_ids
         self._spellings = tokens.spellings
         self._stop_ids = stop_ids
         self._held: int | None = None

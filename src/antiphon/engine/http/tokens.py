@@ -42,10 +42,12 @@ class Tokens(ABC):
         source: where this is known from, for people.
         digest: a hash of all that shapes ids ("" where only the server knows).
         start_id: the token that the tokenizer itself puts before every text, if it does.
+        by_ids: whether the ids alone tell the pieces, and not the text that the server sends with them.
         controls: the control tokens by spelling, as far as they are known.
     """
 
     source: str
+    by_ids = False
     digest: str
     start_id: int | None
     controls: Mapping[str, int]
@@ -90,6 +92,8 @@ class Tokens(ABC):
 
 class FileTokens(Tokens):
     """By a `tokenizer.json` or a GGUF file on this machine."""
+
+    by_ids = True
 
     def __init__(self, vocabulary: TokenizerVocabulary, source: str):
         self.source = source

@@ -192,6 +192,8 @@ def sampled(sampling: Sampling) -> dict[str, float]:
 
 def counted(details: Any) -> int | None:
     """The cached tokens in an OpenAI `usage`, None where it does not tell."""
-    told = (details or {}).get("prompt_tokens_details") or {}
+    if not details:
+        return None
+    told = details.get("prompt_tokens_details") or {}
     cached = told.get("cached_tokens")
     return cached if isinstance(cached, int) else None
