@@ -8,7 +8,7 @@ import pytest
 
 from antiphon.errors import StoreUnfit, UsageError
 from antiphon.operate.evaluate.report import compare, report
-from antiphon.operate.evaluate.statistics import mean_interval
+from antiphon.statistics import mean_interval
 from antiphon.store import Store
 from antiphon.trace import Key, Label, Status, Verdict
 from antiphon.verify.result import Result

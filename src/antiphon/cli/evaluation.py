@@ -16,7 +16,7 @@ from antiphon.verify.result import Result
 if TYPE_CHECKING:
     from antiphon.operate.evaluate.report import Comparison, Contrast, Group, Lengths, Report
     from antiphon.operate.evaluate.results import Evaluation
-    from antiphon.operate.evaluate.statistics import Interval
+    from antiphon.statistics import Interval
 
 _SAMPLING = ("temperature", "top_p", "top_k")
 _WIDE = 28  # characters of a name in a table

@@ -11,8 +11,8 @@ from typing import Any
 
 from antiphon.errors import UsageError
 from antiphon.operate.evaluate.results import Evaluation, Sample
-from antiphon.operate.evaluate.statistics import Difference, Interval, difference, mean_interval, pass_at_k
 from antiphon.problem import Problem
+from antiphon.statistics import Difference, Interval, difference, mean_interval, pass_at_k
 from antiphon.trace import Status
 from antiphon.verify.result import Result
 

@@ -132,3 +132,15 @@ def _chance(apart: Sequence[float], seed: int) -> float:
 def _counted(values: _Array) -> tuple[_Array, npt.NDArray[Any]]:
     """The distinct values, and how many there are of each."""
     return np.unique(np.round(values, 12), return_counts=True)
+
+
+def holm(ps: Sequence[float | None]) -> list[float | None]:
+    """Probabilities of a family of tests, adjusted for how many they are: where those below 0.05 are called differences,
+    the chance that any of them is none is below 0.05 (Holm 1979). None, where nothing was tested, stays None."""
+    order = sorted((p, place) for place, p in enumerate(ps) if p is not None)
+    adjusted: list[float | None] = [None] * len(ps)
+    reached = 0.0
+    for rank, (p, place) in enumerate(order):
+        reached = max(reached, min(1.0, p * (len(order) - rank)))
+        adjusted[place] = reached
+    return adjusted

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from antiphon.operate.evaluate.statistics import difference, mean_interval, pass_at_k
+from antiphon.statistics import difference, holm, mean_interval, pass_at_k
 
 REPETITIONS = 200
 
@@ -147,3 +147,16 @@ def test_a_difference_is_signed() -> None:
     assert forth.interval.low > 0 > back.interval.high
     assert forth.p < 0.001 and back.p < 0.001
     assert difference(ahead, ahead).p == 1.0
+
+
+@given(st.lists(st.one_of(st.none(), st.floats(0, 1)), max_size=8))
+def test_a_family_of_tests_is_adjusted_in_order(ps: list[float | None]) -> None:
+    adjusted = holm(ps)
+    tested = [(p, q) for p, q in zip(ps, adjusted, strict=True) if p is not None and q is not None]
+    assert [q is None for q in adjusted] == [p is None for p in ps]
+    assert all(p <= q <= min(1.0, p * len(tested)) for p, q in tested)
+    assert all(q <= r for p, q in tested for other, r in tested if p < other)
+
+
+def test_the_smallest_of_a_family_is_multiplied_by_its_size() -> None:
+    assert holm([0.04, 0.01, None, 0.02]) == pytest.approx([0.04, 0.03, None, 0.04], nan_ok=True)
