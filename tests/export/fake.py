@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from antiphon.dialect import Message
 from antiphon.problem import Problem
-from antiphon.store import Outcome
+from antiphon.store import Outcome, Variant
 from antiphon.trace import Author, Key, Kind, Span, Status, Trace
 
 if TYPE_CHECKING:
@@ -41,6 +41,9 @@ class Fake:
     def __init__(self, traces: Sequence[Trace], problems: Sequence[Problem] = (problem(),)):
         self._traces = [replace(trace, change=number) for number, trace in enumerate(traces, 1)]
         self._problems = {p.id: p for p in problems}
+
+    def variants(self) -> list[Variant]:
+        return []
 
     def outcomes(
         self, statuses: Collection[Status | None], *, variant: str | None = None, since: int = 0, **_: None

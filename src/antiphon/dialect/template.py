@@ -51,15 +51,19 @@ class ChatTemplate:
             **settings,
         }
 
-    def render(self, messages: Sequence[Message]) -> str:
+    def render(self, messages: Sequence[Mapping[str, Any]], *, reply: bool = True) -> str:
         """The conversation as one string, up to where the assistant's next message begins.
+
+        Args:
+            messages: what else templates read of a message may stand beside role and content (`reasoning_content`).
+            reply: whether such a message is to follow; without it the conversation ends with its last message.
 
         Raises:
             DialectError: the template refuses the conversation, or fails on it.
         """
         copies = [dict(message) for message in messages]
         try:
-            return str(self._template.render(messages=copies, add_generation_prompt=True, **self._variables))
+            return str(self._template.render(messages=copies, add_generation_prompt=reply, **self._variables))
         except Exception as error:  # a template is a program of the model's makers: whatever it raises is its answer
             raise DialectError(f"the model's chat template refuses the conversation: {error}") from None
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from antiphon.problem import Problem
@@ -11,7 +12,7 @@ from antiphon.problem import Problem
 if TYPE_CHECKING:
     import pyarrow
 
-    from antiphon.store import Outcome, Reader
+    from antiphon.store import Outcome
 
 Pair = tuple[Problem, "Outcome"]
 """A problem and an answer to it, whose response is there."""
@@ -27,33 +28,30 @@ class Row(NamedTuple):
     Attributes:
         fields: by column, as JSON has them.
         response: what `Exporter.response` must say of the row when it has been read back.
-        remarks: what is to be counted of it, each in a few words.
+        text: the whole of it as a trainer reads it, control tokens spelled out; "" where the format does not say.
+        tokens: its length, where the format says it.
+        counts: what is to be summed over all rows, by a few words that say it.
     """
 
     fields: dict[str, Any]
     response: str
-    remarks: tuple[str, ...] = ()
+    text: str = ""
+    tokens: int | None = None
+    counts: Mapping[str, int] = MappingProxyType({})
 
 
-class Exporter(Protocol):
-    """One shape of training rows. What it makes of a trace comes from the spans' joined text.
+class Exporter(ABC):
+    """One shape of training rows. What it makes of a trace comes from the spans' joined text."""
 
-    Attributes:
-        name: what `--format` calls it.
-        suffixes: the endings of files that may hold it; a folder always may.
-    """
-
-    name: str
-    suffixes: tuple[str, ...]
-
+    @abstractmethod
     def row(self, problem: Problem, outcome: Outcome) -> Row:
         """The row of an answer.
 
         Raises:
             Unfit: it has none; says why.
         """
-        ...
 
+    @abstractmethod
     def response(self, fields: Mapping[str, Any]) -> str:
         """The response as someone who reads a row gets it: after writing it is compared with the record. Fields
         without a value may be missing or None.
@@ -61,11 +59,19 @@ class Exporter(Protocol):
         Raises:
             KeyError, IndexError, TypeError, ValueError, Unfit: the row is not of this shape.
         """
-        ...
 
+    @abstractmethod
     def schema(self) -> pyarrow.Schema:
         """The columns in Parquet."""
-        ...
+
+    def files(self, name: str, data: str) -> Mapping[str, str]:
+        """What a trainer needs beside the rows, by path in a folder.
+
+        Args:
+            name: the folder's own.
+            data: the path of the rows in it.
+        """
+        return {}
 
 
 class Filter(Protocol):
@@ -83,10 +89,3 @@ class Filter(Protocol):
     def reason(self, problem: Problem, outcome: Outcome) -> str | None:
         """Why the answer is left out, in a few words that are counted; None keeps it."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """What formats may ask for besides the rows' answers: the run they come from."""
-
-    reader: Reader

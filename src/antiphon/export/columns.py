@@ -12,6 +12,34 @@ if TYPE_CHECKING:
 
     from antiphon.store import Outcome
 
+COLUMNS = {
+    "id": "the trace: problem, variant and sample",
+    "problem_id": "the problem's id",
+    "variant": "by which method and models it was written",
+    "sample": "which answer to the problem it is, from 0",
+    "status": "how it ended",
+    "messages": "the conversation",
+    "id_ddm": "the problem's id",
+    "dialogs": "the conversation, the thinking inline in the last message",
+    "prompt": "what stands before the answer",
+    "completion": "the answer with its thinking",
+    "input_ids": "token ids of the student",
+    "attention_mask": "1 for each token",
+    "labels": "the ids that are trained on, -100 elsewhere",
+    "assistant_masks": "1 where they are",
+    "author": "of each token: 0 none, 1 student, 2 teacher, 3 unknown",
+    "kind": "of each token: 0 prompt, 1 style, 2 capability, 3 thinking, 4 answer, 5 marker",
+    "system": "the system's message",
+    "conversations": "the messages of user and assistant in turns",
+    "response": "the whole answer with its thinking",
+    "spans": "its stretches by author and kind, with the authors' own ids and each word's verdict",
+    "verdicts": "what verifiers said of the answer, the newest last",
+    "usage": "requests, tokens and seconds by role",
+    "metadata": "the problem's other fields, as JSON",
+    "reward_model": "what the answer is judged by",
+}
+"""What the columns hold, for people."""
+
 
 def key_of(outcome: Outcome) -> dict[str, Any]:
     """Which trace a row is of."""

@@ -98,6 +98,14 @@ class Place:
         return lock
 
 
+def written_through(path: Path, text: str) -> None:
+    """Writes a small file to the disk; lone surrogates become question marks."""
+    with path.open("w", encoding="utf-8", errors="replace", newline="\n") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
 def _is_still(path: Path, handle: int) -> bool:
     try:
         return os.path.samestat(path.stat(), os.fstat(handle))

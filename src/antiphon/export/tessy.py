@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from antiphon.export.base import Row
+from antiphon.export.base import Exporter, Row
 from antiphon.export.columns import answered, messages_schema
-from antiphon.export.container import SUFFIXES
 from antiphon.problem import Problem
 
 if TYPE_CHECKING:
@@ -16,14 +15,11 @@ if TYPE_CHECKING:
     from antiphon.store import Outcome
 
 
-class Tessy:
+class Tessy(Exporter):
     """`{"id_ddm": problem, "dialogs": [{"role", "content"}, ...]}`, the thinking inline in the last content.
 
     The shape has no place for variant and sample: several samples of a problem share its `id_ddm`.
     """
-
-    name = "tessy"
-    suffixes = SUFFIXES
 
     def row(self, problem: Problem, outcome: Outcome) -> Row:
         """See `Exporter.row`."""
