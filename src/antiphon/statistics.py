@@ -135,8 +135,9 @@ def _counted(values: _Array) -> tuple[_Array, npt.NDArray[Any]]:
 
 
 def holm(ps: Sequence[float | None]) -> list[float | None]:
-    """Probabilities of a family of tests, adjusted for how many they are: where those below 0.05 are called differences,
-    the chance that any of them is none is below 0.05 (Holm 1979). None, where nothing was tested, stays None."""
+    """Probabilities of a family of tests, adjusted for how many they are: where those below 0.05 are called
+    differences, the chance that any of them is none is below 0.05 (Holm 1979). None, where nothing was tested, stays
+    None."""
     order = sorted((p, place) for place, p in enumerate(ps) if p is not None)
     adjusted: list[float | None] = [None] * len(ps)
     reached = 0.0
