@@ -33,7 +33,7 @@ class Server:
         decided = kept + (1 + lookahead) + 1  # words of one token
         there = requests = 0
         while there < decided:
-            reach = ahead.reach(role, name, PLENTY)
+            reach = ahead.reach(role, name, PLENTY, seen=600)
             requests += 1
             there += reach.ask if reach.look == reach.ask else min(reach.ask, decided - there + self.late)
         self.turns += 1
@@ -129,7 +129,7 @@ def test_looking_ahead_is_asked_for_too() -> None:
 
 def test_now_and_then_a_request_streams_whatever_is_settled() -> None:
     ahead = learned("auto", [3])
-    reaches = [ahead.reach(STUDENT, "one", PLENTY) for _ in range(160)]
+    reaches = [ahead.reach(STUDENT, "one", PLENTY, seen=600) for _ in range(160)]
     assert reaches.count(Reach(PLENTY, 1)) == 10
     assert reaches.count(Reach(8, 8)) == 2, "in a piece, of which servers tell what they had cached"
 

@@ -17,7 +17,8 @@ from contextlib import asynccontextmanager
 
 from antiphon.trace import Author
 
-_LONG = 512  # tokens seen before from which on a prompt is looked at: servers keep whole blocks, of up to 128
+LONG = 512
+"""Tokens seen before from which on a prompt is looked at: servers keep whole blocks, of up to 128."""
 _ENOUGH = 16  # such prompts of a role, after which its share is judged
 _MUCH, _LITTLE = 0.3, 0.1  # of what was seen before
 _FEWER = 3 / 4
@@ -84,7 +85,7 @@ class Admission:
         Args:
             seen: tokens of these prompts that the server had read or written before.
         """
-        if not self._watching or seen < _LONG or self._turns < 2 * self.room:
+        if not self._watching or seen < LONG or self._turns < 2 * self.room:
             return  # right after a change even those who stay have lost theirs
         self._prompts[role] += 1
         self._seen[role] += seen

@@ -28,6 +28,7 @@ from collections.abc import Collection, Iterable, Sequence
 from statistics import fmean, quantiles
 from typing import Literal, NamedTuple
 
+from antiphon.synth.admission import LONG
 from antiphon.trace import Author, Turn
 
 Policy = Literal["streamed", "adaptive", "auto"] | int
@@ -85,14 +86,15 @@ class RunAhead:
         self._seconds = 0.0  # of all turns
         self._busy = _Busy()
 
-    def reach(self, role: Author, server: str, left: int) -> Reach:
-        """How to ask for the next tokens of a judged turn, of which `left` are allowed."""
+    def reach(self, role: Author, server: str, left: int, *, seen: int = 0) -> Reach:
+        """How to ask for the next tokens of a judged turn, of which `left` are allowed; the server has seen so many of
+        its prompt before."""
         if isinstance(self._policy, int):
             ask = min(left, self._policy)
             return Reach(ask, ask)
         if self._policy == "streamed":
             return Reach(left)
-        way = self._acquaintance(role, server).reach()
+        way = self._acquaintance(role, server).reach(tells=seen >= LONG)
         ask = min(left, way.ask)
         return Reach(ask, min(ask, way.look))
 
@@ -178,11 +180,11 @@ class _Acquaintance:
         self._turns: deque[Turn] = deque(maxlen=_REMEMBERED)
         self._streamed: deque[tuple[Turn, First]] = deque(maxlen=_KNOWN)
 
-    def reach(self) -> Reach:
+    def reach(self, *, tells: bool) -> Reach:
         """How the next request is made. Now and then it streams, whatever is settled: what that costs may change. And
-        now and then a stream begins with a piece: its server tells how much of the prompt it had kept."""
+        now and then a stream begins with a piece: its server tells how much of a long prompt it had kept."""
         self._begun += 1
-        if self._streams and self._begun % _TELL == _TELL - 1:
+        if tells and self._streams and self._begun % _TELL == _TELL - 1:
             return Reach(UNJUDGED, UNJUDGED)
         return Reach(_UNBOUNDED) if self._begun % _ANEW == 0 else self._way
 

@@ -54,8 +54,8 @@ class Allowance(NamedTuple):
 class Task(NamedTuple):
     """What a voice is to write.
 
-    `style` is whether its own class is style, where a predictor watches it (None: nobody does). `rolls_back` False: what
-    it writes past a boundary is kept, to the end of the request in which the boundary was seen.
+    `style` is whether its own class is style, where a predictor watches it (None: nobody does). `rolls_back` False:
+    what it writes past a boundary is kept, to the end of the request in which the boundary was seen.
     """
 
     kind: Kind
@@ -183,7 +183,8 @@ class Passage:
     def _reach(self, left: int) -> Reach:
         if not self._judged:
             return Reach(left, min(left, UNJUDGED))
-        return self._score.run_ahead.reach(self._speaker.voice.role, self._speaker.sequence.server, left)
+        speaker = self._speaker
+        return self._score.run_ahead.reach(speaker.voice.role, speaker.sequence.server, left, seen=speaker.seen)
 
     async def _watch(self, pieces: tuple[Piece, ...]) -> Why | None:
         """Takes what arrived; settles what no later verdict can touch."""
