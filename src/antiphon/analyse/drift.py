@@ -26,11 +26,11 @@ _STYLE, _VOCABULARY = 1000, 5000
 _RESAMPLES, _DEALS = 300, 999
 
 STYLE, OPENERS, TFIDF, SAME, APART = (
-    "style words, Jensen-Shannon",
-    "sentence openings, Jensen-Shannon",
-    "TF-IDF similarity of the whole",
-    "TF-IDF similarity on the same problem",
-    "told apart by their form",
+    "style words",
+    "sentence openings",
+    "TF-IDF similarity",
+    "TF-IDF, same problem",
+    "told apart",
 )
 
 

@@ -1,0 +1,336 @@
+"""How likely texts are under a model: minus log-probability per token, by author, kind and position.
+
+The model reads the prompt in its own dialect, with the thinking opened, and is scored on the rest, as if it were
+trained on it: thinking, close, answer, end of turn. The whole is encoded at once, as a trainer does; a token belongs to
+the stretch that holds its first character that is no blank. L_Sty and L_Cap of the paper are the sums over style and
+capability tokens of the thinking. Every token is in one part, so the parts sum to the whole.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import re
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from itertools import accumulate
+from pathlib import Path
+from typing import NamedTuple
+
+from antiphon.analyse.contrast import Measure, Measures
+from antiphon.analyse.text import Stretch, Text
+from antiphon.dialect import Part, text_of
+from antiphon.engine.base import Engine
+from antiphon.errors import ModelError, StoreFull
+from antiphon.synth.voice import Voice
+from antiphon.trace import Author, Kind
+
+TENTHS = 10
+AT_ONCE = 8
+"""Texts at a server at once."""
+
+_FORMAT = 1
+_HELD = 12  # tokens that may make up one character
+_KINDS = (Kind.STYLE, Kind.CAPABILITY, Kind.THINKING, Kind.ANSWER, Kind.MARKER)
+_NAMES = {
+    Kind.STYLE: "style (L_Sty)",
+    Kind.CAPABILITY: "capability (L_Cap)",
+    Kind.THINKING: "thinking",
+    Kind.ANSWER: "answer",
+    Kind.MARKER: "close and end of turn",
+}
+_UNIT = "nats a token"
+
+WHOLE = "whole response"
+LIKELIHOOD = (
+    Measure(WHOLE, _UNIT),
+    *(Measure(_NAMES[kind], _UNIT) for kind in _KINDS),
+    *(Measure(f"{_NAMES[kind]}, its part of the whole", _UNIT) for kind in _KINDS),
+    *(Measure(f"written by {author}", _UNIT) for author in (Author.STUDENT, Author.TEACHER, Author.UNKNOWN)),
+    *(
+        Measure(f"{author}: {kind}", _UNIT)
+        for author in (Author.STUDENT, Author.TEACHER)
+        for kind in (Kind.STYLE, Kind.CAPABILITY, Kind.THINKING, Kind.ANSWER)
+    ),
+)
+"""Minus log-probability in the mean of the tokens that are named; "its part": divided by all tokens of the response, so
+that these rows sum to the first."""
+
+CURVES = {
+    "whole response": tuple(Measure(f"whole response, tenth {tenth + 1}", _UNIT) for tenth in range(TENTHS)),
+    "style": tuple(Measure(f"style, tenth {tenth + 1}", _UNIT) for tenth in range(TENTHS)),
+    "capability": tuple(Measure(f"capability, tenth {tenth + 1}", _UNIT) for tenth in range(TENTHS)),
+}
+"""The same by position: tenths of the response's tokens."""
+
+
+class Cell(NamedTuple):
+    """Tokens of one author and kind in one tenth of a response: how many, and the sum of minus log-probabilities."""
+
+    author: Author
+    kind: Kind
+    tenth: int
+    tokens: int
+    nats: float
+
+
+class Scored(NamedTuple):
+    """A scored response. `cut`: the model's context did not hold all of it, the rest is in no cell."""
+
+    cells: tuple[Cell, ...]
+    cut: bool
+
+
+class Scores:
+    """What was scored before, in a file of one line a text, so that nothing is scored twice.
+
+    Lines are only added; a torn one is passed over. Several processes may add to one file.
+    """
+
+    def __init__(self, path: Path | None):
+        """Args:
+            path: None: nothing is kept.
+
+        Raises:
+            StoreFull: the file cannot be read or written.
+        """
+        self._path = path
+        self._known: dict[str, Scored] = {}
+        self._torn = False
+        if path is not None:
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                stored = path.read_bytes() if path.exists() else b""
+            except OSError as error:
+                raise _unwritable(path, error) from error
+            self._torn = bool(stored) and not stored.endswith(b"\n")
+            for line in stored.splitlines():
+                with suppress(ValueError, KeyError, TypeError):
+                    told = json.loads(line)
+                    self._known[str(told["text"])] = Scored(tuple(map(_cell, told["cells"])), bool(told["cut"]))
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def get(self, digest: str) -> Scored | None:
+        """What is known of a text."""
+        return self._known.get(digest)
+
+    def put(self, digest: str, scored: Scored) -> None:
+        """Keeps a text's score.
+
+        Raises:
+            StoreFull: it cannot be written.
+        """
+        self._known[digest] = scored
+        if self._path is None:
+            return
+        line = json.dumps({"text": digest, "cells": scored.cells, "cut": scored.cut}) + "\n"
+        try:
+            with self._path.open("ab") as stream:
+                stream.write((b"\n" if self._torn else b"") + line.encode("ascii"))
+                stream.flush()
+                os.fsync(stream.fileno())
+        except OSError as error:
+            raise _unwritable(self._path, error) from error
+        self._torn = False
+
+
+class Scorer:
+    """A model that scores texts.
+
+    Attributes:
+        name: the model.
+        texts: how many were scored now, not counting those known before.
+        cut: how many of all did not fit into its context.
+    """
+
+    def __init__(self, voice: Voice, directory: Path | None = None):
+        """Args:
+            voice: the model with its dialect (`antiphon.synth.cast.find_voice`).
+            directory: where scores are kept, in a file of the model's; None: nowhere.
+
+        Raises:
+            StoreFull: nothing can be kept there.
+        """
+        self.name = voice.engine.name
+        self.texts = self.cut = 0
+        self._voice = voice
+        self._engine: Engine = voice.engine
+        self._spelled: dict[int, str] = {}
+        identity = json.dumps([dict(voice.engine.identity), voice.dialect.fingerprint, _FORMAT], sort_keys=True)
+        named = re.sub(r"[^\w.-]+", "-", self.name).strip("-.") or "model"
+        digest = hashlib.sha256(identity.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+        self._scores = Scores(None if directory is None else directory / f"{named}-{digest}.jsonl")
+
+    async def require(self) -> None:
+        """Returns if the model can score at all.
+
+        Raises:
+            ModelError: it cannot.
+        """
+        if not (await self._engine.capabilities()).scoring:
+            raise ModelError(
+                f"{self.name} cannot tell how likely a given text is; name a model of this machine, or a server of"
+                " vLLM or SGLang whose tokenizer is here (llama.cpp's server and chat endpoints do not tell)"
+            )
+
+    async def score(self, texts: Sequence[Text]) -> list[Scored]:
+        """Scores texts, some at once; those known before are not scored again.
+
+        Raises:
+            DialectError: a conversation that the model's family cannot express.
+            RequestRefused, EngineUnavailable: see `antiphon.errors`; what was scored before is kept.
+        """
+        gate = asyncio.Semaphore(AT_ONCE)
+
+        async def one(text: Text) -> Scored:
+            async with gate:
+                digest = _digest(text)
+                scored = self._scores.get(digest)
+                if scored is None:
+                    scored = await self._score(text)
+                    self._scores.put(digest, scored)
+                    self.texts += 1
+                self.cut += scored.cut
+                return scored
+
+        return list(await asyncio.gather(*map(one, texts)))
+
+    async def _score(self, text: Text) -> Scored:
+        thinks = any(stretch.kind is not Kind.ANSWER for stretch in text.stretches)
+        dialect = self._voice.dialect
+        prompt = await self._prompt_ids(dialect.prompt(text.messages) if thinks else dialect.render(text.messages))
+        ids, owners = await self._response(text, thinks)
+        room = len(ids) if self._voice.context is None else max(0, self._voice.context - len(prompt))
+        kept = list(ids[:room])
+        given = await self._engine.score([*prompt, *kept]) if kept else []
+        nats: dict[tuple[Author, Kind, int], float] = {}
+        tokens: Counter[tuple[Author, Kind, int]] = Counter()
+        for number, (chance, (author, kind)) in enumerate(zip(given[len(prompt) :], owners, strict=False)):
+            part = (author, kind, TENTHS * number // len(ids))
+            nats[part] = nats.get(part, 0.0) - chance
+            tokens[part] += 1
+        return Scored(tuple(Cell(*part, tokens[part], nats[part]) for part in nats), len(kept) < len(ids))
+
+    async def _prompt_ids(self, parts: Sequence[Part]) -> list[int]:
+        """A prompt's ids, the tokenizer's own start token among them where the dialect has none."""
+        sequence = await self._engine.open(())
+        try:
+            starts = sequence.length
+            ids = list(await sequence.append(parts))
+        finally:
+            await sequence.close()
+        if not starts:
+            return ids
+        bos = self._engine.control_id(self._engine.special_tokens.get("bos_token", ""))
+        return ids if bos is None or ids[:1] == [bos] else [bos, *ids]
+
+    async def _response(self, text: Text, thinks: bool) -> tuple[list[int], list[tuple[Author, Kind]]]:
+        """The ids of a response, and whose and of which kind each of them is."""
+        pieces = list(self._pieces(text, thinks))
+        whole = "".join(text_of(parts) for _, parts in pieces)
+        ids = await self._encode(part for _, parts in pieces for part in parts)
+        places = await self._places(ids, whole)
+        owners = [owner for owner, _ in pieces]
+        if places is None:  # a tokenizer that does not give back what it read: each piece is encoded alone
+            apart = [await self._encode(parts) for _, parts in pieces]
+            told = [owner for owner, part in zip(owners, apart, strict=True) for _ in part]
+            return [token for part in apart for token in part], told
+        begins = [0, *accumulate(len(text_of(parts)) for _, parts in pieces)]
+        return ids, [owners[min(bisect_right(begins, place) - 1, len(owners) - 1)] for place in places]
+
+    def _pieces(self, text: Text, thinks: bool) -> Iterator[tuple[tuple[Author, Kind], Sequence[Part]]]:
+        thinking = [stretch for stretch in text.stretches if stretch.kind is not Kind.ANSWER]
+        answer = [stretch for stretch in text.stretches if stretch.kind is Kind.ANSWER]
+        yield from (_piece(stretch) for stretch in thinking)
+        if thinks and (answer or text.complete):
+            yield (Author.NONE, Kind.MARKER), self._voice.dialect.closing(thinking[-1].text)
+        yield from (_piece(stretch) for stretch in answer)
+        ends = self._voice.dialect.ends
+        if text.complete and ends and self._engine.control_id(ends[0]) is not None:
+            yield (Author.NONE, Kind.MARKER), [Part(ends[0], True)]
+
+    async def _encode(self, parts: Iterable[Part]) -> list[int]:
+        sequence = await self._engine.open(())
+        try:
+            return list(await sequence.append(list(parts)))
+        finally:
+            await sequence.close()
+
+    async def _places(self, ids: Sequence[int], text: str) -> list[int] | None:
+        """Where the first character of each token stands that is no blank, found by spelling the tokens one after the
+        other; None where they do not spell the text."""
+        places: list[int] = []
+        held: list[int] = []
+        at = 0
+        for token in ids:
+            held.append(token)
+            said = await self._spelling(token) if len(held) == 1 else await self._engine.decode(held)
+            if said and text.startswith(said, at):
+                blanks = len(said) - len(said.lstrip())
+                places += [at + (blanks if blanks < len(said) else 0)] * len(held)
+                at += len(said)
+                held.clear()
+            elif len(held) > _HELD:
+                return None
+        return places if at == len(text) and not held else None
+
+    async def _spelling(self, token: int) -> str:
+        if token not in self._spelled:
+            self._spelled[token] = await self._engine.decode([token])
+        return self._spelled[token]
+
+
+def measures_of(scored: Scored) -> Measures:
+    """Numerators and denominators of `LIKELIHOOD` and `CURVES`."""
+    found: dict[str, tuple[float, float]] = {}
+
+    def add(name: str, cells: Iterable[Cell], over: int | None = None) -> None:
+        kept = list(cells)
+        tokens = sum(cell.tokens for cell in kept)
+        if tokens:
+            found[name] = sum(cell.nats for cell in kept), over or tokens
+
+    cells = scored.cells
+    whole = sum(cell.tokens for cell in cells)
+    add(WHOLE, cells)
+    for kind in _KINDS:
+        of_kind = [cell for cell in cells if cell.kind is kind]
+        add(_NAMES[kind], of_kind)
+        if whole:
+            found[f"{_NAMES[kind]}, its part of the whole"] = sum(cell.nats for cell in of_kind), whole
+    for author in (Author.STUDENT, Author.TEACHER, Author.UNKNOWN):
+        of_author = [cell for cell in cells if cell.author is author]
+        add(f"written by {author}", of_author)
+        for kind in (Kind.STYLE, Kind.CAPABILITY, Kind.THINKING, Kind.ANSWER):
+            add(f"{author}: {kind}", (cell for cell in of_author if cell.kind is kind))
+    for tenth in range(TENTHS):
+        here = [cell for cell in cells if cell.tenth == tenth]
+        add(f"whole response, tenth {tenth + 1}", here)
+        for kind in (Kind.STYLE, Kind.CAPABILITY):
+            add(f"{kind}, tenth {tenth + 1}", (cell for cell in here if cell.kind is kind))
+    return found
+
+
+def _piece(stretch: Stretch) -> tuple[tuple[Author, Kind], Sequence[Part]]:
+    return (stretch.author, stretch.kind), [Part(stretch.text)]
+
+
+def _digest(text: Text) -> str:
+    """What a score depends on, besides the model."""
+    told = [list(map(dict, text.messages)), [list(stretch[:3]) for stretch in text.stretches], text.complete]
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode("ascii")).hexdigest()[:32]
+
+
+def _cell(told: Sequence[object]) -> Cell:
+    author, kind, tenth, tokens, nats = told
+    return Cell(Author(str(author)), Kind(str(kind)), int(str(tenth)), int(str(tokens)), float(str(nats)))
+
+
+def _unwritable(path: Path, error: OSError) -> StoreFull:
+    return StoreFull(f"{path}: scores cannot be kept there: {error.strerror or error}; name another folder (--scores)")
