@@ -7,7 +7,21 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from antiphon.cli import bench, boundary, demo, doctor, duet, evaluate, export, imports, status, synth, trace, verify
+from antiphon.cli import (
+    bench,
+    boundary,
+    demo,
+    doctor,
+    duet,
+    evaluate,
+    export,
+    imports,
+    status,
+    synth,
+    trace,
+    verify,
+    view,
+)
 from antiphon.cli.options import NO_VALUE
 from antiphon.cli.stopping import INTERRUPTED
 from antiphon.cli.terminal import complain
@@ -65,6 +79,7 @@ for name, command in (
     ("bench", bench.bench),
     ("status", status.status),
     ("trace", trace.trace),
+    ("view", view.view),
     ("verify", verify.verify),
     ("evaluate", evaluate.evaluate),
     ("export", export.export),
