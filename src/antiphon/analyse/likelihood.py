@@ -41,7 +41,11 @@ _NAMES = {
     Kind.CAPABILITY: "capability (L_Cap)",
     Kind.THINKING: "thinking",
     Kind.ANSWER: "answer",
-    Kind.MARKER: "close and end of turn",
+    Kind.MARKER: "close and end",
+}
+_PARTS = {kind: f"{_NAMES[kind]}, part of the whole" for kind in _KINDS} | {
+    Kind.STYLE: "L_Sty, part of the whole",
+    Kind.CAPABILITY: "L_Cap, part of the whole",
 }
 _UNIT = "nats a token"
 
@@ -49,7 +53,7 @@ WHOLE = "whole response"
 LIKELIHOOD = (
     Measure(WHOLE, _UNIT),
     *(Measure(_NAMES[kind], _UNIT) for kind in _KINDS),
-    *(Measure(f"{_NAMES[kind]}, its part of the whole", _UNIT) for kind in _KINDS),
+    *(Measure(_PARTS[kind], _UNIT) for kind in _KINDS),
     *(Measure(f"written by {author}", _UNIT) for author in (Author.STUDENT, Author.TEACHER, Author.UNKNOWN)),
     *(
         Measure(f"{author}: {kind}", _UNIT)
@@ -57,7 +61,7 @@ LIKELIHOOD = (
         for kind in (Kind.STYLE, Kind.CAPABILITY, Kind.THINKING, Kind.ANSWER)
     ),
 )
-"""Minus log-probability in the mean of the tokens that are named; "its part": divided by all tokens of the response, so
+"""Minus log-probability in the mean of the tokens that are named; "part": divided by all tokens of the response, so
 that these rows sum to the first."""
 
 CURVES = {
@@ -303,7 +307,7 @@ def measures_of(scored: Scored) -> Measures:
         of_kind = [cell for cell in cells if cell.kind is kind]
         add(_NAMES[kind], of_kind)
         if whole:
-            found[f"{_NAMES[kind]}, its part of the whole"] = sum(cell.nats for cell in of_kind), whole
+            found[_PARTS[kind]] = sum(cell.nats for cell in of_kind), whole
     for author in (Author.STUDENT, Author.TEACHER, Author.UNKNOWN):
         of_author = [cell for cell in cells if cell.author is author]
         add(f"written by {author}", of_author)

@@ -30,23 +30,24 @@ _PARTS = [
 _WRITERS = (Author.STUDENT, Author.TEACHER)
 
 OWNERSHIP = (
-    *(Measure(f"{author} among the words of thinking", "share") for author in _WRITERS),
-    *(Measure(f"{author}: {kind}, of all words", "share") for author, kind in _PARTS),
-    *(Measure(f"{author}: {kind}, of all tokens", "share") for author, kind in _PARTS),
+    *(Measure(f"{author}'s share of the thinking", "share") for author in _WRITERS),
+    *(Measure(f"{author}: {kind}, words", "share") for author, kind in _PARTS),
+    *(Measure(f"{author}: {kind}, tokens", "share") for author, kind in _PARTS),
     Measure("tokens of the response", "tokens"),
     Measure("hand-overs inside a word", "per 1,000 words", 1000),
     Measure("forced words", "per 1,000 words", 1000),
 )
-"""Who wrote how much. Tokens are the author's own, estimated where its server tells no ids."""
+"""Who wrote how much: of the words of the thinking; of all words and of all tokens by author and kind. Tokens are the
+author's own, estimated where its server tells no ids."""
 
 COST = (
     Measure("tokens received", "tokens"),
-    *(Measure(f"tokens received of the {role}", "tokens") for role in _WRITERS),
-    Measure("thrown away, of the tokens received", "share"),
-    *(Measure(f"thrown away, of the {role}'s", "share") for role in _WRITERS),
+    *(Measure(f"received of the {role}", "tokens") for role in _WRITERS),
+    Measure("thrown away", "share"),
+    *(Measure(f"thrown away of the {role}'s", "share") for role in _WRITERS),
     Measure("requests", ""),
     Measure("prompt tokens", "tokens"),
-    Measure("prompt tokens from cache, where told", "share"),
+    Measure("prompt from cache, where told", "share"),
     Measure("seconds of writing", "seconds"),
     Measure("cost", "money"),
 )
@@ -92,7 +93,7 @@ def ownership_of(text: Text, trace: Trace | None) -> Measures:
         by = Counter[Author]()
         for (author, _), count in thinking.items():
             by[author] += count
-        found |= {f"{author} among the words of thinking": (by[author], whole) for author in _WRITERS}
+        found |= {f"{author}'s share of the thinking": (by[author], whole) for author in _WRITERS}
         if trace is not None and by[Author.STUDENT] and by[Author.TEACHER]:
             found["hand-overs inside a word"] = trace.glued, whole
             found["forced words"] = forced, whole
@@ -111,7 +112,7 @@ def ownership_of(text: Text, trace: Trace | None) -> Measures:
 def _shares(counts: Counter[tuple[Author, Kind]], of: str) -> Iterator[tuple[str, tuple[float, float]]]:
     whole = counts.total()
     if whole:
-        yield from ((f"{author}: {kind}, of all {of}", (counts[author, kind], whole)) for author, kind in _PARTS)
+        yield from ((f"{author}: {kind}, {of}", (counts[author, kind], whole)) for author, kind in _PARTS)
 
 
 def cost_of(trace: Trace, about: Mapping[str, Any]) -> Measures:
@@ -129,18 +130,18 @@ def cost_of(trace: Trace, about: Mapping[str, Any]) -> Measures:
         "seconds of writing": (total.seconds, 1),
     }
     if total.received:
-        found["thrown away, of the tokens received"] = total.thrown_away, total.received
+        found["thrown away"] = total.thrown_away, total.received
     if total.prompt:
         found["prompt tokens"] = total.prompt, 1
     if total.cached is not None and total.told:
-        found["prompt tokens from cache, where told"] = min(total.cached, total.told), total.told
+        found["prompt from cache, where told"] = min(total.cached, total.told), total.told
     costs = []
     for role, used in trace.usage.items():
         facts = about.get(role.value) or {}
         if role in _WRITERS:
-            found[f"tokens received of the {role}"] = used.received, 1
+            found[f"received of the {role}"] = used.received, 1
             if used.received:
-                found[f"thrown away, of the {role}'s"] = used.thrown_away, used.received
+                found[f"thrown away of the {role}'s"] = used.thrown_away, used.received
         if facts.get("prices") is not None:
             ids = bool(facts.get("counts_tokens", facts.get("ids", True)))
             costs.append(Prices(**facts["prices"]).cost(used, ids=ids))

@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 from antiphon.cli import (
     bench,
     boundary,
+    compare,
     demo,
     doctor,
     duet,
@@ -83,6 +84,7 @@ for name, command in (
     ("verify", verify.verify),
     ("evaluate", evaluate.evaluate),
     ("export", export.export),
+    ("compare", compare.compare),
 ):
     app.command(name)(command)
 

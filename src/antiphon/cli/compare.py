@@ -13,6 +13,7 @@ from rich.padding import Padding
 from rich.table import Table as Grid
 
 from antiphon.cli import options
+from antiphon.cli.reading import first
 from antiphon.cli.terminal import print_json, say, show, visible, warn
 from antiphon.trace import Author, Status
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 _MOST = 1000
 _HABITS = 15  # of them that are more than chance
 _TRACES = 3
+_LOOKED_INTO = ("outcomes", "lengths", "likelihood", "habits")
 _WIDE = 60  # characters of a name in the legend
 _EVERY = 5.0  # seconds between two lines of progress
 
@@ -194,7 +196,7 @@ def _tell_table(made: Comparison, table: Table) -> None:
             return
     letters = _letters(made)
     grid = Grid(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    grid.add_column("")
+    grid.add_column("", no_wrap=True)
     for letter in letters:
         grid.add_column(letter, justify="right", no_wrap=True)
     for letter in letters[1:]:
@@ -233,7 +235,7 @@ def _tell_drift(made: Comparison, drift: Drift) -> None:
         f"  {drift.first:,} and {drift.second:,} texts {same}; 0 bits and a similarity of 1 are alike, told apart 0.5."
     )
     show(Padding(grid, (0, 0, 0, 2), expand=False))
-    if drift.telling:
+    if drift.telling and drift.distances[-1].star:
         told = ", ".join(f"{visible(name)} {'+' if weight > 0 else '-'}" for name, weight in drift.telling)
         show(f"  by: {told}")
 
@@ -250,14 +252,14 @@ def _tell_traces(made: Comparison) -> None:
     """Where to look: the traces that make the differences that are more than chance."""
     lines = []
     for table in made.tables:
-        for row in table.rows if table.name != "habits" else sorted(table.rows, key=_sureness)[:_HABITS]:
+        for row in sorted(table.rows, key=_sureness) if table.name in _LOOKED_INTO else ():
             for letter, change in zip(_letters(made), row.changes, strict=True):
                 if change is not None and change.star:
                     keys = ", ".join(_key(made, part) for part in change.traces[:_TRACES])
                     lines.append(f"  {letter}, {visible(row.name)}: {keys}")
     if lines:
-        show("\nWhat makes the differences, most first (--json names 20 of each)")
-        for line in lines:
+        show("\nWhich traces make the difference (--json names 20 of each)")
+        for line in first(lines, "differences"):
             show(line)
 
 
@@ -275,7 +277,7 @@ def _change(row: Row, change: Change | None, sides: int) -> str:
     if change is None:
         return ""
     told = _number(row.unit, change.difference, signed=True) + ("*" if change.star else "")
-    if change.interval is None or sides > 3:
+    if change.interval is None or sides > 2:
         return told
     return f"{told} ({_interval(change.interval, lambda bound: _number(row.unit, bound, signed=True))})"
 
