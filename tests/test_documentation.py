@@ -193,14 +193,14 @@ def table(page: str, heading: str) -> list[list[str]]:
 
 
 def test_the_methods_are_those_there_are() -> None:
-    rows = [[f"`{m.name}`", m.thinking.says, m.answer.value, m.says, m.source] for m in METHODS.values()]
+    rows = [[f"`{m.name}`", m.thinking.says, m.says_answer, m.says, m.source] for m in METHODS.values()]
     assert table("methods.md", "method") == rows
 
 
 RESOLVED = {"teacher.model", "boundary.teacher", "boundary.student", "budget.thinking", "budget.answer"}
 RESOLVED |= {"chunk", "candidates", "like", "source"}
-"""Settings that enter a variant by what they come to: hashes of models and pages, lengths in tokens, other variants; and
-those that only some methods look at."""
+"""Settings that enter a variant by what they come to: hashes of models and pages, lengths in tokens, other variants.
+Some count only with methods that look at them."""
 
 
 def settings_rows() -> Iterator[list[str]]:

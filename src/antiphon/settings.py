@@ -158,9 +158,9 @@ class Settings(_Section):
     candidates: int = Field(5, description="teacher_score: traces by the student, of which the best stays", ge=1)
     like: str | None = Field(
         None,
-        description="random_boundaries, fixed_boundaries: the variant of this run whose spans are as long as theirs",
+        description="random_boundaries, fixed_boundaries: a variant of this run whose spans are as long as theirs",
     )
-    source: str | None = Field(None, description="revoice: the variant of this run that is rewritten")
+    source: str | None = Field(None, description="revoice: a variant of this run that is rewritten")
     samples: int = Field(1, description="traces per problem", ge=1)
     until_right: int | None = Field(
         None, description="write traces of a problem until so many are right (docs/verify.md); unset: samples", ge=1

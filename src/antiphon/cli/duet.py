@@ -11,6 +11,7 @@ import typer
 
 from antiphon.cli import options
 from antiphon.cli.terminal import in_colour, print_json, stderr, stdout, visible, warn
+from antiphon.errors import SettingsError
 from antiphon.trace import Author, Kind, Status
 
 if TYPE_CHECKING:
@@ -69,11 +70,17 @@ def duet(
     }
     from antiphon.api import ask
     from antiphon.settings import load
+    from antiphon.synth.cast import chosen_method
 
     settings = load(config, flags)
     if settings.teacher.model is None and settings.student.model is None:
         pages = {name: flags[name] or "lab" for name in ("boundary.teacher", "boundary.student")}
         settings = load(config, {**flags, **_LAB, **pages})
+    if chosen_method(settings).needs_run:
+        raise SettingsError(
+            f"the method {settings.method} makes traces of others, so it needs a run: "
+            f"antiphon synth --run DIR --method {settings.method}"
+        )
     problem = ask(question)
     stage = Stage(stdout(), silent=json)
     trace, recorder = stage.perform(settings, problem)

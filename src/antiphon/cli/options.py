@@ -43,7 +43,9 @@ BoundaryStudent = Annotated[
 ]
 MethodName = Annotated[
     str | None,
-    typer.Option("--method", metavar="NAME", help="tessy (both in turns), student_only or teacher_only."),
+    typer.Option(
+        "--method", metavar="NAME", help="tessy (both in turns), student_only, teacher_only ... (docs/methods.md)."
+    ),
 ]
 ThinkingBudget = Annotated[
     int | None, typer.Option(min=1, metavar="TOKENS", help="Most tokens of thinking.", rich_help_panel=LENGTHS)

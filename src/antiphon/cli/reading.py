@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from antiphon.cli.terminal import say, warn
@@ -41,6 +42,27 @@ def read(
             raise ProblemError(f"{error}\nMend these, or pass over them with --skip-bad. Nothing was spent.") from None
     for line in first([str(error) for error in loaded.bad], "bad records"):
         warn(f"skipped: {line}")
+    return _narrowed(loaded, where, limit)
+
+
+def read_run(directory: Path, *, where: str | None, limit: int | None) -> Loaded:
+    """The problems that a run directory holds.
+
+    Raises:
+        StoreUnfit: it is none.
+        ProblemError: nothing is left of them.
+    """
+    from antiphon.problem import Loaded
+    from antiphon.store import Reader
+
+    with Reader(directory) as reader:
+        problems = list(reader.problems())
+    return _narrowed(Loaded(problems if where is not None else problems[:limit]), where, limit)
+
+
+def _narrowed(loaded: Loaded, where: str | None, limit: int | None) -> Loaded:
+    from antiphon.errors import ProblemError
+
     if where is not None:
         loaded = replace(loaded, problems=_chosen(loaded.problems, where)[:limit])
     if not loaded.problems:

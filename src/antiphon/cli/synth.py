@@ -11,7 +11,7 @@ import typer
 
 from antiphon.cli import options
 from antiphon.cli.options import JUDGING, MORE, NO_VALUE, SPENDING
-from antiphon.cli.reading import read
+from antiphon.cli.reading import read, read_run
 from antiphon.cli.terminal import print_json, show, warn
 from antiphon.errors import SettingsError
 from antiphon.trace import Label, Status
@@ -28,7 +28,9 @@ def synth(
     problems: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="PROBLEMS...", help="Files, folders, globs, or - (docs/problems.md).", show_default=False
+            metavar="PROBLEMS...",
+            help="Files, folders, globs, or - (docs/problems.md); without any, those of the run.",
+            show_default=False,
         ),
     ] = None,
     run: Annotated[
@@ -41,6 +43,16 @@ def synth(
     boundary_teacher: options.BoundaryTeacher = None,
     boundary_student: options.BoundaryStudent = None,
     method: options.MethodName = None,
+    like: Annotated[
+        str | None,
+        typer.Option(
+            metavar="VARIANT",
+            help="random_boundaries, fixed_boundaries: the variant whose spans are as long as theirs.",
+        ),
+    ] = None,
+    source: Annotated[
+        str | None, typer.Option("--from", metavar="VARIANT", help="revoice: the variant that is rewritten.")
+    ] = None,
     samples: options.Samples = None,
     until_right: Annotated[
         int | None,
@@ -113,10 +125,10 @@ def synth(
     if init:
         _write_configuration(problems or [])
         return
-    if not problems:
-        raise typer.BadParameter("which problems? Give a file", param_hint="PROBLEMS")
     if run is None:
         raise typer.BadParameter("where to? Give --run DIR", param_hint="--run")
+    if not problems and not run.exists():
+        raise typer.BadParameter("which problems? Give a file", param_hint="PROBLEMS")
     from antiphon.settings import load
 
     settings = load(
@@ -134,6 +146,8 @@ def synth(
                 on_budget=on_budget,
                 seed=seed,
             ),
+            "like": like,
+            "source": source,
             "samples": samples,
             "until_right": until_right,
             "max_samples": max_samples,
@@ -147,7 +161,10 @@ def synth(
         },
     )
     _refuse_in_vain(settings, samples, until_right, max_samples, verifier, unsafe_local)
-    loaded = read(problems, field=field, template=template, where=where, limit=settings.limit, skip_bad=skip_bad)
+    if problems:
+        loaded = read(problems, field=field, template=template, where=where, limit=settings.limit, skip_bad=skip_bad)
+    else:
+        loaded = read_run(run, where=where, limit=settings.limit)
     raise typer.Exit(
         _work(
             loaded,

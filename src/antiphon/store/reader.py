@@ -44,6 +44,12 @@ class Reader:
             for row in connection.execute(f"SELECT {columns.PROBLEM} FROM problems ORDER BY number"):
                 yield columns.problem_out(row)
 
+    def places(self) -> dict[str, int]:
+        """Each problem's place in the order in which they were added, from 0, by its id. It never changes."""
+        with self._snapshot() as connection:
+            ids = connection.execute("SELECT id FROM problems ORDER BY number").fetchall()
+        return {text_out(id): place for place, (id,) in enumerate(ids)}
+
     def problem_count(self) -> int:
         """How many problems there are."""
         with self._snapshot() as connection:
@@ -275,6 +281,24 @@ class Reader:
             variant,
         )
         return {Author(role): Totals(*sums) for role, *sums in rows}
+
+    def call_totals(self, variant: str | None = None) -> dict[Author, Usage]:
+        """What auxiliary calls have cost, by who was asked.
+
+        Raises:
+            UsageError: there is no such variant.
+        """
+        with self._snapshot() as connection:
+            where, values = "", list[Any]()
+            if variant is not None:
+                where = "JOIN traces ON traces.number = calls.trace WHERE variant = ?"
+                values.append(load.variant_number(connection, variant))
+            rows = connection.execute(
+                f"""SELECT role, sum(requests), sum(received), sum(kept), sum(CASE WHEN told THEN cached END),
+                sum(seconds), sum(prompt), sum(told) FROM calls {where} GROUP BY role""",
+                values,
+            ).fetchall()
+        return {Author(role): Usage(*sums) for role, *sums in rows}
 
     def change(self) -> int:
         """The newest change number; what changes later has a higher one."""

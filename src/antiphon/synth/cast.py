@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 import antiphon.boundary
 import antiphon.dialect
@@ -16,9 +16,10 @@ from antiphon.engine.models import open_engine
 from antiphon.errors import DialectError, ModelError, SettingsError
 from antiphon.settings import Role, Settings
 from antiphon.synth.ahead import RunAhead
-from antiphon.synth.methods import METHODS, Method, Turns, method
+from antiphon.synth.given import NOTHING, Given
+from antiphon.synth.methods import METHODS, PROBLEMS, Method, Revoiced, method
 from antiphon.synth.score import Listener, Score
-from antiphon.synth.spend import Prices
+from antiphon.synth.shaping import about, shaping_of
 from antiphon.synth.voice import Voice
 from antiphon.trace import Author
 
@@ -28,18 +29,26 @@ LEAST_THINKING = 16
 EngineOpener = Callable[..., Engine]
 
 
+class Part(NamedTuple):
+    """A method by which the same voices write what a trace is made of."""
+
+    score: Score
+    shaping: Mapping[str, Any]
+
+
 @dataclass(frozen=True)
 class Cast:
     """The voices of a run and what is recorded about them.
 
     `shaping` is what a variant's fingerprint covers; `about` what is good to know beside it. `remarks` are what a user
-    should know before spending, one line each.
+    should know before spending, one line each. `parts` are the methods by which its traces are made of others, by name.
     """
 
     score: Score
     shaping: Mapping[str, Any]
     about: Mapping[str, Any]
     remarks: Sequence[str] = ()
+    parts: Mapping[str, Part] = field(default_factory=dict)
 
     @property
     def engines(self) -> tuple[Engine, ...]:
@@ -49,8 +58,8 @@ class Cast:
     @property
     def predictors(self) -> tuple[BoundaryPredictor, ...]:
         """Each predictor once."""
-        found = (voice.predictor for voice in self.score.voices.values() if voice.predictor is not None)
-        return tuple({id(predictor): predictor for predictor in found}.values())
+        found = [voice.predictor for voice in self.score.voices.values()]
+        return tuple({id(one): one for one in (*found, self.score.marks) if one is not None}.values())
 
     @property
     def room(self) -> int | None:
@@ -66,28 +75,34 @@ class Cast:
 
 
 async def assemble(
-    settings: Settings, *, listener: Listener | None = None, open_engine: EngineOpener = open_engine
+    settings: Settings,
+    *,
+    given: Given = NOTHING,
+    listener: Listener | None = None,
+    open_engine: EngineOpener = open_engine,
 ) -> Cast:
     """Loads what the method needs.
 
     Args:
+        given: what the method takes from the run directory.
         open_engine: gives the engine for a model's name (tests and other front ends bring their own).
 
     Raises:
         UsageError: a model, dialect, predictor or budget that cannot be used; the message says which.
         EngineUnavailable: a model's server does not answer.
     """
-    chosen = method(settings.method)
+    chosen = chosen_method(settings)
     roles = {role: _role(settings, role, chosen) for role in _roles_to_load(settings, chosen)}
     engines = _open(roles, open_engine)
     try:
         await models.start(dict.fromkeys(engines.values()))
         predictors = _predictors(settings, chosen.predicted)
         voices = {
-            author: await find_voice(author, engines[author], role, predictors.get(author))
+            author: await find_voice(author, engines[author], role, given.cutter or predictors.get(author))
             for author, role in roles.items()
         }
-        return _cast(settings, chosen, roles, voices, listener or Listener())
+        marks = predictors[Author.TEACHER] if isinstance(chosen.thinking, Revoiced) else None
+        return _cast(settings, chosen, roles, voices, marks, given, listener or Listener())
     except BaseException:
         for engine in dict.fromkeys(engines.values()):
             await engine.close()
@@ -116,35 +131,62 @@ def _predictors(settings: Settings, roles: Iterable[Author]) -> dict[Author, Bou
 
 
 def _cast(
-    settings: Settings, chosen: Method, roles: Mapping[Author, Role], voices: Mapping[Author, Voice], listener: Listener
+    settings: Settings,
+    chosen: Method,
+    roles: Mapping[Author, Role],
+    voices: Mapping[Author, Voice],
+    marks: BoundaryPredictor | None,
+    given: Given,
+    listener: Listener,
 ) -> Cast:
     for author in chosen.roles:
         if not voices[author].continues:
             _require_whole_replies(settings, chosen, voices[author])
-    script = voices.get(Author.STUDENT) or voices[Author.TEACHER]
-    thinking, answer = budgets(settings, voices[chosen.answer].context)
-    _require_room(voices[chosen.answer], answer)
     score = Score(
         method=chosen,
         voices=voices,
-        script=script,
-        thinking_budget=thinking,
-        answer_budget=answer,
+        script=voices.get(Author.STUDENT) or voices[Author.TEACHER],
+        marks=marks,
         close_on_budget=settings.budget.on_budget == "close",
         only_student_closes=settings.thinking_closed_by == "student",
         guard_repetition=settings.guards.repetition,
         breaks=settings.guards.breaks,
-        run_ahead=RunAhead(settings.chunk if _keeps_chunks(chosen) else settings.run_ahead),
+        run_ahead=RunAhead(settings.chunk if chosen.keeps_chunks else settings.run_ahead),
         seed=settings.seed,
         keep_rejected=settings.keep_rejected,
         listener=listener,
     )
-    return Cast(score, _shaping(settings, score), _about(settings, roles, voices), _remarks(settings, score))
+    parts = {}
+    for name in chosen.parts:
+        part = _budgeted(settings, replace(score, method=METHODS[name], marks=None))
+        parts[name] = Part(part, shaping_of(settings, part))
+    score = _budgeted(settings, score)
+    shaping = {**shaping_of(settings, score), **given.shaping}
+    return Cast(score, shaping, about(settings, roles, voices), _remarks(settings, score), parts)
 
 
-def _keeps_chunks(chosen: Method) -> bool:
-    """Whether its text depends on where its requests end."""
-    return isinstance(chosen.thinking, Turns) and not chosen.thinking.rolls_back
+def _budgeted(settings: Settings, score: Score) -> Score:
+    """The same with the budgets that its answering model allows.
+
+    Raises:
+        SettingsError: they leave no room for thinking.
+    """
+    answering = score.voices[score.method.answer]
+    thinking, answer = budgets(settings, answering.context)
+    _require_room(answering, answer)
+    return replace(score, thinking_budget=thinking, answer_budget=answer)
+
+
+def chosen_method(settings: Settings) -> Method:
+    """The method that the settings name, with what they say of its needs.
+
+    Raises:
+        SettingsError: there is none of this name.
+    """
+    chosen = method(settings.method)
+    if chosen.shown is not None and settings.teacher.model is None:
+        return replace(chosen, shown=PROBLEMS)
+    return chosen
 
 
 def _roles_to_load(settings: Settings, chosen: Method) -> tuple[Author, ...]:
@@ -215,11 +257,14 @@ def _require_whole_replies(settings: Settings, chosen: Method, voice: Voice) -> 
     what = f"{voice.engine.name}: a chat endpoint cannot go on from the middle of a reply"
     if voice.role in chosen.continuing:
         fitting = ", ".join(
-            method.name for method in METHODS.values() if voice.role in method.roles and not method.continuing
+            method.name
+            for method in METHODS.values()
+            if voice.role in method.roles and voice.role not in method.continuing
         )
         raise ModelError(
             f"{what}, which the method {chosen.name} needs of the {voice.role}; give the address of a completion server"
-            f" (without /chat/completions), say how this one goes on (server.prefix), or choose the method {fitting}"
+            " (without /chat/completions), say how this one goes on (server.prefix), or choose one of the methods "
+            f"{fitting}"
         )
     if settings.budget.on_budget == "close":
         raise SettingsError(f"budget.on_budget: {what}, so its thinking cannot be closed; set it to stop")
@@ -264,45 +309,3 @@ def _remarks(settings: Settings, score: Score) -> list[str]:
                 f"{settings.concurrency}; start it with more slots (--parallel)"
             )
     return remarks
-
-
-def _shaping(settings: Settings, score: Score) -> dict[str, Any]:
-    """What the text depends on. Only what this method uses is in it."""
-    shaping = settings.shaping()
-    for author in (Author.STUDENT, Author.TEACHER):
-        section = shaping.pop(author.value)
-        voice = score.voices.get(author)
-        if voice is None:
-            continue
-        section["dialect"] = {"name": voice.dialect.name, "page": voice.dialect.fingerprint}
-        if author not in score.method.roles:  # only the markers of the response are its own
-            section = {"dialect": section["dialect"]}
-        else:
-            section["engine"] = dict(voice.engine.identity)
-            section["boundary"] = voice.predictor.id if voice.predictor is not None else None
-        shaping[author.value] = section
-    shaping.pop("boundary", None)
-    shaping["method"] = {"name": score.method.name, "revision": score.method.revision}
-    if _keeps_chunks(score.method):
-        shaping["chunk"] = settings.chunk
-    shaping["budget"] |= {"thinking": score.thinking_budget, "answer": score.answer_budget}
-    return shaping
-
-
-def _about(settings: Settings, roles: Mapping[Author, Role], voices: Mapping[Author, Voice]) -> dict[str, Any]:
-    from antiphon.version import __version__
-
-    about: dict[str, Any] = {"antiphon": __version__, "run_ahead": settings.run_ahead}
-    for author, role in roles.items():
-        voice = voices[author]
-        about[author.value] = {
-            "model": models.shown(role.model or ""),
-            "context": voice.context,
-            "ids": voice.has_ids,
-            "counts_tokens": voice.counts_tokens,
-            **voice.engine.about,
-        }
-        prices = Prices.of(role)
-        if prices is not None:
-            about[author.value]["prices"] = prices._asdict()
-    return about

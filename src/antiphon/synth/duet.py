@@ -1,7 +1,7 @@
 """One trace from problem to answer: two voices, one text.
 
     open      the models read the problem, each in its own dialect
-    think     as the method says: in turns, or one voice alone (`antiphon.synth.thinking`)
+    think     as the method says: in turns or alone (`antiphon.synth.thinking`), or taken (`antiphon.synth.taken`)
     close     a think marker, written by no model
     answer    one voice writes the final answer: the student in `tessy`
 
@@ -15,13 +15,14 @@ from collections.abc import Callable
 from antiphon.errors import RequestRefused, StreamBroken
 from antiphon.problem import Problem
 from antiphon.store import Saved
-from antiphon.synth.methods import Alone
+from antiphon.synth.methods import Revoiced, Turns
 from antiphon.synth.passage import Task, Why
 from antiphon.synth.record import Recorder
 from antiphon.synth.score import Score
 from antiphon.synth.stage import Ending, Stage
+from antiphon.synth.taken import revoice, take_thinking
 from antiphon.synth.thinking import think_alone, think_in_turns, who_closed
-from antiphon.trace import Author, Key, Kind, SpanEnd, Status
+from antiphon.trace import Author, Key, Kind, SpanEnd, Status, Trace
 
 
 class Duet:
@@ -30,6 +31,7 @@ class Duet:
     Args:
         saved: what an earlier session left; writing goes on from there.
         before_turn: called before each turn; what it raises ends the writing, and the trace stays pending.
+        given: a finished trace, if its thinking is taken.
     """
 
     def __init__(
@@ -40,10 +42,12 @@ class Duet:
         recorder: Recorder,
         saved: Saved | None = None,
         before_turn: Callable[[], None] = lambda: None,
+        given: Trace | None = None,
     ):
         saved = saved or Saved((), {}, 0)
         self._stage = Stage(score, problem, key, recorder, saved, before_turn)
         self._recorder = recorder
+        self._given = given
         self._closed_by: Author | None = None
 
     async def write(self) -> Ending:
@@ -71,9 +75,9 @@ class Duet:
     async def _perform(self) -> Ending:
         """The whole trace, or what is missing of it."""
         stage = self._stage
-        closed = stage.thinking_is_closed
+        closed, given = stage.thinking_is_closed, self._given
         for role in stage.method.roles:
-            if not closed or role is stage.method.answer:
+            if role is stage.method.answer or not (closed or given):
                 speaker = await stage.enter(role)
                 if speaker.room is not None and speaker.room < 2:
                     return Ending(Status.CONTEXT_FULL, f"the problem alone fills the {role}'s context")
@@ -81,7 +85,7 @@ class Duet:
             stage.open_thinking()
         await stage.read_saved()
         if closed:
-            self._closed_by = who_closed(stage)
+            self._closed_by = who_closed(stage) if given is None else given.closed_by
         else:
             thought = await self._think()
             if isinstance(thought, Ending):
@@ -91,10 +95,12 @@ class Duet:
         return await self._answer()
 
     async def _think(self) -> Author | Ending:
-        thinking = self._stage.method.thinking
-        if isinstance(thinking, Alone):
-            return await think_alone(self._stage, thinking)
-        return await think_in_turns(self._stage, thinking)
+        stage, thinking = self._stage, self._stage.method.thinking
+        if isinstance(thinking, Turns):
+            return await think_in_turns(stage, thinking)
+        if self._given is None:
+            return await think_alone(stage)
+        return await (revoice if isinstance(thinking, Revoiced) else take_thinking)(stage, self._given)
 
     async def _answer(self) -> Ending:
         stage = self._stage

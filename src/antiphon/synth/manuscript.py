@@ -12,7 +12,7 @@ from antiphon.synth.record import Recorder, SpanWriter
 from antiphon.synth.score import Listener, Score
 from antiphon.synth.turn import Kept
 from antiphon.synth.voice import Speaker
-from antiphon.trace import Author, Kind, Span, SpanEnd, Turn, Usage
+from antiphon.trace import Author, IdsFrom, Kind, Span, SpanEnd, Turn, Usage, estimated_tokens, unpack_words
 
 
 class Manuscript:
@@ -78,6 +78,26 @@ class Manuscript:
                 if other is not speaker:
                     other.hear(text, speaker.measure(text, len(ids)))
         return kept
+
+    def insert(self, span: Span) -> None:
+        """Text that was there before and that no voice writes here. `span` is whole; its author goes on in its own."""
+        self._writer.write(
+            span.author,
+            span.kind,
+            span.text,
+            span.ids,
+            words=[word._replace(end=self.position + word.end) for word in unpack_words(span.words)],
+            position=self.position,
+            sampled=span.ids_from is IdsFrom.SAMPLED,
+            reencoded=span.reencoded,
+        )
+        self._writer.end(span.end or SpanEnd.SEAM, span.confidence)
+        self._listener.kept(span.author, span.kind, span.text, forced=False)
+        if self._guard is not None:
+            self._guard.push(span.text)
+        self._advance(span.kind, span.text)
+        for speaker in self.speakers.values():
+            speaker.hear(span.text, len(span.ids) or estimated_tokens(len(span.text)))
 
     def mark(self, text: str, ids: array[int]) -> None:
         """A marker, written by no model; `ids` are the answering voice's."""

@@ -53,25 +53,68 @@ class Turns:
         return "in turns"
 
 
-Thinking = Alone | Turns
+@dataclass(frozen=True, slots=True)
+class Revoiced:
+    """The thinking of a trace that is there already: its capability stays, its style is written anew."""
+
+    role: Author = _STUDENT
+
+    @property
+    def says(self) -> str:
+        """In a word."""
+        return "a trace's, style anew"
+
+
+@dataclass(frozen=True, slots=True)
+class BestOf:
+    """Several traces by one method, of which the one stays that the teacher gives the best grade."""
+
+    method: str
+
+    @property
+    def says(self) -> str:
+        """In a word."""
+        return "student"
+
+
+@dataclass(frozen=True, slots=True)
+class Mixed:
+    """Each problem by one of these methods, in turn."""
+
+    methods: tuple[str, ...]
+
+    @property
+    def says(self) -> str:
+        """In a word."""
+        return "teacher or student"
+
+
+Thinking = Alone | Turns | Revoiced | BestOf | Mixed
+
+TEACHERS, PROBLEMS = "teacher_only", "the problem's own"
+"""Where a response comes from that is shown: from a trace by this method, or from the problem's field `reference`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """Who thinks and who answers. `source` is where the method comes from. `revision` grows when a method's text would
-    come out otherwise, so that old and new data are never mixed in one variant."""
+    """Who thinks and who answers. `source` is where the method comes from, `shown` whose response to the problem is
+    shown with it (None: nobody's). `revision` grows when a method's text would come out otherwise, so that old and new
+    data are never mixed in one variant."""
 
     name: str
     thinking: Thinking
     answer: Author
     says: str
     source: str
+    shown: str | None = None
     revision: int = 1
 
     @property
     def roles(self) -> tuple[Author, ...]:
         """The models it needs, the student first."""
         needed = {self.answer, *self.thinkers}
+        if isinstance(self.thinking, BestOf) or self.shown == TEACHERS:
+            needed.add(_TEACHER)
         return tuple(role for role in (_STUDENT, _TEACHER) if role in needed)
 
     @property
@@ -82,31 +125,114 @@ class Method:
     @property
     def thinkers(self) -> tuple[Author, ...]:
         """Who thinks, the opener first."""
-        thinking = self.thinking
-        return (thinking.role,) if isinstance(thinking, Alone) else (thinking.style, thinking.style.other)
+        match self.thinking:
+            case Alone(role) | Revoiced(role):
+                return (role,)
+            case Turns(style):
+                return (style, style.other)
+            case BestOf(name):
+                return METHODS[name].thinkers
+            case Mixed(names):
+                return tuple(role for name in names for role in METHODS[name].thinkers)
 
     @property
     def predicted(self) -> tuple[Author, ...]:
         """Whose text a boundary predictor reads."""
         thinking = self.thinking
-        return self.roles if isinstance(thinking, Turns) and thinking.boundaries == "predicted" else ()
+        if isinstance(thinking, Revoiced) or (isinstance(thinking, Turns) and thinking.boundaries == "predicted"):
+            return (_STUDENT, _TEACHER)
+        return ()
+
+    @property
+    def keeps_chunks(self) -> bool:
+        """Whether its text depends on where requests end."""
+        return isinstance(self.thinking, Turns) and not self.thinking.rolls_back
 
     @property
     def continuing(self) -> tuple[Author, ...]:
         """Models that go on from what is not their own reply, so that whole replies are not enough."""
-        return () if self.roles == (self.answer,) else self.roles
+        match self.thinking:
+            case Turns() | Revoiced():
+                return self.roles
+            case Alone(role) if role is not self.answer:
+                return (self.answer,)
+        return ()
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Methods by which one model writes alone what a trace of this one is made of: the thinking, the whole, or what
+        is shown and asked on the way. Such traces are taken where they are there."""
+        match self.thinking:
+            case BestOf(name):
+                return (name, TEACHERS)
+            case Mixed(names):
+                return names
+            case Alone(role) if role is not self.answer:
+                return (f"{role}_only",)
+        return (self.shown,) if self.shown == TEACHERS else ()
+
+    @property
+    def needs_run(self) -> bool:
+        """Whether a trace of it alone, without a run directory, cannot be written."""
+        match self.thinking:
+            case Alone():
+                return self.shown is not None
+            case Turns(_, boundaries):
+                return boundaries != "predicted"
+        return True
+
+    @property
+    def says_answer(self) -> str:
+        """Who answers, in a word."""
+        return "the same" if isinstance(self.thinking, Mixed) else self.answer.value
 
 
-_PAPER, _ABLATION, _OURS = "the paper's method", "a baseline of the paper", "our reading"
+_PAPER, _BASELINE, _READING, _OURS = "the paper", "paper's baseline", "paper's baseline, our reading", "ours"
 
 METHODS = {
     method.name: method
     for method in (
         Method("tessy", Turns(), _STUDENT, "both think in turns, the student answers", _PAPER),
-        Method("student_only", Alone(_STUDENT), _STUDENT, "the student alone", _ABLATION),
-        Method("teacher_only", Alone(_TEACHER), _TEACHER, "the teacher alone", _ABLATION),
-        Method("teacher_think", Alone(_TEACHER), _STUDENT, "the teacher thinks, the student answers", _ABLATION),
-        Method("teacher_answer", Alone(_STUDENT), _TEACHER, "the student thinks, the teacher answers", _ABLATION),
+        Method("student_only", Alone(_STUDENT), _STUDENT, "the student alone", _BASELINE),
+        Method("teacher_only", Alone(_TEACHER), _TEACHER, "the teacher alone", _BASELINE),
+        Method("teacher_think", Alone(_TEACHER), _STUDENT, "the teacher thinks, the student answers", _BASELINE),
+        Method("teacher_answer", Alone(_STUDENT), _TEACHER, "the student thinks, the teacher answers", _BASELINE),
+        Method(
+            "teacher_mix",
+            Mixed(("teacher_only", "student_only")),
+            _STUDENT,
+            "every other problem by the teacher alone, the others by the student alone",
+            _READING,
+        ),
+        Method(
+            "teacher_reference",
+            Alone(_STUDENT),
+            _STUDENT,
+            "the student alone, shown the teacher's whole response",
+            _READING,
+            shown=TEACHERS,
+        ),
+        Method(
+            "teacher_score",
+            BestOf("student_only"),
+            _STUDENT,
+            "of several traces by the student alone, the one to which the teacher gives the best grade",
+            _READING,
+        ),
+        Method(
+            "random_boundaries",
+            Turns(boundaries="random"),
+            _STUDENT,
+            "as tessy, but spans end after a number of words drawn from another variant's",
+            _OURS,
+        ),
+        Method(
+            "fixed_boundaries",
+            Turns(boundaries="fixed"),
+            _STUDENT,
+            "as tessy, but spans end after another variant's mean number of words",
+            _OURS,
+        ),
         Method(
             "swapped",
             Turns(style=_TEACHER),
@@ -119,6 +245,13 @@ METHODS = {
             Turns(rolls_back=False),
             _STUDENT,
             "as tessy, but what was written past a boundary stays, to the end of its chunk",
+            _OURS,
+        ),
+        Method(
+            "revoice",
+            Revoiced(),
+            _STUDENT,
+            "another variant's thinking, its capability kept, its style written anew by the student",
             _OURS,
         ),
     )

@@ -148,7 +148,7 @@ class SpanWriter:
         text: str,
         ids: array[int],
         *,
-        words: Iterable[Verdict] = (),
+        words: Iterable[Verdict | Word] = (),
         position: int = 0,
         sampled: bool = True,
         reencoded: bool = False,

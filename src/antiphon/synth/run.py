@@ -17,14 +17,15 @@ from antiphon.problem import Problem
 from antiphon.settings import Settings
 from antiphon.store import Reader, Store
 from antiphon.synth.ahead import Settled
-from antiphon.synth.cast import Cast, EngineOpener, assemble
+from antiphon.synth.cast import Cast, EngineOpener, assemble, chosen_method
+from antiphon.synth.composing import Composer
+from antiphon.synth.given import find
 from antiphon.synth.outage import Outage
-from antiphon.synth.reply import writer_for
 from antiphon.synth.sampling import Check, Every, Sampling, UntilRight
 from antiphon.synth.score import Both, Listener
 from antiphon.synth.spend import LimitReached, Spend, prices
 from antiphon.synth.tally import Tally
-from antiphon.trace import Author, Key, Status, Trace
+from antiphon.trace import Author, Key, Status, Trace, Usage
 
 _log = logging.getLogger(__name__)
 
@@ -82,6 +83,7 @@ class Run:
         self._open_engine = open_engine
         self._check = check
         self._tasks: list[asyncio.Task[None]] = []
+        self._sources: set[tuple[str, int]] | None = None
         self._stopped = False
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -91,7 +93,8 @@ class Run:
         may not become necessary."""
         settings = self.settings
         samples = settings.samples if settings.until_right is None else settings.max_samples
-        return [Key(problem, self.variant, sample) for problem in self._problems for sample in range(samples)]
+        keys = (Key(problem, self.variant, sample) for problem in self._problems for sample in range(samples))
+        return [key for key in keys if self._sources is None or (key.problem, key.sample) in self._sources]
 
     def stop(self) -> None:
         """Stops the run soon, from any thread; what was kept so far stays, traces in flight stay pending."""
@@ -117,7 +120,9 @@ class Run:
         """
         self._loop = asyncio.get_running_loop()
         self.tally.began = time.monotonic()
-        cast = await assemble(self.settings, listener=self._listener, open_engine=self._open_engine)
+        chosen = chosen_method(self.settings)
+        given = find(chosen, self.settings, self.directory, self.variant, self._problems.values())
+        cast = await assemble(self.settings, given=given, listener=self._listener, open_engine=self._open_engine)
         try:
             for remark in cast.remarks:
                 on_remark(remark)
@@ -125,18 +130,42 @@ class Run:
                 self.repaired = store.repaired
                 store.add_problems(self._problems.values())
                 store.add_variant(self.variant, cast.shaping, cast.about)
+                if given.source is not None:
+                    self._keep_to(reader, given.source, on_remark)
                 sampling = self._sampling(store, reader)
                 spend = self.tally.spend = self._spend(cast, reader)
+                composer = Composer(
+                    cast,
+                    self._problems,
+                    store,
+                    reader,
+                    self.variant,
+                    source=given.source,
+                    candidates=self.settings.candidates,
+                    before_turn=spend.check,
+                )
                 for key in sampling.done:
                     on_finished(key)
                 try:
-                    await self._perform(sampling, store, cast, spend, on_finished)
+                    await self._perform(sampling, store, cast, spend, composer, on_finished)
                 finally:
                     self.ahead = cast.score.run_ahead.settled
                     self.admitted = cast.score.admission.told
                     await store.flush()
         finally:
             await cast.close()
+
+    def _keep_to(self, reader: Reader, source: str, on_remark: Callable[[str], None]) -> None:
+        """Only to what the source has a complete trace of."""
+        asked = len(self.keys)
+        self._sources = {
+            (standing.key.problem, standing.key.sample)
+            for together in reader.standings(variant=source)
+            for standing in together
+            if standing.status is Status.COMPLETE
+        }
+        if lacking := asked - len(self.keys):
+            on_remark(f"{lacking} of {asked} traces are not written: the variant {source} has none that is complete")
 
     def _sampling(self, store: Store, reader: Reader) -> Sampling:
         wanted, most = self.settings.until_right, self.settings.max_samples
@@ -155,13 +184,23 @@ class Run:
         )
 
     def _spend(self, cast: Cast, reader: Reader) -> Spend:
-        earlier = reader.totals(self.variant)
+        own = {self.variant, *(f"{self.variant}.{part}" for part in cast.parts)}
+        earlier: dict[Author, Usage] = reader.call_totals(self.variant)
+        for variant in own.intersection(known.name for known in reader.variants()):
+            for role, usage in reader.totals(variant).items():
+                earlier[role] = earlier.get(role, Usage()) + usage
         textual = [role for role, voice in cast.score.voices.items() if not voice.counts_tokens]
         began, session = self.tally.began, self.tally.usage
         return Spend(self.settings, began=began, session=session, earlier=earlier, textual=textual)
 
     async def _perform(
-        self, sampling: Sampling, store: Store, cast: Cast, spend: Spend, on_finished: Callable[[Key], None]
+        self,
+        sampling: Sampling,
+        store: Store,
+        cast: Cast,
+        spend: Spend,
+        composer: Composer,
+        on_finished: Callable[[Key], None],
     ) -> None:
         outage = Outage((*cast.engines, *cast.predictors), self.settings.outage)
         places = min(self.settings.concurrency, sampling.at_once, cast.room or sampling.at_once)
@@ -170,7 +209,8 @@ class Run:
         # As many again may be judged, or wait for that, while as many are written.
         workers = min(places if self.settings.until_right is None else 2 * places, sampling.at_once)
         self._tasks = [
-            asyncio.create_task(self._worker(sampling, store, cast, outage, spend, on_finished)) for _ in range(workers)
+            asyncio.create_task(self._worker(sampling, store, cast, outage, spend, composer, on_finished))
+            for _ in range(workers)
         ]
         if self._stopped:
             self._cancel()
@@ -194,6 +234,7 @@ class Run:
         cast: Cast,
         outage: Outage,
         spend: Spend,
+        composer: Composer,
         on_finished: Callable[[Key], None],
     ) -> None:
         try:
@@ -205,7 +246,7 @@ class Run:
                         spend.check()
                         self.tally.in_flight += 1
                         try:
-                            status = await self._write(key, store, cast, outage, spend)
+                            status = await self._write(key, store, outage, composer)
                         finally:
                             self.tally.in_flight -= 1
                 await sampling.finished(key, status)
@@ -213,19 +254,15 @@ class Run:
         except LimitReached:
             await sampling.stop()
 
-    async def _write(self, key: Key, store: Store, cast: Cast, outage: Outage, spend: Spend) -> Status:
+    async def _write(self, key: Key, store: Store, outage: Outage, composer: Composer) -> Status:
         """One trace to its end, through outages; how it ended.
 
         Raises:
             LimitReached: it stays as it is, pending.
         """
         while True:
-            saved = store.saved(key)
-            recorder = store.recorder(key)
             try:
-                writer = writer_for(cast.score)
-                problem = self._problems[key.problem]
-                status, cause = await writer(cast.score, problem, key, recorder, saved, spend.check).write()
+                status, cause = await composer.write(key)
             except EngineUnavailable as error:
                 await store.flush()
                 self.tally.silent = True
@@ -236,11 +273,11 @@ class Run:
                 raise
             except AntiphonError as error:
                 status, cause = Status.FAILED, str(error)
-                await recorder.finish(status, cause=cause)
+                await store.recorder(key).finish(status, cause=cause)
             except Exception as error:  # a fault of ours, or of a predictor, must not take the others down
                 _log.exception("trace %s failed", key)
                 status, cause = Status.FAILED, f"unexpected {type(error).__name__}: {error}"
-                await recorder.finish(status, cause=cause)
+                await store.recorder(key).finish(status, cause=cause)
             self.tally.finished[status] += 1
             if cause:
                 self.tally.causes[cause] += 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from antiphon.boundary.base import BoundaryPredictor
 from antiphon.synth.admission import Admission
 from antiphon.synth.ahead import RunAhead
 from antiphon.synth.methods import Method
@@ -56,14 +57,15 @@ class Score:
     """The method, the voices it needs, and budgets in the student's tokens.
 
     `script` is the voice in whose dialect the response is stored: the student's where there is one. `breaks` is how
-    many broken streams a trace survives.
+    many broken streams a trace survives. `marks` tells style from capability in what others wrote, if the method asks.
     """
 
     method: Method
     voices: Mapping[Author, Voice]
     script: Voice
-    thinking_budget: int
-    answer_budget: int
+    thinking_budget: int = 0
+    answer_budget: int = 0
+    marks: BoundaryPredictor | None = None
     close_on_budget: bool = False
     only_student_closes: bool = False
     guard_repetition: bool = True

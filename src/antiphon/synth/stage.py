@@ -105,6 +105,11 @@ class Stage:
         await self._recorder.ready()
         return left
 
+    def spent(self, speaker: Speaker) -> Why | None:
+        """What this voice has run into, if it may think no further."""
+        allowance = self._thinking_allowance(speaker)
+        return allowance.spent if allowance.tokens < 1 else None
+
     def stopped(self, why: Why) -> Author | Ending:
         """What it means that the thinking cannot go on: nobody closes it and the answer follows, or the trace ends."""
         if why is Why.LOOP:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from antiphon.dialect import Part
-from antiphon.synth.methods import Alone, Turns
+from antiphon.synth.methods import Turns
 from antiphon.synth.passage import Left, Task, Why, encode_anew
 from antiphon.synth.stage import Ending, Stage
 from antiphon.trace import Author, Kind, SpanEnd, Status, Turn
 
 
-async def think_alone(stage: Stage, thinking: Alone) -> Author | Ending:
+async def think_alone(stage: Stage) -> Author | Ending:
     """One voice thinks until it closes the thinking, or the trace ends here; who closed, or how it ended."""
     last = stage.last_thought
     if last is not None and _stopped(last.end):
         return last.author
-    left = await stage.passage(stage.speakers[thinking.role], Task(Kind.THINKING))
+    left = await stage.passage(stage.speakers[stage.method.opener], Task(Kind.THINKING))
     return left.author if left.why in (Why.CLOSE, Why.END) else stage.stopped(left.why)
 
 

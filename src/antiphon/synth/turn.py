@@ -136,8 +136,8 @@ class Proposal:
         return self._show(final=True)
 
     def judge(self, verdicts: Iterable[Verdict]) -> None:
-        """Takes the predictor's verdicts, in order. After the first word of the other class the rest is moot, where it is
-        to be rolled back.
+        """Takes the predictor's verdicts, in order. After the first word of the other class the rest is moot, if it is
+        rolled back.
 
         Raises:
             PredictorError: a verdict outside the text shown, or out of order.
