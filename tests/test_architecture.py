@@ -57,7 +57,7 @@ def heavy() -> dict[str, frozenset[str]]:
 
 
 def _names(cell: str) -> list[str]:
-    return re.findall(r"`([\w.]+)`", cell)
+    return [name.replace("/", ".") for name in re.findall(r"`([\w./]+)`", cell)]
 
 
 def name_of(path: Path) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from antiphon.cli import options
+from antiphon.cli import cleaning, options
 from antiphon.cli.terminal import print_json, show, visible, warn
 from antiphon.trace import Status
 
@@ -56,6 +56,10 @@ def export(
     since: Annotated[
         int, typer.Option(min=0, metavar="N", help="Only what changed after this change number.", show_default=False)
     ] = 0,
+    without: cleaning.WithoutFiles = None,
+    near_duplicates: cleaning.NearDuplicates = None,
+    balance: cleaning.BalanceBy = None,
+    removed: cleaning.Removed = None,
     max_length: Annotated[
         int | None, typer.Option(min=1, metavar="TOKENS", help="What your trainer cuts rows at: shows their lengths.")
     ] = None,
@@ -77,27 +81,36 @@ def export(
     from antiphon.export import write
     from antiphon.store import Reader
 
-    statuses = options.statuses(status or [Status.COMPLETE], "--status")
+    wanted: dict[str, Any] = {
+        "statuses": frozenset(options.statuses(status or [Status.COMPLETE], "--status")),
+        "variant": variant,
+        "since": since,
+        "labels": options.labels(only, "--only") if only else None,
+        "per_problem": per_problem,
+    }
+    cleaners = cleaning.cleaners(without, near_duplicates, balance)
+    listing = None if removed is None else cleaning.Listing(removed, overwrite=overwrite)
     with Reader(directory) as reader:
         done = write(
             reader,
             format,
             to,
-            variant=variant,
-            statuses=statuses,
-            since=since,
-            labels=options.labels(only, "--only") if only else None,
-            per_problem=per_problem,
+            **wanted,
+            select=cleaners,
             student=student,
             max_length=max_length,
             drop_longer=drop_longer,
             licence=licence,
             overwrite=overwrite,
         )
+        if listing is not None:
+            listing.write(reader.outcomes(**wanted), cleaners)
+    reports = [cleaner.report() for cleaner in cleaners]
     if json:
-        print_json(_for_programs(done))
+        print_json({**_for_programs(done), "clean": reports})
     else:
         _show(done, to)
+        cleaning.tell(reports)
 
 
 def _for_programs(done: Exported) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from array import array
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -10,8 +11,8 @@ from numpy.typing import NDArray
 
 from antiphon.export.clean.words import Hashes, runs, telling
 
-_SHORT = 16  # words: of a text this short more must be found
-_ENOUGH, _ENOUGH_OF_SHORT = 0.5, 0.65
+_ENOUGH, _ENOUGH_OF_SHORT, _SHORT = 0.5, 0.7, 16  # of a text of fewer words more must be found: half is soon there
+_TELLING, _BETWEEN = 2, 12  # of a short text: words that tell something, and such as may have been put in
 _COMMON = 20, 1 / 1000  # texts, or this share of all: a run that is in more is a phrase of the trade
 
 
@@ -23,59 +24,89 @@ class Found(NamedTuple):
     share: float
 
 
+class _Sealed(NamedTuple):
+    """The runs that count, sorted; for each, where its entries begin and how many there are. An entry is a text and the
+    place of the run in it. Of each text, how many words are in runs that count; infinity where these are too few."""
+
+    hashes: Hashes
+    starts: NDArray[np.int64]
+    sizes: NDArray[np.int64]
+    owners: NDArray[np.int32]
+    places: NDArray[np.int32]
+    words: NDArray[np.float64]
+
+
 class Index:
-    """The runs of many texts. Takes about 20 bytes a word.
+    """The runs of many texts. Takes about 30 bytes a word.
 
     A run that stands several times in a text counts once there, one that is in very many texts nowhere: what repeats
     itself, and what all texts of a kind say, is found everywhere.
-
-    Attributes:
-        unfit: how many of the texts hold no run that counts, and so are never found.
     """
 
-    def __init__(self, texts: Iterable[Sequence[str]], length: int):
-        """Takes the texts as words.
+    def __init__(self, length: int, least: int = 1):
+        """An empty index; `add` comes before `best`.
 
         Args:
             length: words in a run.
+            least: a text that has fewer words in runs that count is never found.
         """
-        self._length = length
-        hashes, owners, places = [np.zeros(0, np.uint64)], [np.zeros(0, np.int32)], [np.zeros(0, np.int32)]
-        count = 0
-        for words in texts:
-            first, place = np.unique(runs(words, length), return_index=True)
-            tells = telling(words, length)[place]
-            hashes.append(first[tells])
-            places.append(place[tells].astype(np.int32))
-            owners.append(np.full(len(places[-1]), count, np.int32))
-            count += 1
-        self._fill(np.concatenate(hashes), np.concatenate(owners), np.concatenate(places), count)
+        self._length, self._least = length, least
+        self._count = 0
+        self._short: dict[int, list[str]] = {}
+        self._hashes, self._owners, self._places = array("Q"), array("i"), array("i")
+        self._sealed: _Sealed | None = None
 
-    def _fill(self, hashes: Hashes, owners: NDArray[np.int32], places: NDArray[np.int32], count: int) -> None:
-        order = np.argsort(hashes, kind="stable")
-        self._hashes, starts, sizes = np.unique(hashes[order], return_index=True, return_counts=True)
-        kept = sizes <= max(_COMMON[0], count * _COMMON[1])
-        self._owners, self._places = owners[order], places[order]
-        rare = np.repeat(kept, sizes)
-        self._hashes, self._starts, self._sizes = self._hashes[kept], starts[kept], sizes[kept]
-        self._words = self._covered(self._owners[rare], self._places[rare], count)
-        self.unfit = int(np.count_nonzero(self._words == 0))
+    def add(self, words: Sequence[str]) -> None:
+        """Adds a text, whose number is how many were added before."""
+        hashes, places = np.unique(runs(words, self._length), return_index=True)
+        tells = telling(words, self._length)[places]
+        self._hashes.frombytes(hashes[tells].tobytes())
+        self._places.frombytes(places[tells].astype(np.int32).tobytes())
+        self._owners.extend([self._count] * int(tells.sum()))
+        if len(words) < _SHORT and telling(words, 1).sum() >= _TELLING:
+            self._short[self._count] = list(words)
+        self._count += 1
+
+    @property
+    def unfit(self) -> int:
+        """How many of the texts hold too little that counts, and so are never found."""
+        return int(np.count_nonzero(np.isinf(self._seal().words)))
+
+    def _seal(self) -> _Sealed:
+        if self._sealed is None:
+            hashes = np.frombuffer(self._hashes, np.uint64)
+            owners, places = np.frombuffer(self._owners, np.int32), np.frombuffer(self._places, np.int32)
+            order = np.argsort(hashes, kind="stable")
+            owners, places = owners[order], places[order]
+            different, starts, sizes = np.unique(hashes[order], return_index=True, return_counts=True)
+            rare = sizes <= max(_COMMON[0], self._count * _COMMON[1])
+            counts = np.repeat(rare, sizes)
+            words = self._covered(owners[counts], places[counts], self._count)
+            words[words < self._least] = np.inf
+            self._sealed = _Sealed(different[rare], starts[rare], sizes[rare], owners, places, words)
+            self._hashes, self._owners, self._places = array("Q"), array("i"), array("i")
+        return self._sealed
 
     def best(self, words: Sequence[str]) -> Found | None:
-        """The known text of which most is found in these words, if that is enough: half of it, of a short one two
-        thirds."""
+        """The known text of which most is found in these words, if that is enough: half of it, of a short one 0.7, or
+        all its words in their order with others between them."""
+        index = self._seal()
         wanted = np.unique(runs(words, self._length))
-        at = np.searchsorted(self._hashes, wanted)
-        at = at[at < len(self._hashes)] if len(self._hashes) else at[:0]
-        at = at[self._hashes[at] == wanted[: len(at)]]
+        at = np.searchsorted(index.hashes, wanted)
+        inside = at < len(index.hashes)
+        at, wanted = at[inside], wanted[inside]
+        at = at[index.hashes[at] == wanted]
         if not len(at):
             return None
-        sizes = self._sizes[at]
-        entries = np.repeat(self._starts[at] - np.cumsum(sizes) + sizes, sizes) + np.arange(sizes.sum())
-        owners, numbers = np.unique(self._owners[entries], return_inverse=True)
-        shares = self._covered(numbers, self._places[entries], len(owners)) / self._words[owners]
-        enough = np.where(self._words[owners] < _SHORT, _ENOUGH_OF_SHORT, _ENOUGH)
-        shares = np.where(shares >= enough, shares, 0)
+        sizes = index.sizes[at]
+        entries = np.repeat(index.starts[at] - np.cumsum(sizes) + sizes, sizes) + np.arange(sizes.sum())
+        owners, numbers = np.unique(index.owners[entries], return_inverse=True)
+        shares = self._covered(numbers, index.places[entries], len(owners)) / index.words[owners]
+        enough = np.where(index.words[owners] < _SHORT, _ENOUGH_OF_SHORT, _ENOUGH)
+        for number in np.flatnonzero((shares > 0) & (shares < enough)):
+            if _holds(words, self._short.get(int(owners[number]), ())):
+                shares[number] = 1
+        shares[shares < enough] = 0
         best = int(np.argmax(shares))
         return Found(int(owners[best]), float(shares[best])) if shares[best] else None
 
@@ -87,4 +118,14 @@ class Index:
         if len(places) > 1:
             same = owners[1:] == owners[:-1]
             gained[1:][same] = np.minimum(self._length, places[1:] - places[:-1])[same]
-        return np.bincount(owners, gained, count)
+        return np.bincount(owners, gained, count).astype(np.float64)
+
+
+def _holds(words: Sequence[str], short: Sequence[str]) -> bool:
+    """Whether all words of a short text are there, in their order and close to one another."""
+    for start, word in enumerate(words):
+        if short and word == short[0]:
+            rest = iter(words[start : start + len(short) + _BETWEEN])
+            if all(any(one == other for other in rest) for one in short):
+                return True
+    return False

@@ -10,6 +10,8 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
+from antiphon.problem import Problem
+
 NUMBER = "#"
 """Stands for a number, in digits or words, and for several in a row."""
 
@@ -17,13 +19,24 @@ Hashes = NDArray[np.uint64]
 
 _WORD = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+")
 _UNSPACED = re.compile("[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")  # of these each character is a word
-_SPELLED = frozenset(
+_NUMBERS = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen"
-    " eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred thousand million billion".split()
+    " eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred thousand million billion"
 )
+_SPELLED = frozenset(_NUMBERS.split())
 _GOES_ON = frozenset(("hundred", "thousand", "million", "billion"))  # "two hundred and five"
+_COMMON = (
+    "a an and are as at be by can do does each for from has have how if in is it its let many of on one or that the"
+    " their then there this to was we what when which with you your"
+)
+_LITTLE = frozenset(_COMMON.split())
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 _SHIFT = np.uint64(29)
+
+
+def asked(problem: Problem) -> str:
+    """What a problem says, all but what a system message says to every one."""
+    return "\n".join(message["content"] for message in problem.messages if message["role"] != "system")
 
 
 def words(text: str) -> list[str]:
@@ -61,8 +74,10 @@ def runs(words: Sequence[str], length: int) -> Hashes:
 
 
 def telling(words: Sequence[str], length: int) -> NDArray[np.bool_]:
-    """Which of the `runs` hold a word that is neither a number nor a single letter: the others are in too many texts."""
-    tells = np.fromiter((len(word) > 1 or not word.isascii() for word in words), np.bool_, len(words))
+    """Which of the `runs` tell something: one of their words is no number, no single letter and none of those that are
+    in every text."""
+    told = ((len(word) > 1 or not word.isascii()) and word not in _LITTLE for word in words)
+    tells = np.fromiter(told, np.bool_, len(words))
     count = max(0, len(tells) - length + 1)
     found = np.zeros(count, np.bool_)
     for place in range(length):
