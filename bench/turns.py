@@ -84,7 +84,7 @@ def main() -> None:
                 print(json.dumps({"policy": policy, **row}), flush=True)
                 if args.to is not None:
                     with args.to.open("a", encoding="utf-8") as file:
-                        file.write(json.dumps({"policy": policy, "costs": args.costs, **row}) + "\n")
+                        file.write(json.dumps({"policy": policy, "costs": args.costs, "away": args.away, **row}) + "\n")
     print(table(rows))
 
 
