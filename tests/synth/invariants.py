@@ -11,7 +11,7 @@ from typing import Any
 from antiphon.dialect import Part, text_of
 from antiphon.engine.base import Engine, Sequence
 from antiphon.engine.scripted import ScriptedEngine
-from antiphon.synth.methods import Turns
+from antiphon.synth.methods import Alone, Turns
 from antiphon.synth.record import MemoryRecorder
 from antiphon.synth.score import Listener, Score
 from antiphon.trace import Author, IdsFrom, Kind, Span, SpanEnd, Status, unpack_words
@@ -48,7 +48,7 @@ def check(
         assert "\ufffd" not in span.text  # whole code points
         _check_maximal(before, span)
         _check_cut(span, score)
-        _check_words(span, is_style)
+        _check_words(span, score, is_style)
     for role in score.method.roles:
         _check_sequence(role, spans, score)
 
@@ -94,29 +94,35 @@ def _check_cut(span: Span, score: Score) -> None:
         assert not (last.isspace() and len(last.splitlines()) == 1 and last.splitlines()[0] == last), repr(last)
 
 
-def _check_words(span: Span, is_style: Callable[[str], bool]) -> None:
+def _check_words(span: Span, score: Score, is_style: Callable[[str], bool]) -> None:
     """3: every word had its kind's verdict when it was kept, and every word is there; a forced one is alone."""
-    if span.kind not in (Kind.STYLE, Kind.CAPABILITY):
+    method = score.method
+    if not method.predicted or span.kind in (Kind.ANSWER, Kind.MARKER) or isinstance(method.thinking, Alone):
         assert not span.words
+        assert span.kind in (Kind.THINKING, Kind.ANSWER, Kind.MARKER)
         return
     at, words = 0, list(unpack_words(span.words))
     assert words
+    tells = span.kind is not Kind.THINKING
     for word in words:
         text = span.text[at : word.end].lstrip()
         assert text and not any(character.isspace() for character in text)
-        assert word.style is (span.kind is Kind.STYLE)
+        assert not tells or word.style is (span.kind is Kind.STYLE)
         assert is_style(text) is word.style, (text, span)
         at = word.end
     assert not span.text[at:].strip()
-    own = Kind.STYLE if span.author is Author.STUDENT else Kind.CAPABILITY
-    assert (span.kind is own) is not span.forced
+    style = method.thinking.style if isinstance(method.thinking, Turns) else Author.STUDENT
+    own = Kind.STYLE if span.author is style else Kind.CAPABILITY
+    assert tells is method.tells_kinds
+    assert not tells or (span.kind is own) is not span.forced
     if span.forced:
         assert len(words) == 1
 
 
 def _check_turns(recorder: MemoryRecorder, score: Score) -> None:
-    """5: the student opens. 4: two turns in a row keep a word between them, unless the thinking ends there."""
-    if isinstance(score.method.thinking, Turns) and recorder.turns:
+    """5: who is to open does. 4: two turns in a row keep a word between them, unless the thinking ends there."""
+    thoughts = [span for span in recorder.spans if span.kind not in (Kind.ANSWER, Kind.MARKER)]
+    if isinstance(score.method.thinking, Turns) and recorder.turns and thoughts:
         assert recorder.turns[0].role is score.method.opener
     thinking = [turn for turn in recorder.turns if turn.words or turn.cut]
     for first, second, third in zip(thinking, thinking[1:], thinking[2:], strict=False):

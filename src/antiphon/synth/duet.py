@@ -20,7 +20,7 @@ from antiphon.synth.passage import Task, Why
 from antiphon.synth.record import Recorder
 from antiphon.synth.score import Score
 from antiphon.synth.stage import Ending, Stage
-from antiphon.synth.taken import revoice, take_thinking
+from antiphon.synth.taken import revoice, take_thinking, who_had_closed
 from antiphon.synth.thinking import think_alone, think_in_turns, who_closed
 from antiphon.trace import Author, Key, Kind, SpanEnd, Status, Trace
 
@@ -85,7 +85,7 @@ class Duet:
             stage.open_thinking()
         await stage.read_saved()
         if closed:
-            self._closed_by = who_closed(stage) if given is None else given.closed_by
+            self._closed_by = who_closed(stage) if given is None else await who_had_closed(stage, given)
         else:
             thought = await self._think()
             if isinstance(thought, Ending):

@@ -40,6 +40,7 @@ class Manuscript:
         self._recorder = recorder
         self._writer = SpanWriter(recorder, spans)
         self._listener: Listener = score.listener
+        self._is_judged = bool(score.method.predicted)
         self._guard = RepetitionGuard() if score.guard_repetition else None
         for span in spans:
             self._advance(span.kind, span.text)
@@ -66,7 +67,7 @@ class Manuscript:
             kind,
             text,
             ids,
-            words=kept.words,
+            words=kept.words if self._is_judged else (),
             position=self.position,
             reencoded=reencoded,
             forced=forced,

@@ -172,6 +172,12 @@ class Method:
         return (self.shown,) if self.shown == TEACHERS else ()
 
     @property
+    def tells_kinds(self) -> bool:
+        """Whether spans of its thinking are of one class each, as predictors judge it."""
+        thinking = self.thinking
+        return isinstance(thinking, Revoiced) or (isinstance(thinking, Turns) and thinking.tells_kinds)
+
+    @property
     def needs_run(self) -> bool:
         """Whether a trace of it alone, without a run directory, cannot be written."""
         match self.thinking:

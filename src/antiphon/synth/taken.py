@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from antiphon.boundary.base import BoundaryPredictor, Step, Verdict
+from antiphon.synth.methods import Revoiced
 from antiphon.synth.passage import Task, Why
 from antiphon.synth.stage import Ending, Stage
 from antiphon.trace import Author, Kind, Span, SpanEnd, Trace, Word, pack_words, unpack_words
@@ -24,18 +25,12 @@ async def take_thinking(stage: Stage, source: Trace) -> Author | Ending:
 async def revoice(stage: Stage, source: Trace) -> Author | Ending:
     """The capability of a trace's thinking stays, word for word; in each place where it has style the student writes
     its own, until its predictor sees capability begin. What it does not want to say there is left out."""
-    author = thinking_of(source)[0].author
-    assert stage.score.marks is not None, "the method needs it"
-    stretches = await _stretches(stage.score.marks, source.thinking)
+    author = _author(source)
     student = stage.speakers[Author.STUDENT]
-    kept = sum(len(list(unpack_words(span.words))) for span in stage.spans if span.author is author)
     last = stage.last_thought
     # Of the next stretch, after a kill: its style may be written already.
     is_styled = last is not None and last.author is Author.STUDENT and last.end is not None
-    for stretch in stretches:
-        if kept > 0:
-            kept -= len(stretch.words)
-            continue
+    for stretch in await _missing(stage, source):
         if stretch.style_before and not is_styled:
             left = await stage.passage(student, Task(Kind.STYLE, style=True))
             if left.why in (Why.BUDGET, Why.CONTEXT, Why.LOOP):
@@ -48,9 +43,21 @@ async def revoice(stage: Stage, source: Trace) -> Author | Ending:
     return source.closed_by or author
 
 
+async def who_had_closed(stage: Stage, source: Trace) -> Author | None:
+    """Who closed a thinking that was taken or revoiced, and whose marker is already there."""
+    if isinstance(stage.method.thinking, Revoiced):
+        cut_short = any(stretch.text for stretch in await _missing(stage, source))
+        return Author.NONE if cut_short else source.closed_by or _author(source)
+    return source.closed_by
+
+
 def thinking_of(trace: Trace) -> tuple[Span, ...]:
     """The spans between the markers."""
     return tuple(span for span in trace.spans if span.kind not in (Kind.MARKER, Kind.ANSWER))
+
+
+def _author(source: Trace) -> Author:
+    return next((span.author for span in thinking_of(source)), Author.UNKNOWN)
 
 
 class _Stretch(NamedTuple):
@@ -66,6 +73,17 @@ class _Stretch(NamedTuple):
         gap = self.gap if behind and not behind[-1].isspace() else ""
         words = (word._replace(end=word.end + len(gap)) for word in self.words)
         return Span(author, Kind.CAPABILITY, gap + self.text, end=SpanEnd.SEAM, words=pack_words(words))
+
+
+async def _missing(stage: Stage, source: Trace) -> list[_Stretch]:
+    """What is not in the text yet."""
+    assert stage.score.marks is not None, "the method needs it"
+    stretches = await _stretches(stage.score.marks, source.thinking)
+    kept = [span for span in stage.spans if span.author is _author(source) and span.kind is Kind.CAPABILITY]
+    there = sum(len(list(unpack_words(span.words))) for span in kept)
+    while there > 0:
+        there -= len(stretches.pop(0).words)
+    return stretches
 
 
 async def _stretches(marks: BoundaryPredictor, text: str) -> list[_Stretch]:

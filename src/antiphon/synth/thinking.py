@@ -9,6 +9,9 @@ from antiphon.synth.stage import Ending, Stage
 from antiphon.trace import Author, Kind, SpanEnd, Status, Turn
 
 
+_SILENCE = Ending(Status.NO_ANSWER, "both models ended their turn without a word")
+
+
 async def think_alone(stage: Stage) -> Author | Ending:
     """One voice thinks until it closes the thinking, or the trace ends here; who closed, or how it ended."""
     last = stage.last_thought
@@ -40,7 +43,7 @@ class _Duologue:
             ends = left.why is Why.CLOSE and self._may_close(author)
             if left.why is Why.END and author is self._thinking.style:
                 if silent is not None and silent.why is Why.END and not left.words:
-                    return Ending(Status.NO_ANSWER, "both models ended their turn without a word")
+                    return _SILENCE
                 ends = True
             if ends:
                 return author
@@ -49,6 +52,8 @@ class _Duologue:
             if left.words or silent is None:
                 silent = None if left.words else left
                 author = author.other
+            elif silent.refused is None and left.refused is None:
+                return _SILENCE
             else:
                 author = (await self._force(silent, left)).other
                 silent = None
