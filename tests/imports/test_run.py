@@ -19,6 +19,7 @@ from antiphon.problem import Problem
 from antiphon.store import Reader, Store
 from antiphon.trace import Author, Key, Label, Status, Trace
 from tests.cli.conftest import write_lines
+from tests.imports.test_record import SHAPES, TEXT
 
 
 def imported(paths: Path | list[Path], run: Path, **options: Any) -> Imported:
@@ -70,6 +71,13 @@ def test_every_text_is_kept_and_nothing_comes_twice(
     texts = [(trace.key.problem, trace.response) for trace in traces(folder / "run")]
     assert texts == [(problem, json.loads(json.dumps(begun + text))) for problem, begun, text in rows]
     assert (added(first), added(again), again.known, again.changed) == (len(rows), 0, len(rows), [])
+
+
+def test_one_file_may_hold_every_shape(tmp_path: Path) -> None:
+    file = write_lines(tmp_path / "rows.jsonl", [fields for _, fields in SHAPES])
+    done = imported(file, tmp_path / "run")
+    assert (done.bad, {trace.response for trace in traces(tmp_path / "run")}) == ([], {TEXT})
+    assert (added(done), imported(file, tmp_path / "run").known) == (len(SHAPES), len(SHAPES))
 
 
 def test_several_generations_are_several_samples(tmp_path: Path) -> None:
