@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -12,31 +10,10 @@ import pytest
 from antiphon.errors import UsageError
 from antiphon.export import write
 from antiphon.problem import load
-from antiphon.store import Reader, Store
-from antiphon.trace import Author, Status, Trace
-from tests.export.fake import problem, trace
-
-
-def record(directory: Path, traces: Iterable[Trace]) -> None:
-    """Writes traces as a run does; those without a status stay pending."""
-
-    async def record_all(store: Store) -> None:
-        for one in traces:
-            recorder = store.recorder(one.key)
-            recorder.begin()
-            for index, span in enumerate(one.spans):
-                recorder.close_span(index, span)
-            if one.status is not None:
-                await recorder.finish(one.status, closed_by=Author.STUDENT)
-
-    traces = list(traces)
-    with Store.open(directory) as store:
-        store.add_problems(problem(id) for id in sorted({trace.key.problem for trace in traces}))
-        for variant in sorted({trace.key.variant for trace in traces}):
-            store.add_variant(variant, {"method": variant}, {})
-        store.plan(trace.key for trace in traces)
-        asyncio.run(record_all(store))
-
+from antiphon.store import Reader
+from antiphon.trace import Status
+from tests.export.fake import trace
+from tests.export.record import record
 
 AWKWARD = ["a\x00b", "\ud800", "\u2028\x85\r\n", "\udfff😀", "א\u200fב", "e\u0301 é"]
 
