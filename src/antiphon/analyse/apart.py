@@ -143,15 +143,19 @@ def _centred(labels: Array, trained: npt.NDArray[np.bool_]) -> Array:
 
 
 def _areas(scores: Array, labels: Array) -> Array:
-    """Areas under the ROC curve, one a column."""
-    order = np.round(scores, 12).argsort(axis=0, kind="stable")
-    ranks = np.empty_like(scores)
-    np.put_along_axis(ranks, order, np.arange(1, len(scores) + 1, dtype=np.float64)[:, None], axis=0)
+    """Areas under the ROC curve, one a column; equal scores count half."""
+    ranks = np.column_stack([_ranks(column) for column in np.round(scores, 9).T])
     ones = labels.sum(axis=0)
     zeros = len(labels) - ones
     with np.errstate(invalid="ignore", divide="ignore"):
         areas = ((ranks * labels).sum(axis=0) - ones * (ones + 1) / 2) / (ones * zeros)
     return np.asarray(np.where(ones * zeros > 0, areas, 0.5))
+
+
+def _ranks(scores: Array) -> Array:
+    """The ranks from 1; those of equal scores are their mean."""
+    ordered = np.sort(scores)
+    return (ordered.searchsorted(scores, "left") + ordered.searchsorted(scores, "right") + 1) / 2
 
 
 def _spread(

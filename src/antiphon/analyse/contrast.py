@@ -147,7 +147,7 @@ def changes(first: Sample, second: Sample, sides: tuple[int, int] = (0, 1)) -> l
                 float(ps[column]) if several else None,
                 bool(both),
                 min(there),
-                _contributions(first, second, column, sides),
+                _contributions(first, second, column, sides, paired=bool(both)),
             )
             found.append(change)
     return found
@@ -162,7 +162,7 @@ def _of_rates(first: Sample, second: Sample, column: int, sides: tuple[int, int]
         return None
     first, second = first.only(there), second.only(there)
     a, b = (_shares(*(sums[:, column] for sums in sample.by_problem[1:])) for sample in (first, second))
-    measure, parts = first.measures[column], _contributions(first, second, column, sides)
+    measure, parts = first.measures[column], _contributions(first, second, column, sides, paired=True)
     made = difference(b, a)
     if len(there) < 2:
         return Change(made.mean * measure.scale, None, None, True, 1, parts)
@@ -207,20 +207,48 @@ def deal(rng: np.random.Generator, number: int, first: int, whole: int, *, paire
     return (rng.random((number, whole)).argsort(axis=1) < first).astype(np.float64)
 
 
-def _contributions(first: Sample, second: Sample, column: int, sides: tuple[int, int]) -> tuple[Contribution, ...]:
+def _contributions(
+    first: Sample, second: Sample, column: int, sides: tuple[int, int], *, paired: bool
+) -> tuple[Contribution, ...]:
     """What each text adds to the difference: by how much its numerator differs from what both sides together would
-    have at its denominator, over all denominators of its side. The sum over all texts is the difference."""
-    kept = (first, second)
-    over = [sample.numerators[:, column] for sample in kept]
-    under = [sample.denominators[:, column] for sample in kept]
+    have at its denominator, over all denominators of its side. The sum over all texts is the difference.
+
+    Paired: what a problem adds, which is nothing where both sides are alike, is halved between the texts of both.
+    """
+    samples = (first, second)
+    over = [sample.numerators[:, column] for sample in samples]
+    under = [sample.denominators[:, column] for sample in samples]
     both = sum(part.sum() for part in over) / sum(part.sum() for part in under)
+    scale = first.measures[column].scale
+    amounts = [
+        sign * scale * (numerators - both * denominators) / denominators.sum()
+        for sign, numerators, denominators in zip((-1, 1), over, under, strict=True)
+    ]
+    if paired:
+        amounts = _halved(samples, amounts, under)
     parts: list[Contribution] = []
-    for sign, side, sample, numerators, denominators in zip((-1, 1), sides, kept, over, under, strict=True):
-        scale = sign * first.measures[column].scale
-        amounts = scale * (numerators - both * denominators) / denominators.sum()
-        largest = np.argsort(-np.abs(amounts), kind="stable")[:_SHOWN]
-        parts += [Contribution(side, sample.keys[row], float(amounts[row])) for row in largest if amounts[row]]
+    for side, sample, amount in zip(sides, samples, amounts, strict=True):
+        largest = np.argsort(-np.abs(amount), kind="stable")[:_SHOWN]
+        parts += [Contribution(side, sample.keys[row], float(amount[row])) for row in largest if amount[row]]
     return tuple(sorted(parts, key=lambda part: -abs(part.amount))[:_SHOWN])
+
+
+def _halved(samples: Sequence[Sample], amounts: Sequence[Array], under: Sequence[Array]) -> list[Array]:
+    """Half of what each text adds, and its share, by denominator, of half of what the other side's texts on the same
+    problem add; all where the other side has nothing there."""
+    place = {name: row for row, name in enumerate(samples[0].by_problem[0])}
+    rows = [np.array([place[problem] for problem in sample.problems]) for sample in samples]
+    added, held = np.zeros((2, len(place))), np.zeros((2, len(place)))
+    for side in (0, 1):
+        np.add.at(added[side], rows[side], amounts[side])
+        np.add.at(held[side], rows[side], under[side])
+    halved = []
+    for side, other in ((0, 1), (1, 0)):
+        at = rows[side]
+        shares = np.divide(under[side], held[side][at], out=np.zeros_like(under[side]), where=held[side][at] > 0)
+        alone = held[other][at] == 0
+        halved.append(np.where(alone, amounts[side], (amounts[side] + shares * added[other][at]) / 2))
+    return halved
 
 
 @lru_cache(maxsize=4)
