@@ -121,8 +121,10 @@ def _check_words(span: Span, score: Score, is_style: Callable[[str], bool]) -> N
 
 def _check_turns(recorder: MemoryRecorder, score: Score) -> None:
     """5: who is to open does. 4: two turns in a row keep a word between them, unless the thinking ends there."""
+    if not isinstance(score.method.thinking, Turns):
+        return
     thoughts = [span for span in recorder.spans if span.kind not in (Kind.ANSWER, Kind.MARKER)]
-    if isinstance(score.method.thinking, Turns) and recorder.turns and thoughts:
+    if recorder.turns and thoughts:
         assert recorder.turns[0].role is score.method.opener
     thinking = [turn for turn in recorder.turns if turn.words or turn.cut]
     for first, second, third in zip(thinking, thinking[1:], thinking[2:], strict=False):

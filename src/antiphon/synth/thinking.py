@@ -8,7 +8,6 @@ from antiphon.synth.passage import Left, Task, Why, encode_anew
 from antiphon.synth.stage import Ending, Stage
 from antiphon.trace import Author, Kind, SpanEnd, Status, Turn
 
-
 _SILENCE = Ending(Status.NO_ANSWER, "both models ended their turn without a word")
 
 
