@@ -84,17 +84,17 @@ def typical(sides: Mapping[str, Sequence[Form]]) -> Iterator[str]:
 
 
 def pairs(sides: Mapping[str, Sequence[Form]], *, same: bool) -> Iterator[str]:
-    yield row(
-        "pair", "texts of each", "told apart", "style words", "openings", "TF-IDF", "what the second has more (+)"
-    )
-    yield row("---", *["---:"] * 5, "---")
+    """Of sides that share problems also the habits: elsewhere they may be those of a subject."""
+    figures = ("texts of each", "told apart", "style words", "openings", "TF-IDF")
+    yield row("pair", *figures, *(["the second has more +"] * same))
+    yield row("---", *["---:"] * len(figures), *(["---"] * same))
     for one, other in combinations(sides, 2):
         a, b = sides[one], sides[other]
         if bool(shared(problems(a), problems(b))) is same:
             made = drift(a, b)
             at = {distance.name: distance for distance in made.distances}
             cells = (figure(at[name]) for name in (APART, STYLE, OPENERS, TFIDF))
-            yield row(f"{one}, {other}", number(made), *cells, ", ".join(surest(a, b)) if same else "")
+            yield row(f"{one}, {other}", number(made), *cells, *([", ".join(surest(a, b))] * same))
 
 
 def number(made: Drift) -> str:

@@ -95,11 +95,12 @@ def test_what_is_alike_has_no_star(run: Path, tmp_path: Path) -> None:
 def test_all_of_it_is_json(run: Path) -> None:
     comparison = made(run)
     plain = json.loads(json.dumps(comparison.as_json(), allow_nan=False))
-    stars = [
-        change["star"] for table in plain["tables"] for row in table["rows"] for change in row["changes"] if change
-    ]
-    assert True in stars
+    of_rows = [row for table in plain["tables"] for row in table["rows"]]
+    assert any(change["star"] for row in of_rows for change in row["changes"] if change)
     assert "star" in plain["drifts"][0]["distances"][0]
+    flat = comparison.as_rows()
+    assert len(flat) == 2 * len(of_rows) and len({tuple(one) for one in flat}) == 1
+    assert {one["value"] for one in flat if one["measure"] == "right"} == {1, 0.5}
 
 
 def test_failures_only_one_being_written_one_problem_and_nothing_shared(tmp_path: Path) -> None:

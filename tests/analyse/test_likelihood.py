@@ -116,6 +116,18 @@ def test_what_the_context_does_not_hold_is_in_no_part() -> None:
     assert nothing == Scored((), True)
 
 
+def test_a_text_that_cannot_be_scored_costs_itself_only(tmp_path: Path) -> None:
+    async def work() -> tuple[list[Scored], list[str]]:
+        scorer = Scorer(await voice_of(Scoring()), tmp_path)
+        unasked = Text("no question", "p", ({"role": "assistant", "content": "4"},), TEXT.stretches)
+        return await scorer.score([unasked, TEXT]), scorer.unscored
+
+    (nothing, found), unscored = asyncio.run(work())
+    assert nothing == Scored((), False) and found.cells
+    assert len(unscored) == 1 and "no question" in unscored[0]
+    assert scored(Scoring(), TEXT, folder=tmp_path)[0] == found
+
+
 def test_a_model_that_cannot_score_is_told_of() -> None:
     with pytest.raises(ModelError, match="vLLM or SGLang"):
         scored(Scoring(scoring=False), TEXT)

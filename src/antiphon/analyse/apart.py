@@ -92,7 +92,9 @@ def _features(pool: Sequence[Form]) -> tuple[list[str], Array]:
     for problem in {form.problem for form in pool}:
         among.update({word for form in pool if form.problem == problem for word in form.words})
     least = _COMMON * len({form.problem for form in pool})
-    many = sum((form.words for form in pool), Counter[str]())
+    many: Counter[str] = Counter()
+    for form in pool:
+        many.update(form.words)
     common = [word for word, _ in many.most_common() if among[word] >= least][:_WORDS]
     columns: list[tuple[str, list[float]]] = []
     for word in common:

@@ -25,7 +25,7 @@ from antiphon.statistics import holm
 from antiphon.store.found import PENDING
 from antiphon.trace import Status
 
-MOST = 1000
+MOST = 400
 """Problems of a side whose texts are read, unless told otherwise."""
 
 _AT_ONCE = 16  # texts in memory
@@ -238,5 +238,7 @@ def _remarks(
             )
         elif len(both) < max(len(first), len(others)):
             yield f"{side.name}: compared with {sides[0].name} on the {len(both)} problems that both have"
+    if scorer is not None and scorer.unscored:
+        yield f"{len(scorer.unscored)} texts could not be scored; the first: {scorer.unscored[0]}"
     if scorer is not None and scorer.cut:
         yield f"{scorer.cut} texts do not fit into the context of {scorer.name}: the likelihood is of their beginnings"

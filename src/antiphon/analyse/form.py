@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from sys import intern
 
 from antiphon.analyse.contrast import Measure, Measures
 from antiphon.analyse.text import Text
@@ -156,7 +157,7 @@ def _spans(text: Text, style: Counter[str]) -> Iterator[tuple[str, tuple[float, 
 def _said(text: str) -> list[str]:
     """The words that are more than punctuation, as they are counted."""
     cores = (lexeme(text[start:end]).core for start, end in words(text))
-    return [core for core in cores if core]
+    return [intern(core) for core in cores if core]  # most come again in other texts
 
 
 def _phrases(said: list[str]) -> Iterator[str]:

@@ -25,7 +25,7 @@ from antiphon.analyse.contrast import Measure, Measures
 from antiphon.analyse.text import Stretch, Text
 from antiphon.dialect import Part, text_of
 from antiphon.engine.base import Engine
-from antiphon.errors import ModelError, StoreFull
+from antiphon.errors import DialectError, ModelError, RequestRefused, StoreFull
 from antiphon.synth.voice import Voice
 from antiphon.trace import Author, Kind
 
@@ -35,6 +35,7 @@ AT_ONCE = 8
 
 _FORMAT = 1
 _HELD = 12  # tokens that may make up one character
+_LEAST = -100.0  # of a token that the model cannot write at all
 _KINDS = (Kind.STYLE, Kind.CAPABILITY, Kind.THINKING, Kind.ANSWER, Kind.MARKER)
 _NAMES = {
     Kind.STYLE: "style (L_Sty)",
@@ -151,6 +152,7 @@ class Scorer:
         name: the model.
         texts: how many were scored now, not counting those known before.
         cut: how many of all did not fit into its context.
+        unscored: why texts could not be scored at all, one line each.
     """
 
     def __init__(self, voice: Voice, directory: Path | None = None):
@@ -163,6 +165,7 @@ class Scorer:
         """
         self.name = voice.engine.name
         self.texts = self.cut = 0
+        self.unscored: list[str] = []
         self._voice = voice
         self._engine: Engine = voice.engine
         self._spelled: dict[int, str] = {}
@@ -184,11 +187,11 @@ class Scorer:
             )
 
     async def score(self, texts: Sequence[Text]) -> list[Scored]:
-        """Scores texts, some at once; those known before are not scored again.
+        """Scores texts, some at once; those known before are not scored again. A text that cannot be scored (its
+        conversation is none that the model's family can express, the server refuses it) is one without cells.
 
         Raises:
-            DialectError: a conversation that the model's family cannot express.
-            RequestRefused, EngineUnavailable: see `antiphon.errors`; what was scored before is kept.
+            EngineUnavailable: the model does not answer; what was scored before is kept.
         """
         gate = asyncio.Semaphore(AT_ONCE)
 
@@ -197,7 +200,11 @@ class Scorer:
                 digest = _digest(text)
                 scored = self._scores.get(digest)
                 if scored is None:
-                    scored = await self._score(text)
+                    try:
+                        scored = await self._score(text)
+                    except (DialectError, RequestRefused) as error:
+                        self.unscored.append(f"{text.key}: {error}")
+                        return Scored((), False)
                     self._scores.put(digest, scored)
                     self.texts += 1
                 self.cut += scored.cut
@@ -217,7 +224,7 @@ class Scorer:
         tokens: Counter[tuple[Author, Kind, int]] = Counter()
         for number, (chance, (author, kind)) in enumerate(zip(given[len(prompt) :], owners, strict=False)):
             part = (author, kind, TENTHS * number // len(ids))
-            nats[part] = nats.get(part, 0.0) - chance
+            nats[part] = nats.get(part, 0.0) - max(chance, _LEAST)
             tokens[part] += 1
         return Scored(tuple(Cell(*part, tokens[part], nats[part]) for part in nats), len(kept) < len(ids))
 

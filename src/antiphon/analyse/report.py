@@ -191,6 +191,27 @@ class Comparison:
     marks: str | None = None
     remarks: Sequence[str] = field(default_factory=tuple)
 
+    def as_rows(self) -> list[dict[str, Any]]:
+        """All rows of all tables, one a side, as flat records: `pandas.DataFrame(comparison.as_rows())`."""
+        return [
+            {
+                "table": table.name,
+                "measure": row.name,
+                "unit": row.unit,
+                "side": side.name,
+                "value": None if value is None else value.value,
+                **_bounds("", None if value is None else value.interval),
+                "problems": None if value is None else value.problems,
+                "difference": None if change is None else change.difference,
+                **_bounds("difference_", None if change is None else change.interval),
+                "p": None if change is None else change.p,
+                "star": change is not None and change.star,
+            }
+            for table in self.tables
+            for row in table.rows
+            for side, value, change in zip(self.sides, row.values, row.changes, strict=True)
+        ]
+
     def as_json(self) -> dict[str, Any]:
         """All of it as JSON has it; `star` beside each p."""
         plain: dict[str, Any] = asdict(self)
@@ -206,3 +227,8 @@ def _star(plain: Sequence[dict[str, Any] | None], given: Sequence[Change | Dista
     for one, of in zip(plain, given, strict=True):
         if one is not None and of is not None:
             one["star"] = of.star
+
+
+def _bounds(prefix: str, interval: Interval | None) -> dict[str, float | None]:
+    low, high = (None, None) if interval is None else interval
+    return {f"{prefix}low": low, f"{prefix}high": high}

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from antiphon.settings import Settings
     from antiphon.statistics import Interval
 
-_MOST = 1000
+_MOST = 400
 _HABITS = 15  # of them that are more than chance
 _TRACES = 3
 _LOOKED_INTO = ("outcomes", "lengths", "likelihood", "habits")
