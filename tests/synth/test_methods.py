@@ -482,7 +482,7 @@ def test_a_teachers_traces_are_revoiced(tmp_path: Path) -> None:
 def test_traces_of_two_authors_are_not_revoiced(tmp_path: Path) -> None:
     written(tmp_path, "tessy")
     (trace,) = written(tmp_path, "revoice", source="tessy")
-    assert (trace.status, trace.cause) == (Status.FAILED, "p0/tessy/0 is not the thinking of one author alone")
+    assert (trace.status, trace.cause) == (Status.FAILED, "p0/tessy/0 has no thinking of one author alone")
 
 
 # -- what is missing is said before anything is loaded
@@ -561,3 +561,21 @@ def test_a_teacher_by_chat_grades(tmp_path: Path) -> None:
 
     (trace,) = written(tmp_path, "teacher_score", Grading(chat=["teacher", "student"]), candidates=2)
     assert (trace.status, trace.thinking, trace.answer) == (Status.COMPLETE, "Chat thinks.", "answer0")
+
+
+def test_a_copy_that_was_interrupted_is_made_again(tmp_path: Path) -> None:
+    (source,) = written(tmp_path, "teacher_only")
+    gone = Pair(faults=lambda role, request: Fault("gone"))
+    with pytest.raises(EngineUnavailable):  # the variant is there, its second trace pending
+        written(tmp_path, "teacher_mix", gone, 2, outage=0.01)
+    key = Key("p1", "teacher_mix", 0)
+    with Store.open(tmp_path / "run") as store:
+        recorder = store.recorder(key)
+        recorder.begin()
+        store.set_made_from(key, [source.key])
+        for index, span in enumerate(source.spans):
+            recorder.close_span(index, span)
+    pair = Pair()
+    traces = written(tmp_path, "teacher_mix", pair, 2)
+    assert [trace.response for trace in traces] == [source.response] * 2
+    assert not pair.requests

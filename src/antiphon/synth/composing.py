@@ -80,7 +80,8 @@ class Composer:
     async def _by(self, name: str, problem: Problem, key: Key) -> Ending:
         """By another method: what it wrote already, else written here."""
         saved = self._store.saved(key)
-        found = None if saved.spans else self._shelf.find(name, key.problem, key.sample)
+        begun = bool(saved.spans)
+        found = self._shelf.origin(key) if begun else self._shelf.find(name, key.problem, key.sample)
         if found is not None:
             return await self._copy(key, found, [found])
         score = self._cast.parts[name].score
@@ -139,7 +140,7 @@ class Composer:
         thinking = thinking_of(source)
         self._shelf.link(key, [source])
         if {span.kind for span in thinking} != {Kind.THINKING} or len({span.author for span in thinking}) > 1:
-            return await self._end(key, None, f"{source.key} is not the thinking of one author alone")
+            return await self._end(key, None, f"{source.key} has no thinking of one author alone")
         return await self._alone(problem, key, source)
 
     async def _copy(self, key: Key, trace: Trace, sources: Sequence[Trace]) -> Ending:

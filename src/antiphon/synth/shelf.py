@@ -24,6 +24,9 @@ class Shelf:
 
     Args:
         before_turn: as a `Duet`'s.
+
+    Raises:
+        VariantChanged: what was written for this one has other settings.
     """
 
     def __init__(self, store: Store, reader: Reader, cast: Cast, variant: str, before_turn: Callable[[], None]):
@@ -32,6 +35,9 @@ class Shelf:
         self._before_turn = before_turn
         self._added: set[str] = set()
         known = reader.variants()
+        for name in cast.parts:
+            if any(other.name == self._own(name) for other in known):
+                self._add(name)
         self._variants = {
             name: [
                 other.name
@@ -58,13 +64,10 @@ class Shelf:
         found = self.find(method, problem.id, sample)
         if found is not None:
             return found
-        part = self._cast.parts[method]
-        key = Key(problem.id, f"{self._variant}.{method}", sample)
         if method not in self._added:
-            self._added.add(method)
-            self._store.add_variant(key.variant, part.shaping, self._cast.about)
-            if key.variant not in self._variants[method]:
-                self._variants[method].append(key.variant)
+            self._add(method)
+            self._variants[method].append(self._own(method))
+        part, key = self._cast.parts[method], Key(problem.id, self._own(method), sample)
         self._store.plan([key])
         before = self._reader.trace(key)
         saved, recorder = self._store.saved(key), self._store.recorder(key)
@@ -82,6 +85,15 @@ class Shelf:
     def link(self, key: Key, sources: Iterable[Trace]) -> None:
         """A trace is made of these."""
         self._store.set_made_from(key, [source.key for source in sources])
+
+    def _own(self, method: str) -> str:
+        """The variant of what is written to be made of."""
+        return f"{self._variant}.{method}"
+
+    def _add(self, method: str) -> None:
+        """Raises VariantChanged where it is there by other settings."""
+        self._added.add(method)
+        self._store.add_variant(self._own(method), self._cast.parts[method].shaping, self._cast.about)
 
     def _trace(self, key: Key) -> Trace | None:
         try:
