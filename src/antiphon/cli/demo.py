@@ -71,7 +71,7 @@ def _as_json(story: Story) -> dict[str, Any]:
 def _tell(console: Console, story: Story) -> None:
     from antiphon.cli.progress import duration
     from antiphon.cli.trace import tell
-    from antiphon.operate.demo import PROBLEMS, RUN, TRAINING
+    from antiphon.operate.demo import PAGE, PROBLEMS, RUN, TRAINING
 
     if story.trace is not None and story.problem is not None:
         _title(console, "A trace")
@@ -86,6 +86,7 @@ def _tell(console: Console, story: Story) -> None:
         (PROBLEMS, "the problems, with their right answers"),
         (RUN, "the run directory: all traces of the three methods"),
         (TRAINING, f"{story.rows} complete traces in turns, to train the student on"),
+        (PAGE, "all traces, coloured by who wrote what, for a browser"),
     ):
         console.print(f"  {folder}/{name}  {says}", soft_wrap=True)
     _title(console, "Try next")

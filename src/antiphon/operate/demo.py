@@ -1,4 +1,5 @@
-"""The main job on the two embedded models: problems, traces in turns and alone, right answers, a training file."""
+"""The main job on the two embedded models: problems, traces in turns and alone, right answers, a training file, a page
+to look at."""
 
 from __future__ import annotations
 
@@ -23,10 +24,11 @@ from antiphon.store import Reader
 from antiphon.synth.run import Run
 from antiphon.synth.tally import Tally
 from antiphon.trace import Author, Kind, Status, Trace
+from antiphon.view.file import write_file
 
 METHODS = ("tessy", "teacher_only", "student_only")
 
-PROBLEMS, RUN, TRAINING = "problems.jsonl", "run", "train.jsonl"
+PROBLEMS, RUN, TRAINING, PAGE = "problems.jsonl", "run", "train.jsonl", "traces.html"
 """The names of what a demo writes into its folder."""
 
 
@@ -84,6 +86,7 @@ def perform(
         _run(asked, folder, method, seed, watching)
     with Reader(folder / RUN) as reader:
         exported = write(reader, "messages", folder / TRAINING, variant="tessy", overwrite=True)
+        write_file(folder / RUN, folder / PAGE, limit=problems)
         return _told(folder, reader, asked, {record["id"]: record for record in records}, exported.rows, began)
 
 
