@@ -29,15 +29,15 @@ class _Sealed(NamedTuple):
     place of the run in it. Of each text, how many words are in runs that count; infinity where these are too few."""
 
     hashes: Hashes
-    starts: NDArray[np.int64]
-    sizes: NDArray[np.int64]
+    starts: NDArray[np.uint32]
+    sizes: NDArray[np.int32]
     owners: NDArray[np.int32]
     places: NDArray[np.int32]
     words: NDArray[np.float64]
 
 
 class Index:
-    """The runs of many texts. Takes about 30 bytes a word.
+    """The runs of many texts. Takes about 25 bytes a word.
 
     A run that stands several times in a text counts once there, one that is in very many texts nowhere: what repeats
     itself, and what all texts of a kind say, is found everywhere.
@@ -60,9 +60,10 @@ class Index:
         """Adds a text, whose number is how many were added before."""
         hashes, places = np.unique(runs(words, self._length), return_index=True)
         tells = telling(words, self._length)[places]
-        self._hashes.frombytes(hashes[tells].tobytes())
-        self._places.frombytes(places[tells].astype(np.int32).tobytes())
-        self._owners.extend([self._count] * int(tells.sum()))
+        order = np.argsort(places[tells])
+        self._hashes.frombytes(hashes[tells][order].tobytes())
+        self._places.frombytes(places[tells][order].astype(np.int32).tobytes())
+        self._owners.frombytes(np.full(len(order), self._count, np.int32).tobytes())
         if len(words) < _SHORT and telling(words, 1).sum() >= _TELLING:
             self._short[self._count] = list(words)
         self._count += 1
@@ -74,17 +75,20 @@ class Index:
 
     def _seal(self) -> _Sealed:
         if self._sealed is None:
-            hashes = np.frombuffer(self._hashes, np.uint64)
+            order = np.argsort(np.frombuffer(self._hashes, np.uint64), kind="stable")
+            hashes = np.frombuffer(self._hashes, np.uint64)[order]
+            self._hashes = array("Q")
             owners, places = np.frombuffer(self._owners, np.int32), np.frombuffer(self._places, np.int32)
-            order = np.argsort(hashes, kind="stable")
-            owners, places = owners[order], places[order]
-            different, starts, sizes = np.unique(hashes[order], return_index=True, return_counts=True)
+            starts = np.flatnonzero(np.concatenate(([True], hashes[1:] != hashes[:-1]))[: len(hashes)])
+            sizes = np.diff(starts, append=len(hashes))
             rare = sizes <= max(_COMMON[0], self._count * _COMMON[1])
-            counts = np.repeat(rare, sizes)
+            counts = np.empty(len(hashes), np.bool_)
+            counts[order] = np.repeat(rare, sizes)
             words = self._covered(owners[counts], places[counts], self._count)
             words[words < self._least] = np.inf
-            self._sealed = _Sealed(different[rare], starts[rare], sizes[rare], owners, places, words)
-            self._hashes, self._owners, self._places = array("Q"), array("i"), array("i")
+            starts, sizes = starts[rare], sizes[rare].astype(np.int32)
+            self._sealed = _Sealed(hashes[starts], starts.astype(np.uint32), sizes, owners[order], places[order], words)
+            self._owners, self._places = array("i"), array("i")
         return self._sealed
 
     def best(self, words: Sequence[str]) -> Found | None:
@@ -99,9 +103,11 @@ class Index:
         if not len(at):
             return None
         sizes = index.sizes[at]
-        entries = np.repeat(index.starts[at] - np.cumsum(sizes) + sizes, sizes) + np.arange(sizes.sum())
+        entries = np.repeat(index.starts[at] - (np.cumsum(sizes) - sizes), sizes) + np.arange(sizes.sum())
         owners, numbers = np.unique(index.owners[entries], return_inverse=True)
-        shares = self._covered(numbers, index.places[entries], len(owners)) / index.words[owners]
+        places = index.places[entries]
+        order = np.lexsort((places, numbers))
+        shares = self._covered(numbers[order], places[order], len(owners)) / index.words[owners]
         enough = np.where(index.words[owners] < _SHORT, _ENOUGH_OF_SHORT, _ENOUGH)
         for number in np.flatnonzero((shares > 0) & (shares < enough)):
             if _holds(words, self._short.get(int(owners[number]), ())):
@@ -111,9 +117,7 @@ class Index:
         return Found(int(owners[best]), float(shares[best])) if shares[best] else None
 
     def _covered(self, owners: NDArray[np.integer], places: NDArray[np.int32], count: int) -> NDArray[np.float64]:
-        """How many words of each owner are in runs that begin at these places."""
-        order = np.lexsort((places, owners))
-        owners, places = owners[order], places[order]
+        """How many words of each owner are in runs that begin at these places, sorted by owner and place."""
         gained = np.full(len(places), self._length, np.float64)
         if len(places) > 1:
             same = owners[1:] == owners[:-1]
