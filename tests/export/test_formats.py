@@ -165,7 +165,7 @@ def test_verl_has_both_of_its_shapes(tmp_path: Path) -> None:
     assert row["prompt"] == list(problem().messages)
     assert row["reward_model"] == {"style": "rule", "ground_truth": "2"}
     template = as_it_is(LAB.dialect)
-    assert template is not None and json.dumps(template) in (tmp_path / "data" / "verl.yml").read_text()
+    assert template is not None and json.dumps(template) in (tmp_path / "data" / "verl.yaml").read_text()
     rendered = [ChatTemplate(template, {}, {}).render([message], reply=False) for message in row["messages"]]
     assert "".join(rendered) == f"{PROMPT}{OPEN}So 2{CLOSE}2.<|im_end|>\n", "each message alone"
 
@@ -235,6 +235,7 @@ def test_a_lone_surrogate_is_in_json_lines_only(tmp_path: Path) -> None:
     assert done.left_out == {"the tokenizer cannot write it": 1}
 
 
+@pytest.mark.slow
 def test_a_trace_of_200_000_tokens(tmp_path: Path) -> None:
     long = answered(*["okay so " * 50] * 2_000)
     done, (row,) = exported(of_lab(tmp_path, long), "tokens", to="x.parquet", max_length=100_000)

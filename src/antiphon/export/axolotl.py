@@ -10,7 +10,7 @@ from antiphon.export.student import Student
 
 
 class Axolotl(Messages):
-    """As `messages`. In a folder `axolotl.yml` is the part of a configuration that names the data."""
+    """As `messages`. In a folder `axolotl.yaml` is the part of a configuration that names the data."""
 
     def __init__(self, student: Student | None):
         super().__init__(student, "axolotl")
@@ -36,4 +36,4 @@ class Axolotl(Messages):
         if field is not None:
             lines.insert(-2, f"    template_thinking_key: {field}")
             lines.insert(-2, f"    field_thinking: {field}")
-        return {"axolotl.yml": "\n".join(lines) + "\n"}
+        return {"axolotl.yaml": "\n".join(lines) + "\n"}

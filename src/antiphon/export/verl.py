@@ -29,7 +29,7 @@ class Verl(Messages):
     `extra_info`.
 
     verl's supervised training renders each message alone, and templates that keep thinking in the last turn only
-    (Qwen3) then leave it out. In a folder, `verl.yml` has a template for it that writes every message as it is.
+    (Qwen3) then leave it out. In a folder, `verl.yaml` has a template for it that writes every message as it is.
     """
 
     def __init__(self, student: Student | None):
@@ -84,7 +84,7 @@ class Verl(Messages):
                 "  apply_chat_template_kwargs:",
                 f"    chat_template: {json.dumps(template, ensure_ascii=False)}",
             ]
-        return {"verl.yml": "\n".join(lines) + "\n"}
+        return {"verl.yaml": "\n".join(lines) + "\n"}
 
 
 def as_it_is(dialect: Dialect) -> str | None:
