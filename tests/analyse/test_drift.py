@@ -44,6 +44,8 @@ def test_another_manner_is_told_and_the_same_is_not(other: range) -> None:
     assert all(of_far[name].star for name in (STYLE, OPENERS, APART))
     assert not any(one.star for one in near.distances)
     assert of_far[APART].value == pytest.approx(1)
+    for one in (*far.distances, *near.distances):
+        assert one.value is None or one.interval is None or one.interval.low <= one.value <= one.interval.high
     assert any("wait" in name and weight > 0 for name, weight in far.telling)
     assert (SAME in of_far) is far.paired
 

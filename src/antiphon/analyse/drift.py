@@ -169,7 +169,9 @@ def _tested(made: Distance, of: Callable[[Array, Array], Array], pool: _Pool, *,
     dealt = deal(np.random.default_rng(0), _DEALS, pool.first, pool.whole, paired=pool.paired)
     again = of(dealt, 1 - dealt)
     p = float((1 + (far * again >= far * value - 1e-12).sum()) / (1 + _DEALS))
-    return replace(made, value=value, interval=_interval(of(*_drawn(pool))), chance=float(again.mean()), p=p)
+    drawn = of(*_drawn(pool))
+    centred = np.clip(drawn - drawn.mean() + value, 0, 1)  # sets drawn with repeats are farther apart than they are
+    return replace(made, value=value, interval=_interval(centred), chance=float(again.mean()), p=p)
 
 
 def _drawn(pool: _Pool) -> tuple[Array, Array]:
