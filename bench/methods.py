@@ -13,9 +13,9 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
+import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import cycle
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -99,8 +99,7 @@ def _record(problem: Problem) -> lab.Record | None:
 
 def _with_grader(problems: Mapping[str, Problem]) -> Any:
     """An opener of engines of which one grades answers to these problems, by their text."""
-    unreadable = cycle(_UNREADABLE)
-    numbers = cycle(range(5))
+    asked: Counter[str] = Counter()
 
     def script(here: Situation) -> Iterator[Token]:
         prompt, _, said = here.text.rpartition("<think>")
@@ -111,7 +110,10 @@ def _with_grader(problems: Mapping[str, Problem]) -> Any:
         answer = prompt.split("\n\n===== end =====")[0].rpartition("\n")[2]
         record = _record(problems[task])
         is_right = record is not None and lab.is_right(record, answer)
-        yield next(unreadable) if next(numbers) == 4 else f"Grade: {9 if is_right else 2}"
+        asked[prompt] += 1
+        chance = zlib.crc32(f"{prompt}{asked[prompt]}".encode())
+        unreadable = _UNREADABLE[chance // 5 % len(_UNREADABLE)]
+        yield unreadable if chance % 5 == 0 else f"Grade: {9 if is_right else 2}"
         yield Control("<|im_end|>")
 
     def open_one(reference: str, **how: Any) -> Engine:
