@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from antiphon.engine.scripted import Fault
+from antiphon.export import FORMATS
 from tests.cli.conftest import MODELS, Command
 from tests.cli.pair import Pair
+from tests.export.test_formats import answered, of_lab
 
 
 def rows(path: Path) -> list[dict[str, object]]:
@@ -41,3 +45,46 @@ def test_only_what_is_asked_for(command: Command, pair: Pair, problems: Path, tm
     change = command(*export).json["change"]
     assert command(*export, "--since", change).json["rows"] == 0
     assert "left out: 1 failed" in command(*export[:-1]).out
+
+
+@pytest.fixture
+def written(command: Command, tmp_path: Path) -> Path:
+    """A run directory of the embedded student, with traces of two lengths."""
+    return of_lab(tmp_path, answered("So ", "2"), answered(*["okay so "] * 40, sample=1))
+
+
+def test_lengths_are_shown(command: Command, written: Path, tmp_path: Path) -> None:
+    export = ("export", written, "--format", "tokens", "--to", tmp_path / "t.jsonl", "--max-length", "60")
+    done = command(*export)
+    assert done.code == 0
+    assert "trained tokens: " in done.out and "lengths in tokens of lab:student: " in done.out
+    assert "           32-63       1 " + "█" * 40 in done.out
+    assert "1 of 2 rows are longer than 60 tokens" in done.err
+    told = command(*export, "--overwrite", "--drop-longer", "--json").json
+    assert (told["rows"], told["left_out"]) == (1, {"longer than --max-length": 1})
+    assert told["lengths"]["histogram"] == [{"from": 32, "to": 63, "rows": 1}]
+    assert told["lengths"]["max_length"] == 60 and told["lengths"]["longer"] == 0
+
+
+def test_what_is_there_is_replaced_only_where_asked(command: Command, written: Path, tmp_path: Path) -> None:
+    export = ("export", written, "--format", "messages", "--to", tmp_path / "t.jsonl")
+    assert command(*export).code == 0
+    again = command(*export)
+    assert again.code == 2 and "--overwrite replaces it" in again.err.replace("\n", " ")
+    assert command(*export, "--overwrite").code == 0
+
+
+def test_an_unknown_format_is_refused_with_those_there_are(command: Command, written: Path, tmp_path: Path) -> None:
+    refused = command("export", written, "--format", "alpaca", "--to", tmp_path / "t.jsonl")
+    assert refused.code == 2
+    assert all(format in refused.err for format in FORMATS)
+    help = command("export", "--help").out
+    assert all(format in help for format in FORMATS)
+
+
+def test_a_format_that_needs_the_student_says_so(command: Command, finished: Path, tmp_path: Path) -> None:
+    refused = command("export", finished, "--format", "tokens", "--to", tmp_path / "t.jsonl")
+    assert refused.code == 2
+    assert "tokens: the student's tokenizer is needed" in refused.err and "give --student MODEL" in refused.err
+    done = command("export", finished, "--format", "messages", "--to", tmp_path / "t.jsonl")
+    assert "not rendered with the student's template" in done.out

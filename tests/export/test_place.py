@@ -129,6 +129,8 @@ def test_only_a_folder_that_an_export_wrote_is_replaced(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no folder that an export wrote"):
         write(run(*traces(1)), "messages", home, overwrite=True)
     assert (home / "thesis.tex").read_text() == "years of work"
+    (tmp_path / "empty").mkdir()
+    assert write(run(*traces(1)), "messages", tmp_path / "empty").rows == 1
     (tmp_path / "file").write_text("one")
     with pytest.raises(UsageError, match="no folder that an export wrote"):
         write(run(*traces(1)), "messages", tmp_path / "file", overwrite=True)

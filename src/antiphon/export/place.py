@@ -46,7 +46,9 @@ class Place:
 
     def _require_replaceable(self, overwrite: bool) -> None:
         if self.is_folder:
-            if not self.target.is_dir() or not ((self.target / ABOUT).is_file() or not any(self.target.iterdir())):
+            if self.target.is_dir() and not any(self.target.iterdir()):
+                return
+            if not (self.target / ABOUT).is_file():
                 raise UsageError(f"{self.path}: is there already, and no folder that an export wrote")
         elif not self.target.is_file():
             raise UsageError(f"{self.path}: is there already, and no ordinary file")
@@ -64,14 +66,25 @@ class Place:
         lock = self._taken()
         try:
             yield self._part
-            if self.is_folder and self.target.exists():
-                self.target.rename(self._old)
-            self._part.replace(self.target)
-            _sync(self.target.parent)
-            _removed(self._old)
+            self._put()
         finally:
             _removed(self._part)
             os.close(lock)
+
+    def _put(self) -> None:
+        """Puts the part in its place. A folder that is full cannot be replaced in one step: for the moment between two
+        there is none of this name."""
+        if self.is_folder and self.target.exists():
+            self.target.rename(self._old)
+            try:
+                self._part.rename(self.target)
+            except OSError:
+                self._old.rename(self.target)
+                raise
+        else:
+            self._part.replace(self.target)
+        _sync(self.target.parent)
+        _removed(self._old)
 
     def _taken(self) -> int:
         """The part made and locked. The kernel lets go of the lock when its process dies, so a part that is locked is

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from antiphon import dialect
 from antiphon.dialect import Dialect, Message, Part, text_of
@@ -126,7 +126,9 @@ def recorded_student(reader: Reader, variant: str | None) -> Student:
     known = [one for one in reader.variants() if variant in (None, one.name) and "student" in one.about]
     if not known:
         raise ModelError("the run tells of no student")
-    if len({_identity(one) for one in known}) > 1:
+    models = {one.about["student"].get("model") for one in known}
+    digests = {digest for one in known if (digest := recorded_tokenizer(one))}
+    if len(models) > 1 or len(digests) > 1:
         raise ModelError("the run's variants have different students")
     latest = known[-1]
     about, shaping = latest.about["student"], latest.shaping.get("student", {})
@@ -136,7 +138,7 @@ def recorded_student(reader: Reader, variant: str | None) -> Student:
         raise ModelError(f"the run's student {names[0]} is not on this machine")
     family = shaping.get("dialect", {}).get("name", "auto")
     student = read_student(model, family if family in dialect.shipped_families() else "auto")
-    if recorded_tokenizer(latest) not in (None, "", student.vocabulary.digest):
+    if digests - {student.vocabulary.digest}:
         raise ModelError(f"{model} has another tokenizer than the run's student had")
     return student
 
@@ -145,7 +147,3 @@ def recorded_tokenizer(variant: Variant) -> str | None:
     """The digest of the tokenizer of a variant's student; None or "" where it is not known."""
     digest: str | None = variant.shaping.get("student", {}).get("engine", {}).get("tokenizer")
     return digest
-
-
-def _identity(variant: Variant) -> tuple[Any, ...]:
-    return (variant.about["student"].get("model"), recorded_tokenizer(variant) or "")
