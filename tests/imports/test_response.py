@@ -94,6 +94,11 @@ def test_each_piece_is_what_it_is_called(text: str, pieces: tuple[str | None, ..
     assert inline(text, cut=False) == Response(opening or "", thinking, closing or "", answer, ending or "", True)
 
 
+def test_a_channel_that_is_spoken_of_in_the_thinking_is_text() -> None:
+    thinking = "It opens with <|channel|>analysis<|message|> and I say so."
+    assert inline(f"<think>\n{thinking}\n</think>\n\nB", cut=False).thinking == thinking
+
+
 def test_without_thinking_all_of_it_is_the_answer() -> None:
     assert inline("42", cut=False).spans(cut=False, markers=Author.UNKNOWN) == (
         Span(Author.UNKNOWN, Kind.ANSWER, "42", end=SpanEnd.END_OF_TURN),
