@@ -107,6 +107,12 @@ def _time(seconds: float) -> str:
 _ENVIRONMENT = _environment()
 
 
+def prepare() -> None:
+    """Compiles all templates, so that no page has to wait for it."""
+    for name in _ENVIRONMENT.list_templates():
+        _ENVIRONMENT.get_template(name)
+
+
 def page(template: str, **context: Any) -> str:
     """A page. What its text cannot be encoded of has been marked before (`marking.shown`)."""
     return _ENVIRONMENT.get_template(template).render(**context)

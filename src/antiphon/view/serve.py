@@ -34,7 +34,7 @@ def serve(directories: Sequence[Path], chosen: Chosen, *, port: int, announce: C
         import uvicorn
 
         from antiphon.view.app import app
-        from antiphon.view.pages import Links
+        from antiphon.view.pages import Links, prepare
     except ImportError as error:
         raise MissingDependency(error.name or "starlette", "view", "antiphon view") from None
     runs = _open(directories)
@@ -43,6 +43,7 @@ def serve(directories: Sequence[Path], chosen: Chosen, *, port: int, announce: C
         bound = listener.getsockname()[1]
         pages = app(runs, token=token, port=bound)
         links = Links(f"http://{_HOST}:{bound}/{token}")
+        prepare()
         narrowed = chosen.query()
         announce(links.listing(0, narrowed) if narrowed else f"{links.root}/")
         config = uvicorn.Config(pages, log_level="error", access_log=False, server_header=False, lifespan="off")

@@ -15,6 +15,7 @@ const colour = (name) => {
   return found;
 };
 
+const WHOLE = [1, 2, 5].flatMap((step) => Array.from({ length: 8 }, (_, power) => step * 10 ** power)).sort((a, b) => a - b);
 const drawn = new Map(); // of each place: the chart and what it shows
 
 function draw(place, figures) {
@@ -31,7 +32,10 @@ function draw(place, figures) {
     width: place.clientWidth,
     height: HEIGHT,
     scales: { x: { time: figures.axis === "time", range: bars ? edges : undefined }, y: { range: (_, __, high) => [0, Math.max(high * 1.05, 1)] } },
-    axes: [{ ...axis, label: figures.axis === "time" ? undefined : figures.axis, labelSize: 20 }, { ...axis, label: "traces", labelSize: 20 }],
+    axes: [
+      figures.axis === "time" ? axis : { ...axis, label: figures.axis, labelSize: 20, incrs: WHOLE },
+      { ...axis, label: "traces", labelSize: 20, incrs: WHOLE, size: 60 },
+    ],
     series: [{ label: figures.axis }, ...series],
   }, data(figures), place);
   drawn.set(place, { chart, figures });

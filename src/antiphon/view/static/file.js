@@ -17,7 +17,8 @@ function route() {
     for (const sheet of sheets) sheet.hidden = only && sheet !== target;
     problem.querySelector(".sheets").classList.toggle("several", sheets.length > 1 && !only);
   }
-  scrollTo(0, 0);
+  // After the browser has scrolled to the target; a span's place is found by trace.js.
+  if (!location.hash.includes(".")) requestAnimationFrame(() => scrollTo({ top: 0, behavior: "instant" }));
 }
 addEventListener("hashchange", route);
 route();
