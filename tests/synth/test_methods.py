@@ -360,12 +360,17 @@ def test_without_any_grade_the_trace_fails(tmp_path: Path) -> None:
     (trace,) = written(tmp_path, "teacher_score", pair, candidates=2)
     assert trace.status is Status.FAILED
     assert trace.cause == "no grade could be read in the teacher's replies on 2 candidates"
+    again = Pair(grades={0: ["still good", "Grade: 2"], 1: ["Grade: 1"]})
+    (trace,) = written(tmp_path, "teacher_score", again, candidates=2, retry=[Status.FAILED])
+    assert (trace.status, trace.answer) == (Status.COMPLETE, "answer0")
+    assert set(again.requests) == {"teacher"}
 
 
 def test_where_no_candidate_is_complete_the_trace_ends_as_the_first(tmp_path: Path) -> None:
     (trace,) = written(tmp_path, "teacher_score", candidates=2, budget__thinking=3)
     assert (trace.status, trace.spans) == (Status.TOO_LONG, ())
-    assert trace.cause.startswith("none of 2 candidates is complete")
+    reached = "thinking reached its budget of 3 tokens"
+    assert trace.cause == f"none of 2 candidates is complete; the first: {reached}"
 
 
 def test_candidates_that_are_there_are_graded_and_not_written(tmp_path: Path) -> None:

@@ -115,14 +115,14 @@ class Composer:
 
     async def _best(self, name: str, problem: Problem, key: Key) -> Ending:
         """The best of some candidates, by the teacher's grades."""
-        first = key.sample * self._candidates
-        candidates = [
-            await self._shelf.provide(name, problem, sample) for sample in range(first, first + self._candidates)
-        ]
+        samples = range(key.sample * self._candidates, (key.sample + 1) * self._candidates)
+        candidates = [await self._shelf.provide(name, problem, sample) for sample in samples]
         whole = [candidate for candidate in candidates if candidate.status is Status.COMPLETE]
         self._shelf.link(key, candidates)
         if not whole:
-            return await self._end(key, candidates[0], f"none of {len(candidates)} candidates is complete; the first")
+            first = candidates[0]
+            cause = f"none of {len(candidates)} candidates is complete; the first: {first.cause or first.status}"
+            return await self._end(key, first, cause)
         grader = Grader(self._cast.parts[TEACHERS].score, self._store, self._reader, key, self._before_turn)
         grades = [await grader.grade(problem, candidate) for candidate in whole]
         graded = [(grade, -place) for place, grade in enumerate(grades) if grade is not None]

@@ -14,7 +14,7 @@ from antiphon.synth.wording import grade, graded, response_of
 from antiphon.trace import Author, Key, Kind, Trace, Turn, Usage
 
 TRIES = 3
-"""How often a grade is asked for that cannot be read."""
+"""How often a grade is asked for in a session, if it cannot be read."""
 
 
 class Grader:
@@ -38,13 +38,12 @@ class Grader:
             EngineUnavailable: the teacher's engine is gone; grades that were given are recorded.
         """
         purpose = f"grade {candidate.key}"
-        replies = [call.text for call in self._earlier if call.purpose == purpose]
-        for number in range(TRIES):
-            reply = replies[number] if number < len(replies) else await self._ask(problem, candidate, purpose, number)
-            value = grade(reply)
-            if value is not None:
-                return value
-        return None
+        earlier = [call.text for call in self._earlier if call.purpose == purpose]
+        value = next((value for reply in earlier if (value := grade(reply)) is not None), None)
+        for number in range(len(earlier), len(earlier) + TRIES):
+            if value is None:
+                value = grade(await self._ask(problem, candidate, purpose, number))
+        return value
 
     async def _ask(self, problem: Problem, candidate: Trace, purpose: str, number: int) -> str:
         asked = Problem(problem.id, graded(problem.messages, response_of(candidate)))
