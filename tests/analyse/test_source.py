@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -9,7 +10,9 @@ import pytest
 
 from antiphon.analyse.source import choose, find
 from antiphon.errors import StoreUnfit, UsageError
+from antiphon.imports import bring
 from antiphon.problem import content_id
+from antiphon.store import Store
 from antiphon.trace import Label, Status
 from antiphon.verify.result import Result
 from tests.analyse.runs import ANSWER, CAPABILITY, STUDENT, STYLE, TEACHER, THINKING, UNKNOWN, problem, write_run
@@ -61,6 +64,20 @@ def test_a_file_and_a_run_meet_where_they_ask_the_same(tmp_path: Path) -> None:
     assert [(one.author, one.kind) for one in told[0].stretches] == [(UNKNOWN, THINKING), (UNKNOWN, ANSWER)]
 
 
+def test_data_are_the_same_imported_and_as_a_file(tmp_path: Path) -> None:
+    rows = [
+        {"problem": "a", "response": "<think>\nhm, 7\n</think>\n\n7", "model": "big"},
+        {"problem": "b", "response": "<think>\nhm, hm", "complete": False, "model": "big"},
+        {"problem": "c", "reasoning": "so 8", "response": "8", "model": "big"},
+    ]
+    file = lines(tmp_path / "data.jsonl", *rows)
+    asyncio.run(bring(file, tmp_path / "run"))
+    (imported,), (read,) = find([str(tmp_path / "run")]), find([str(file)])
+    assert [entry[2:] for entry in imported.entries] == [entry[2:] for entry in read.entries]
+    told = [[(text.stretches, text.complete) for text, _ in side.texts(side.entries)] for side in (imported, read)]
+    assert told[0] == told[1]
+
+
 def test_all_sides_choose_the_same_problems_the_shared_ones_first(tmp_path: Path) -> None:
     names = [f"p{n}" for n in range(20)]
     first = lines(tmp_path / "a.jsonl", *({"problem": name, "response": "x"} for name in names))
@@ -76,6 +93,9 @@ def test_what_is_nothing_to_compare_is_told_of(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", {("a", 0): SPANS})
     with pytest.raises(UsageError, match="no variant 'none'; it holds tessy"):
         find([f"{run}:none"])
+    Store.open(tmp_path / "begun").close()
+    with pytest.raises(UsageError, match="has not begun"):
+        find([str(tmp_path / "begun")])
     with pytest.raises(UsageError, match="named twice"):
         find([str(run), f"{run}:tessy"])
     with pytest.raises(UsageError, match="DIRECTORY:VARIANT"):
