@@ -121,3 +121,19 @@ def test_one_trace_alone_cannot_be_made_of_others(command: Command, pair: Pair) 
     done = command("duet", "What is 347 times 6?", *MODELS, "--method", "teacher_score")
     assert done.code == 2
     assert "needs a run: antiphon synth --run DIR --method teacher_score" in done.err
+
+
+def test_status_tells_what_grades_cost(
+    command: Command, problems: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(GradingPair(), monkeypatch.setattr)
+    run = tmp_path / "run"
+    priced = ("--set", "teacher.price_out=1000000")
+    command("synth", problems, "--run", run, *flags("teacher_score"), *priced)
+    (parts,) = (facts for facts in command("status", run, "--json").json["variants"] if "." in facts["name"])
+    assert parts["calls"] == {}
+    (facts,) = (facts for facts in command("status", run, "--json").json["variants"] if "." not in facts["name"])
+    asked = facts["calls"]["teacher"]
+    assert asked["requests"] >= 6
+    assert facts["cost"] == asked["cost"] == asked["received"]
+    assert f"asked of the teacher beside the traces: {asked['requests']} requests" in command("status", run).out

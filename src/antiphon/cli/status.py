@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from antiphon.cli import options
 from antiphon.cli.terminal import print_json, show, stdout, visible
-from antiphon.trace import Author, Status
+from antiphon.trace import Author, Status, Usage
 
 if TYPE_CHECKING:
     from antiphon.store import Reader, Totals, Variant
@@ -42,7 +42,9 @@ def _facts(reader: Reader, variant: Variant) -> dict[str, Any]:
     counts = reader.counts(variant.name)
     totals = reader.totals(variant.name)
     roles = {role: _role(totals[role], variant.about.get(role, {})) for role in Author if role in totals}
-    costs = [facts["cost"] for facts in roles.values() if facts["cost"] is not None]
+    asked = reader.call_totals(variant.name)
+    calls = {role: _call(usage, variant.about.get(role, {})) for role, usage in asked.items() if usage.requests}
+    costs = [facts["cost"] for facts in (*roles.values(), *calls.values()) if facts["cost"] is not None]
     return {
         "name": variant.name,
         "method": variant.shaping.get("method"),
@@ -51,23 +53,34 @@ def _facts(reader: Reader, variant: Variant) -> dict[str, Any]:
         "causes": reader.causes(variant.name),
         **facts(reader, variant.name),
         "roles": roles,
+        "calls": calls,
         "cost": sum(costs) if costs else None,
         "shares": _shares(totals),
         "warnings": _warnings(totals, sum(counts.values())),
     }
 
 
-def _role(total: Totals, about: Mapping[str, Any]) -> dict[str, Any]:
-    """What a role did, and what that cost at the prices of the last session, where it had some."""
+def _cost(usage: Usage, about: Mapping[str, Any]) -> float | None:
+    """At the prices of the last session, where the role had some."""
     from antiphon.synth.spend import Prices
 
     prices = about.get("prices")
     counts_tokens = about.get("counts_tokens", about.get("ids", True))
+    return None if prices is None else Prices(**prices).cost(usage, ids=counts_tokens)
+
+
+def _call(usage: Usage, about: Mapping[str, Any]) -> dict[str, Any]:
+    """What was asked of a role beside the traces (grades), and what that cost."""
+    return {**asdict(usage), "cost": _cost(usage, about)}
+
+
+def _role(total: Totals, about: Mapping[str, Any]) -> dict[str, Any]:
+    """What a role did, and what that cost."""
     return {
         **asdict(total),
         "thrown_away": total.thrown_away,
         "cached_share": total.cached_share,
-        "cost": None if prices is None else Prices(**prices).cost(total, ids=counts_tokens),
+        "cost": _cost(total, about),
         "words_per_span": total.words / total.spans if total.spans and total.words else None,
     }
 
@@ -109,6 +122,8 @@ def _warnings(totals: Mapping[Author, Totals], traces: int) -> list[str]:
 def _tell(directory: Path, problems: int, variants: list[dict[str, Any]]) -> None:
     from rich.text import Text
 
+    from antiphon.synth.spend import money
+
     console = stdout()
     console.print(f"{visible(str(directory))}: {problems} problems", style="bold", soft_wrap=True)
     for facts in variants:
@@ -127,6 +142,13 @@ def _tell(directory: Path, problems: int, variants: list[dict[str, Any]]) -> Non
             console.print(f"  {judged}; {facts['pass_rate']:.1%} right of those that count", soft_wrap=True)
         if facts["roles"]:
             console.print(_table(facts))
+        for role, used in facts["calls"].items():
+            paid = "" if used["cost"] is None else f", cost {money(used['cost'])}"
+            console.print(
+                f"  asked of the {role} beside the traces: {used['requests']:,} requests, {used['received']:,} tokens"
+                f" received{paid}",
+                soft_wrap=True,
+            )
         for warning in facts["warnings"]:
             show(Text.assemble(("  warning: ", "bold yellow"), warning))
 
