@@ -67,6 +67,13 @@ def test_a_near_copy_is_found(evaluation: Without, how: str) -> None:
     assert kept(evaluation, [pair(asked("a", OTHER)), pair(asked("b", NEAR[how]))]) == ["a"]
 
 
+def test_an_item_of_common_words_and_numbers_is_found_word_for_word(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    one = Without([write_lines(tmp_path / "eval.jsonl", [{"problem": "What is $2^3 + 14$?"}, {"problem": "1+1"}])])
+    texts = {"a": "Solve this: WHAT IS 2 ^ 3 + 14? Show your work.", "b": "What is 2 + 3?", "c": "What is 1+1?"}
+    assert kept(one, [pair(asked(id, text)) for id, text in texts.items()]) == ["b", "c"]
+    assert one.report()["too_short"] == 1
+
+
 def test_an_item_in_a_response_is_found(evaluation: Without) -> None:
     thought = "<think>\nHmm. The problem says: {}. So let me see.\n</think>\n\n42"
     solution = "count what all of them eat on one day, " * 3 + "THEN divide the grass by that sum and round down"

@@ -69,18 +69,22 @@ def import_(
             said = time.monotonic()
             say(f"{so_far.rows:,} rows read, {_added(so_far):,} traces added")
 
-    done = asyncio.run(
-        bring(
-            files,
-            run,
-            variant=variant,
-            model=model,
-            format=None if format == "auto" else format,
-            markers=markers,
-            by_text=by_text,
-            on_rows=tell,
+    try:
+        done = asyncio.run(
+            bring(
+                files,
+                run,
+                variant=variant,
+                model=model,
+                format=None if format == "auto" else format,
+                markers=markers,
+                by_text=by_text,
+                on_rows=tell,
+            )
         )
-    )
+    except KeyboardInterrupt:
+        say("Interrupted. What came in is kept; the same command goes on.")
+        raise
     code = 1 if done.bad or done.changed else 0
     if json:
         print_json({"run": str(run), **_summary(done), "exit_code": code})

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from antiphon.errors import ProblemError
 from antiphon.export.clean.overlap import Found, Index
-from antiphon.export.clean.words import asked, reworded
+from antiphon.export.clean.words import asked, reworded, telling, words
 from antiphon.problem import Problem, iterate
 
 if TYPE_CHECKING:
@@ -62,7 +62,8 @@ class Without:
         self._parts: list[tuple[int, str]] = []  # of `_texts`: which item's, and which field
         self._matches: dict[Key, Match] = {}
         self._looked = 0  # the highest change number among the answers that were looked at
-        self._in_problem = lru_cache(1024)(lambda text: self._problems.best(reworded(text)))
+        self._bare: list[tuple[int, str]] = []  # items that say nothing but common words and numbers, word for word
+        self._in_problem = lru_cache(1024)(self._look_in_problem)
         for item in iterate(paths):
             if isinstance(item, ProblemError):
                 raise ProblemError(f"{item}; an evaluation set is taken whole or not at all")
@@ -73,6 +74,9 @@ class Without:
         self._problems.add(said)
         self._texts.add(said)
         self._parts.append((len(self._items), "problem"))
+        plain = words(asked(item))
+        if not telling(said, _RUN).any() and len(plain) >= _RUN:
+            self._bare.append((len(self._items), _joined(plain)))
         for name in _REFERENCES:
             if isinstance(text := item.metadata.get(name), str):
                 self._texts.add(reworded(text))
@@ -103,13 +107,20 @@ class Without:
         found = {file: {match.id for match in self._matches.values() if match.file == file} for file in items}
         return {
             "without": {file: {"items": items[file], "found": len(found[file])} for file in items},
-            "too_short": self._problems.unfit,
+            "too_short": self._problems.unfit - len(self._bare),
         }
 
     def _match(self, problem: Problem, outcome: Outcome) -> Match | None:
         if outcome.change <= self._looked:
             return self._matches.get(outcome.key)
         return self._look(problem, outcome)
+
+    def _look_in_problem(self, text: str) -> Found | None:
+        found = self._problems.best(reworded(text))
+        if found is None and self._bare:
+            plain = _joined(words(text))
+            found = next((Found(item, 1.0) for item, bare in self._bare if bare in plain), None)
+        return found
 
     def _look(self, problem: Problem, outcome: Outcome) -> Match | None:
         found: Found | None = self._in_problem(asked(problem))
@@ -120,3 +131,7 @@ class Without:
             return None
         item, part = self._parts[found.text]
         return Match(*self._items[item], part, "response", round(found.share, 3))
+
+
+def _joined(words: Sequence[str]) -> str:
+    return f" {' '.join(words)} "
