@@ -140,7 +140,7 @@ def _tell(directory: Path, problems: int, variants: list[dict[str, Any]]) -> Non
         if facts["pass_rate"] is not None:
             judged = ", ".join(f"{count} {result.says}" for result, count in facts["results"].items())
             console.print(f"  {judged}; {facts['pass_rate']:.1%} right of those that count", soft_wrap=True)
-        if facts["roles"]:
+        if any(values["requests"] for values in facts["roles"].values()):
             console.print(_table(facts))
         for role, used in facts["calls"].items():
             paid = "" if used["cost"] is None else f", cost {money(used['cost'])}"
