@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import socket
+import sys
+import unicodedata
 from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import Command
+from tests.view.hostile import TEXTS
+from tests.view.runs import problem, span, trace, write
 
 
 @pytest.fixture(autouse=True)
@@ -59,3 +63,21 @@ def test_a_cache_that_cannot_be_made(command: Command, finished: Path, cache: Pa
     cache.write_text("a file")
     refused = command("view", finished)
     assert refused.code == 2 and "let XDG_CACHE_HOME name a folder" in refused.err
+
+
+def test_without_its_libraries_it_says_what_to_install(
+    command: Command, finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    refused = command("view", finished)
+    assert refused.code == 2 and "pip install 'antiphon[view]'" in refused.err
+
+
+def test_the_terminal_shows_the_same_hostile_texts_as_text(command: Command, tmp_path: Path) -> None:
+    texts = dict(enumerate(TEXTS.values()))
+    traces = [trace(f"p{n}", span("student", "style", text), cause=text) for n, text in texts.items()]
+    run = write(tmp_path / "run", [problem(f"p{n}", text) for n, text in texts.items()], traces)
+    for n, text in texts.items():
+        shown = command("trace", run, f"p{n}/tessy/0").out
+        assert not {c for c in shown if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp")} - {"\n"}
+        assert not set("\u202d\u202e\u2066\u2067\u2068") & set(shown)

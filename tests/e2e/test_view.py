@@ -450,7 +450,7 @@ def test_a_run_that_is_being_written_can_be_looked_at(page: Page, tmp_path: Path
 
 
 def test_a_trace_of_40000_tokens_opens_and_scrolls(browser: Browser, tmp_path: Path) -> None:
-    """Limits are wide: what it takes where nothing else runs is in docs/performance.md."""
+    """Limits are wide: what it takes where nothing else runs is in docs/view.md."""
     with serving(tmp_path / "cache", long(tmp_path / "run")) as address, opened(browser) as watched:
         page = watched.page
         until_indexed(page, address)

@@ -94,7 +94,7 @@ class _Site:
             raise state.error
         with run.index() as index:
             listing = index.listing(chosen, PER_PAGE)
-            variants = index.variants()
+        variants = [variant.name for variant in run.reader.variants()]
         pages = max(1, -(-listing.problems // PER_PAGE))
         return self.page(
             "list.html", run=run, chosen=chosen, listing=listing, variants=variants, state=state, pages=pages

@@ -60,7 +60,7 @@ def _open(directories: Sequence[Path]) -> list[Run]:
             place = Path()  # no run directory: its reader says so
         run = Run(number, directory, place)
         try:
-            _ = run.reader
+            run.reader.counts()  # reads from the disk what the first page needs
         except AntiphonError as error:
             errors.append(error)
         runs.append(run)
