@@ -359,7 +359,7 @@ def test_without_any_grade_the_trace_fails(tmp_path: Path) -> None:
     pair = Pair(grades={0: ["good"] * 3, 1: ["bad"] * 3})
     (trace,) = written(tmp_path, "teacher_score", pair, candidates=2)
     assert trace.status is Status.FAILED
-    assert trace.cause == "no grade could be read in the teacher's replies on 2 candidates"
+    assert trace.cause == "no grade could be read in the teacher's replies (candidates: 2)"
     again = Pair(grades={0: ["still good", "Grade: 2"], 1: ["Grade: 1"]})
     (trace,) = written(tmp_path, "teacher_score", again, candidates=2, retry=[Status.FAILED])
     assert (trace.status, trace.answer) == (Status.COMPLETE, "answer0")

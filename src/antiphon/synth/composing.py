@@ -128,7 +128,7 @@ class Composer:
         graded = [(grade, -place) for place, grade in enumerate(grades) if grade is not None]
         if not graded:
             return await self._end(
-                key, None, f"no grade could be read in the teacher's replies on {len(whole)} candidates"
+                key, None, f"no grade could be read in the teacher's replies (candidates: {len(whole)})"
             )
         best = whole[-max(graded)[1]]
         return await self._copy(key, best, [best, *(other for other in candidates if other is not best)])
