@@ -6,6 +6,7 @@ import base64
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from markupsafe import Markup
@@ -137,17 +138,12 @@ def write_file(
 
 def _page(directory: Path, reader: Reader, index: Index, chosen: Chosen, listing: Listing) -> str:
     run = Run(0, directory, IN_MEMORY, reader)
-    keys = [Key(facts.problem, facts.variant, facts.sample) for entry in listing.entries for facts in entry.traces]
-    links = _Links((entry.id for entry in listing.entries), keys)
-    sheets = run.sheets(keys)
-    parts = [
-        _Part(
-            links.traces(entry.id)[1:],
-            reader.problem(entry.id),
-            [sheet for sheet in sheets if sheet.key.problem == entry.id],
-        )
+    keys = {
+        entry.id: [Key(facts.problem, facts.variant, facts.sample) for facts in entry.traces]
         for entry in listing.entries
-    ]
+    }
+    links = _Links(keys, chain.from_iterable(keys.values()))
+    parts = [_Part(links.traces(id)[1:], reader.problem(id), run.sheets(keys[id])) for id in keys]
     return page(
         "file.html",
         standalone=_Standalone(),
@@ -155,7 +151,7 @@ def _page(directory: Path, reader: Reader, index: Index, chosen: Chosen, listing
         run=run,
         runs=[run],
         listing=listing,
-        count=len(keys),
+        count=sum(map(len, keys.values())),
         left_out=len(listing.entries) < listing.problems,
         chosen=chosen,
         chosen_here=Chosen(),
