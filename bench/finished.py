@@ -220,7 +220,7 @@ class Bench:
 
     def export(self) -> Measured:
         """`antiphon export`, to its end."""
-        return command("export", self._directory, "--format", "messages", "--to", self.exported, "--overwrite")
+        return command("export", self._directory, "--format", "tessy", "--to", self.exported, "--overwrite")
 
     def resume(self) -> Measured:
         """`antiphon synth`, until its first turn can be read in the run directory."""

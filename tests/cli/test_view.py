@@ -77,7 +77,7 @@ def test_the_terminal_shows_the_same_hostile_texts_as_text(command: Command, tmp
     texts = dict(enumerate(TEXTS.values()))
     traces = [trace(f"p{n}", span("student", "style", text), cause=text) for n, text in texts.items()]
     run = write(tmp_path / "run", [problem(f"p{n}", text) for n, text in texts.items()], traces)
-    for n, text in texts.items():
+    for n in texts:
         shown = command("trace", run, f"p{n}/tessy/0").out
         assert not {c for c in shown if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp")} - {"\n"}
         assert not set("\u202d\u202e\u2066\u2067\u2068") & set(shown)
