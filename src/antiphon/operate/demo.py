@@ -20,10 +20,10 @@ from antiphon.lab import Record, is_right
 from antiphon.lab import problems as draw
 from antiphon.problem import Problem
 from antiphon.settings import load
-from antiphon.store import Reader
+from antiphon.store import Reader, Store
 from antiphon.synth.run import Run
 from antiphon.synth.tally import Tally
-from antiphon.trace import Author, Kind, Status, Trace
+from antiphon.trace import Author, Kind, Label, Status, Trace, Verdict
 from antiphon.view.file import write_file
 
 METHODS = ("tessy", "teacher_only", "student_only")
@@ -84,10 +84,11 @@ def perform(
     asked = _write_problems(folder, records)
     for method in METHODS:
         _run(asked, folder, method, seed, watching)
+    _judge(folder / RUN, {record["id"]: record for record in records})
     with Reader(folder / RUN) as reader:
         exported = write(reader, "messages", folder / TRAINING, variant="tessy", overwrite=True)
         write_file(folder / RUN, folder / PAGE, limit=problems)
-        return _told(folder, reader, asked, {record["id"]: record for record in records}, exported.rows, began)
+        return _told(folder, reader, asked, exported.rows, began)
 
 
 def _write_problems(folder: Path, records: list[Record]) -> list[Problem]:
@@ -131,31 +132,38 @@ def _run(
         raise _another(folder) from None
 
 
+def _judge(directory: Path, records: Mapping[str, Record]) -> None:
+    """Hangs on each complete trace what the lab says of its answer, once."""
+    with Reader(directory) as reader, Store.open(directory) as store:
+        for trace in reader.traces(status=[Status.COMPLETE]):
+            if trace.key.problem in records and not trace.verdicts:
+                label = Label.RIGHT if is_right(records[trace.key.problem], trace.answer) else Label.WRONG
+                store.add_verdicts(trace.key, [Verdict("lab", "1", label)])
+
+
 def _another(folder: Path) -> UsageError:
     return UsageError(f"{folder} holds another demo; choose another folder (--to DIR), or remove that one")
 
 
-def _told(
-    folder: Path, reader: Reader, asked: list[Problem], records: Mapping[str, Record], rows: int, began: float
-) -> Story:
+def _told(folder: Path, reader: Reader, asked: list[Problem], rows: int, began: float) -> Story:
+    problems = {problem.id: problem for problem in asked}
     traces: Counter[str] = Counter()
     complete: Counter[str] = Counter()
     right: dict[str, set[str]] = {method: set() for method in METHODS}
     shares: Counter[tuple[Author, Kind]] = Counter()
     for trace in reader.traces():
         key = trace.key
-        if key.problem not in records or key.variant not in right:
+        if key.problem not in problems or key.variant not in right:
             continue
         traces[key.variant] += 1
         if trace.status is Status.COMPLETE:
             complete[key.variant] += 1
-            if is_right(records[key.problem], trace.answer):
+            if trace.verdicts[-1].label is Label.RIGHT:
                 right[key.variant].add(key.problem)
         if key.variant == "tessy":
             for span in trace.spans:
                 if span.kind is not Kind.MARKER:
                     shares[span.author, span.kind] += len(span.text)
-    problems = {problem.id: problem for problem in asked}
     arms = tuple(Arm(name, traces[name], complete[name], len(right[name])) for name in METHODS)
     shown = _shown(reader, problems, right)
     problem = None if shown is None else problems[shown.key.problem]
