@@ -118,7 +118,8 @@ def test_any_spans_are_ids_that_spell_them(
     assert LAB.vocabulary.decode(ids) == trace.response + "<|im_end|>"
     assert len({len(row[name]) for name in ("input_ids", "attention_mask", "labels", "author", "kind")}) == 1
     student = [id for id, author in zip(row["input_ids"], row["author"], strict=True) if AUTHORS[author] == "student"]
-    assert LAB.vocabulary.decode(student) == "".join(s.text for s in trace.spans if s.author is Author.STUDENT)
+    if own:  # else all is encoded anew, and a token may hold the end of one span and the beginning of the next
+        assert LAB.vocabulary.decode(student) == "".join(s.text for s in trace.spans if s.author is Author.STUDENT)
 
 
 def test_other_ids_than_the_students_are_not_taken_over(tmp_path: Path) -> None:
