@@ -2,12 +2,13 @@
 
     LIVE_SMOLLM2=smollm2.gguf LIVE_GEMMA3=gemma3.gguf pytest -m live tests/live/test_methods.py -s
 
-Such small models answer next to nothing right, and the teacher's grades cannot be read: what is looked at is that every
-trace ends, and what it is made of.
+`LIVE_PROBLEMS=8` takes as many problems and not the first two. Such small models answer next to nothing right, and the
+teacher's grades cannot be read: what is looked at is that every trace ends, and what it is made of.
 """
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from tests.live.test_small_pair import model
 
 pytestmark = [pytest.mark.live, pytest.mark.slow]
 
-PROBLEMS = 8
+PROBLEMS = int(os.environ.get("LIVE_PROBLEMS", "2"))
 BUDGETS = {"budget.thinking": 100, "budget.answer": 200, "budget.on_budget": "close", "limit": PROBLEMS}
 LOCAL = {
     f"{role}.{name}": value
