@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
+
+import pytest
 
 from antiphon.engine.http.client import _AT_ONCE, Client, _Gate
+from antiphon.engine.http.faults import Fault, Transient
 
 
 def test_events_that_arrive_together_are_one_burst() -> None:
@@ -29,6 +33,38 @@ def test_events_that_arrive_together_are_one_burst() -> None:
         await client.close()
 
     asyncio.run(go())
+
+
+@pytest.mark.parametrize(
+    ("head", "body", "events"),
+    [
+        ("text/event-stream", b"data: 1\n\ndata: 2", [1, 2]),
+        ("application/json", b"[3]", [[3]]),
+        ("application/json", b"", Transient),
+    ],
+    ids=["the last line has no end", "no stream", "nothing"],
+)
+def test_a_reply_is_read_to_its_end(head: str, body: bytes, events: list[Any] | type[Fault]) -> None:
+    async def go() -> list[Any]:
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            await reader.readexactly(2)
+            writer.write(f"HTTP/1.1 200 OK\r\nContent-Type: {head}\r\n\r\n".encode() + body)
+            writer.close()
+
+        server = await asyncio.start_server(serve, "127.0.0.1")
+        client = Client(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", headers={}, timeout=9)
+        try:
+            async with server:
+                return [event async for event in client.events("/x", {})]
+        finally:
+            await client.close()
+
+    if isinstance(events, list):
+        assert asyncio.run(go()) == events
+    else:
+        with pytest.raises(events, match="not JSON"):
+            asyncio.run(go())
 
 
 def test_few_requests_begin_in_one_pass_of_the_loop() -> None:

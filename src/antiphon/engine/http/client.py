@@ -302,8 +302,10 @@ class Stream:
             Exception: the reply broke, which leaving the context makes a Fault; what came before is given first.
         """
         if not self._is_stream:
-            body, self._over = b"" if self._over else await self._response.read(), True
-            return (parsed(body),) if body else None
+            if self._over:
+                return None
+            self._over = True
+            return (parsed(await self._response.read()),)
         content = self._response.content
         while not self._over and self._broken is None:
             try:
@@ -315,6 +317,8 @@ class Stream:
             if block and self._rest.count(_DATA) < least and not content.at_eof():
                 continue
             *lines, self._rest = self._rest.split(b"\n")
+            if self._over and self._rest:
+                lines.append(self._rest)  # a server may end without a line break
             if lines:
                 return _events(lines)
         if self._broken is not None:
