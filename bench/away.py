@@ -8,7 +8,6 @@ What passes is held for so many seconds in each direction, and so is the news of
 from __future__ import annotations
 
 import asyncio
-import socket
 import ssl
 import subprocess
 import sys
@@ -20,7 +19,7 @@ from typing import cast
 
 import uvloop
 
-from bench.simulator import Pair, SimulatedServer
+from bench.simulator import Pair, SimulatedServer, free_ports
 
 
 @contextmanager
@@ -33,7 +32,8 @@ def away(pair: Pair, folder: Path, seconds: float) -> Iterator[Pair]:
     subprocess.run(["openssl", "req", *key.split(), *name.split(), *files], check=True, capture_output=True)
     public = (folder / "public.pem").read_text("ascii")
     certificate.write_text(certificate.read_text("ascii") + public, "ascii")
-    fronts = {server.port: _free_port() for server in pair.servers}
+    (free,) = free_ports(1)
+    fronts = dict(zip((server.port for server in pair.servers), free, strict=True))
     process = subprocess.Popen(
         [sys.executable, "-m", "bench.away", certificate, str(seconds)]
         + [f"{front}:{port}" for port, front in fronts.items()],
@@ -51,11 +51,6 @@ def away(pair: Pair, folder: Path, seconds: float) -> Iterator[Pair]:
     finally:
         process.terminate()
         process.communicate()
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 class _End(asyncio.Protocol):

@@ -32,9 +32,9 @@ from antiphon.settings import load
 from antiphon.synth.run import Run
 from antiphon.synth.tally import Tally
 from antiphon.trace import Author
+from bench.rows import CHUNKS
 
 PROBLEMS = Path(__file__).parents[2] / "shared" / "data" / "problems" / "humaneval.jsonl"
-CHUNKS = {"teacher": 10, "student": 5}
 _SHOWN = {
     "kept_per_s": "tokens kept a second",
     "requests_per_turn": "requests a turn",

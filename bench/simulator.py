@@ -140,7 +140,7 @@ def unserved_pairs(folder: Path, count: int = 1) -> list[Pair]:
     tokenizer = folder / "tokenizer.json"
     if not tokenizer.exists():
         subprocess.run([sys.executable, SIMULATOR / "make_problems.py", folder], check=True)
-    return [Pair(SimulatedServer(one), SimulatedServer(other), tokenizer) for one, other in _free_ports(count)]
+    return [Pair(SimulatedServer(one), SimulatedServer(other), tokenizer) for one, other in free_ports(count)]
 
 
 def serve(pairs: Sequence[Pair], costs: Sequence[str] = ()) -> subprocess.Popen[str]:
@@ -164,7 +164,8 @@ def serve(pairs: Sequence[Pair], costs: Sequence[str] = ()) -> subprocess.Popen[
     return process
 
 
-def _free_ports(pairs: int) -> list[tuple[int, int]]:
+def free_ports(pairs: int) -> list[tuple[int, int]]:
+    """So many pairs of ports of this machine that nobody listens at."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2 * pairs)]
     ports = [each.getsockname()[1] for each in sockets]
     for each in sockets:

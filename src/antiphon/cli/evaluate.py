@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from antiphon.cli import options
-from antiphon.cli.options import LENGTHS, MORE, NO_VALUE
+from antiphon.cli.options import LENGTHS
 from antiphon.cli.reading import first, read
 from antiphon.cli.terminal import print_json, say, warn
 
@@ -59,9 +59,7 @@ def evaluate(
     variant: Annotated[
         str | None, typer.Option(metavar="NAME", help="This evaluation's name in the run directory; student_only.")
     ] = None,
-    retry: Annotated[
-        list[str] | None, typer.Option(metavar="STATUS", help="Write such traces anew: --retry failed.")
-    ] = None,
+    retry: options.Retry = None,
     verifier: options.VerifierNames = None,
     unsafe_local: options.UnsafeLocal = False,
     k: Annotated[
@@ -104,9 +102,7 @@ def evaluate(
     ] = None,
     field: options.Field = None,
     template: options.Template = None,
-    skip_bad: Annotated[
-        bool, typer.Option("--skip-bad", metavar=NO_VALUE, help="Report bad records and go on.", rich_help_panel=MORE)
-    ] = False,
+    skip_bad: options.SkipBad = False,
     assignments: options.Assignments = None,
     json: options.Json = False,
 ) -> None:

@@ -79,6 +79,10 @@ Field = Annotated[
 Template = Annotated[
     str | None, typer.Option(metavar="T", help="A jinja2 template that states it.", rich_help_panel=MORE)
 ]
+SkipBad = Annotated[
+    bool, typer.Option("--skip-bad", metavar=NO_VALUE, help="Report bad records and go on.", rich_help_panel=MORE)
+]
+Retry = Annotated[list[str] | None, typer.Option(metavar="STATUS", help="Write such traces anew: --retry failed.")]
 Concurrency = Annotated[int | None, typer.Option(min=1, metavar="N", help="Traces in flight.")]
 Seed = Annotated[int | None, typer.Option(metavar="N", help="Seeds every request; unset: none is sent.")]
 Assignments = Annotated[

@@ -92,14 +92,10 @@ def synth(
         str | None,
         typer.Option(metavar="NAME", help="This configuration's name in the run; the method's unless given."),
     ] = None,
-    retry: Annotated[
-        list[str] | None, typer.Option(metavar="STATUS", help="Write such traces anew: --retry failed.")
-    ] = None,
+    retry: options.Retry = None,
     field: options.Field = None,
     template: options.Template = None,
-    skip_bad: Annotated[
-        bool, typer.Option("--skip-bad", metavar=NO_VALUE, help="Report bad records and go on.", rich_help_panel=MORE)
-    ] = False,
+    skip_bad: options.SkipBad = False,
     keep_rejected: Annotated[
         bool,
         typer.Option("--keep-rejected", metavar=NO_VALUE, help="Keep what is rolled back, too.", rich_help_panel=MORE),

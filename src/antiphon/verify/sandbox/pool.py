@@ -21,6 +21,7 @@ from antiphon.verify.sandbox import cgroup
 from antiphon.verify.sandbox.base import Completed, Program
 from antiphon.verify.sandbox.isolation import ENVIRONMENT, isolation, restrained
 from antiphon.verify.sandbox.process import Launch, Running
+from antiphon.verify.workers import cores
 
 
 class Sandbox:
@@ -33,7 +34,7 @@ class Sandbox:
     """
 
     def __init__(self, jobs: int | None = None, *, unsafe: bool = False):
-        self.jobs = jobs or len(os.sched_getaffinity(0))
+        self.jobs = jobs or cores()
         self.unsafe = unsafe
         self._turns = asyncio.Semaphore(self.jobs)
         self._groups: list[cgroup.Cgroup | None] = []  # by place
