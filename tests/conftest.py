@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.cli.pair import Pair, install
+
 # `quick` is the default; the second stage of .ci/run asks for the other: pytest --hypothesis-profile=long
 settings.register_profile("quick", max_examples=40, deadline=None, derandomize="CI" in os.environ)
 settings.register_profile("long", max_examples=2_000, deadline=None)
@@ -23,3 +25,9 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("needs ../shared, which is not here")
     return SHARED
+
+
+@pytest.fixture
+def pair(monkeypatch: pytest.MonkeyPatch) -> Pair:
+    """The scripted pair in the place of every model."""
+    return install(Pair(), monkeypatch.setattr)

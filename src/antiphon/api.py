@@ -15,7 +15,7 @@ from antiphon.synth.run import Run
 from antiphon.synth.sampling import Check
 
 if TYPE_CHECKING:
-    from antiphon.operate.evaluate.report import Report
+    from antiphon.evaluation.report import Report
     from antiphon.verify.base import Verifier
 
 
@@ -97,8 +97,8 @@ async def evaluate(
         SettingsError, ProblemError: before anything is loaded or spent.
         UsageError: what is needed to judge is missing on this machine.
     """
-    from antiphon.operate.evaluate.report import report
-    from antiphon.operate.evaluate.run import measured, settled
+    from antiphon.evaluation.report import report
+    from antiphon.evaluation.run import measured, settled
     from antiphon.verify.choose import verifiers as chosen
 
     flags = {"student.model": model, **(settings or {})}

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pytest
 from typer.testing import CliRunner
 
-from tests.cli.pair import Pair, install
+from tests.cli.pair import Pair
 
 
 class Outcome(NamedTuple):
@@ -41,12 +41,6 @@ def command() -> Command:
         return Outcome(result.exit_code, result.stdout, result.stderr)
 
     return run
-
-
-@pytest.fixture
-def pair(monkeypatch: pytest.MonkeyPatch) -> Pair:
-    """The scripted pair in the place of every model."""
-    return install(Pair(), monkeypatch.setattr)
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from antiphon.engine.scripted import Fault
 from antiphon.store import Reader
 from tests.cli.conftest import Command, asked, write_lines
 from tests.cli.pair import Pair
-from tests.operate.evaluations import evaluated
+from tests.evaluation.evaluations import evaluated
 
 ROOT = Path(__file__).parents[2]
 JUDGE = ("--verifier", "tests.cli.judges:Number")

@@ -56,7 +56,8 @@ def test_what_is_kept_is_the_same_however_far_requests_run_ahead(
 def test_many_problems_are_as_the_script_has_them(
     pair: Pair, folder: Path, form: Form, count: int, tmp_path: Path
 ) -> None:
-    row = measured(pair, problems(folder, count), form, tmp_path / "run")
+    """Streamed, where a turn is one request; in how many pieces `auto` asks depends on how busy the machine is."""
+    row = measured(pair, problems(folder, count), form, tmp_path / "run", run_ahead="streamed")
     print(*(f"{name:22} {value}" for name, value in row.items()), sep="\n")
     assert row["faults"] == []
     assert row["requests"] <= 1.1 * row["turns"]

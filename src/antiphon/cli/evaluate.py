@@ -16,8 +16,8 @@ from antiphon.cli.reading import first, read
 from antiphon.cli.terminal import print_json, say, warn
 
 if TYPE_CHECKING:
-    from antiphon.operate.evaluate.exchange import Tool
-    from antiphon.operate.evaluate.results import Evaluation
+    from antiphon.evaluation.exchange import Tool
+    from antiphon.evaluation.results import Evaluation
     from antiphon.problem import Problem
     from antiphon.settings import Settings
     from antiphon.synth.run import Run
@@ -114,8 +114,8 @@ def evaluate(
     Exit codes: 0 done, 1 some answers could not be written or judged, 2 wrong use, 3 a service or disk gave out,
     130 interrupted.
     """
-    from antiphon.operate.evaluate.results import locate
-    from antiphon.operate.evaluate.results import read as read_samples
+    from antiphon.evaluation.results import locate
+    from antiphon.evaluation.results import read as read_samples
 
     ks, judges = _ks(k), _names(verifier)
     if compare is not None:
@@ -124,9 +124,9 @@ def evaluate(
     answers, verdicts = _exchange(answers_for, "--answers-for"), _exchange(verdicts_from, "--verdicts-from")
     if problems:
         from antiphon.engine import models
-        from antiphon.operate.evaluate.rates import require_place
-        from antiphon.operate.evaluate.report import parting
-        from antiphon.operate.evaluate.run import directory_for
+        from antiphon.evaluation.rates import require_place
+        from antiphon.evaluation.report import parting
+        from antiphon.evaluation.run import directory_for
         from antiphon.synth.run import Run
 
         settings = _settings(
@@ -206,7 +206,7 @@ def _names(specs: Sequence[str] | None) -> set[str] | None:
 
 def _exchange(given: str | None, flag: str) -> tuple[Tool, Path] | None:
     """A tool and a file, of TOOL=FILE."""
-    from antiphon.operate.evaluate.exchange import tool
+    from antiphon.evaluation.exchange import tool
 
     if given is None:
         return None
@@ -217,7 +217,7 @@ def _exchange(given: str | None, flag: str) -> tuple[Tool, Path] | None:
 
 
 def _settings(config: Path | None, given: Mapping[str, Any], *, samples: int | None, ks: list[int] | None) -> Settings:
-    from antiphon.operate.evaluate.run import settled
+    from antiphon.evaluation.run import settled
     from antiphon.settings import load
 
     settings = settled(load(config, given), samples)
@@ -230,7 +230,7 @@ def _settings(config: Path | None, given: Mapping[str, Any], *, samples: int | N
 
 def _verifiers(problems: Sequence[Problem], names: Sequence[str] | None, *, unsafe: bool) -> list[Verifier]:
     """Who judges, once it is sure that they can; says of which problems the answers will not be judged."""
-    from antiphon.operate.evaluate.run import unjudged
+    from antiphon.evaluation.run import unjudged
     from antiphon.verify.choose import NAMES, verifiers
 
     made = verifiers(names or NAMES, unsafe=unsafe)
@@ -269,7 +269,7 @@ def _work(run: Run, judging: Sequence[Verifier] | None, *, quiet: bool) -> _Done
 
 
 def _hand_over(done: _Done, tool: Tool, path: Path) -> dict[str, Any]:
-    from antiphon.operate.evaluate.exchange import write
+    from antiphon.evaluation.exchange import write
     from antiphon.store import Reader
 
     with Reader(done.directory) as reader:
@@ -279,7 +279,7 @@ def _hand_over(done: _Done, tool: Tool, path: Path) -> dict[str, Any]:
 
 
 def _take_back(done: _Done, tool: Tool, path: Path) -> dict[str, Any]:
-    from antiphon.operate.evaluate.exchange import read_back
+    from antiphon.evaluation.exchange import read_back
 
     found = asyncio.run(read_back(done.directory, done.variant, tool, path))
     say(f"{path}: {sum(found.labels.values())} verdicts of {tool.name}")
@@ -293,7 +293,7 @@ def _write_rates(
 ) -> dict[str, Any]:
     from dataclasses import asdict
 
-    from antiphon.operate.evaluate.rates import write_rates
+    from antiphon.evaluation.rates import write_rates
 
     rated = write_rates(paths, evaluation, to, field=field, template=template)
     say(f"{to}: {rated.records} problems, {rated.rated} of them with their pass_rate")
@@ -306,7 +306,7 @@ def _report(
     """Shows the figures; gives the exit code."""
     from antiphon.cli.evaluation import as_json, tell
     from antiphon.cli.stopping import INTERRUPTED
-    from antiphon.operate.evaluate.report import report
+    from antiphon.evaluation.report import report
     from antiphon.verify.result import Result
 
     figures = report(evaluation, ks=ks, by=by)
@@ -325,9 +325,9 @@ def _compare(
     a: Path, b: Path, judges: Collection[str] | None, *, ks: list[int] | None, by: str | None, json: bool
 ) -> None:
     from antiphon.cli.evaluation import comparison_json, tell_comparison
-    from antiphon.operate.evaluate.report import compare
-    from antiphon.operate.evaluate.results import locate
-    from antiphon.operate.evaluate.results import read as read_samples
+    from antiphon.evaluation.report import compare
+    from antiphon.evaluation.results import locate
+    from antiphon.evaluation.results import read as read_samples
 
     one, other = (read_samples(*locate(place), verifiers=judges) for place in (a, b))
     comparison = compare(one, other, ks=ks, by=by)

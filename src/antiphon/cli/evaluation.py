@@ -14,8 +14,8 @@ from antiphon.cli.terminal import show, visible, warn
 from antiphon.verify.result import Result
 
 if TYPE_CHECKING:
-    from antiphon.operate.evaluate.report import Comparison, Contrast, Group, Lengths, Report
-    from antiphon.operate.evaluate.results import Evaluation
+    from antiphon.evaluation.report import Comparison, Contrast, Group, Lengths, Report
+    from antiphon.evaluation.results import Evaluation
     from antiphon.statistics import Interval
 
 _SAMPLING = ("temperature", "top_p", "top_k")

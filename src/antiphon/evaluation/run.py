@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 
 from antiphon.engine.models import open_engine, shown
-from antiphon.operate.evaluate.results import Evaluation, read
+from antiphon.evaluation.results import Evaluation, read
 from antiphon.problem import Problem
 from antiphon.settings import Settings
 from antiphon.synth.cast import EngineOpener

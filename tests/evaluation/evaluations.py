@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from antiphon.operate.evaluate import results
+from antiphon.evaluation import results
 from antiphon.problem import Problem
 from antiphon.store import Store
 from antiphon.trace import Author, IdsFrom, Key, Kind, Label, Span, SpanEnd, Status, Verdict

@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 
 from antiphon.errors import UsageError
-from antiphon.operate.evaluate.exchange import ReadBack, read_back, tool, write
-from antiphon.operate.evaluate.report import report
+from antiphon.evaluation.exchange import ReadBack, read_back, tool, write
+from antiphon.evaluation.report import report
 from antiphon.problem import Problem
 from antiphon.store import Reader
 from antiphon.trace import Key, Label
 from antiphon.verify.result import Result
-from tests.operate.evaluations import VARIANT, evaluated, problem, read
+from tests.evaluation.evaluations import VARIANT, evaluated, problem, read
 
 OJBENCH = [
     problem("1000", dataset="NOI", language="cpp", difficulty="hard", other=1),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from antiphon.errors import UsageError
-from antiphon.operate.evaluate.results import Evaluation, Sample
+from antiphon.evaluation.results import Evaluation, Sample
 from antiphon.problem import Problem
 from antiphon.statistics import Difference, Interval, difference, mean_interval, pass_at_k
 from antiphon.trace import Status

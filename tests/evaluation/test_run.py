@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from antiphon.errors import ProblemError, UsageError
-from antiphon.operate.evaluate.report import report
-from antiphon.operate.evaluate.run import directory_for, measured, settled, unjudged
+from antiphon.evaluation.report import report
+from antiphon.evaluation.run import directory_for, measured, settled, unjudged
 from antiphon.problem import Problem
 from antiphon.settings import load
 from antiphon.store import Reader

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from antiphon.errors import StoreUnfit, UsageError
-from antiphon.operate.evaluate.report import compare, report
+from antiphon.evaluation.report import compare, report
 from antiphon.statistics import mean_interval
 from antiphon.store import Store
 from antiphon.trace import Key, Label, Status, Verdict
 from antiphon.verify.result import Result
-from tests.operate.evaluations import VARIANT, evaluated, problem, read
+from tests.evaluation.evaluations import VARIANT, evaluated, problem, read
 
 EVERYTHING = {
     "a": ["right", "right", "wrong", "too_long"],

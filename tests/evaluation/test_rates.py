@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from antiphon.errors import ProblemError, UsageError
-from antiphon.operate.evaluate.rates import write_rates
-from antiphon.operate.evaluate.results import Evaluation
+from antiphon.evaluation.rates import write_rates
+from antiphon.evaluation.results import Evaluation
 from antiphon.problem import load
 from antiphon.problem.where import choose
-from tests.operate.evaluations import evaluated, read
+from tests.evaluation.evaluations import evaluated, read
 
 RECORDS: list[dict[str, Any]] = [
     {"task_id": "a", "question": "what of a?", "tests": [1, {"x": None}], "pass_rate": 0.9},
