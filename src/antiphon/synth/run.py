@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import queue
 import threading
@@ -19,6 +18,7 @@ from antiphon.store import Reader, Store
 from antiphon.synth.ahead import Settled
 from antiphon.synth.cast import Cast, EngineOpener, assemble, chosen_method
 from antiphon.synth.composing import Composer
+from antiphon.synth.crew import Crew
 from antiphon.synth.given import find
 from antiphon.synth.outage import Outage
 from antiphon.synth.sampling import Check, Every, Sampling, UntilRight
@@ -82,10 +82,8 @@ class Run:
         self._listener = self.tally if listener is None else Both(self.tally, listener)
         self._open_engine = open_engine
         self._check = check
-        self._tasks: list[asyncio.Task[None]] = []
+        self._crew = Crew()
         self._sources: set[tuple[str, int]] | None = None
-        self._stopped = False
-        self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def keys(self) -> list[Key]:
@@ -98,10 +96,7 @@ class Run:
 
     def stop(self) -> None:
         """Stops the run soon, from any thread; what was kept so far stays, traces in flight stay pending."""
-        self._stopped = True
-        if self._loop is not None:
-            with contextlib.suppress(RuntimeError):  # it is over already
-                self._loop.call_soon_threadsafe(self._cancel)
+        self._crew.stop()
 
     async def work(
         self,
@@ -118,7 +113,6 @@ class Run:
             UsageError, StoreError: before a token is spent where it can be known.
             EngineUnavailable: an engine stayed silent too long; its traces are pending.
         """
-        self._loop = asyncio.get_running_loop()
         self.tally.began = time.monotonic()
         chosen = chosen_method(self.settings)
         given = find(chosen, self.settings, self.directory, self.variant, self._problems.values())
@@ -208,24 +202,9 @@ class Run:
         cast.score.admission.open(places)
         # As many again may be judged, or wait for that, while as many are written.
         workers = min(places if self.settings.until_right is None else 2 * places, sampling.at_once)
-        self._tasks = [
-            asyncio.create_task(self._worker(sampling, store, cast, outage, spend, composer, on_finished))
-            for _ in range(workers)
-        ]
-        if self._stopped:
-            self._cancel()
-        try:
-            await asyncio.gather(*self._tasks)
-        except asyncio.CancelledError:
-            if not self._stopped:
-                raise
-        finally:
-            self._cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    def _cancel(self) -> None:
-        for task in self._tasks:
-            task.cancel()
+        await self._crew.work(
+            lambda: self._worker(sampling, store, cast, outage, spend, composer, on_finished), workers
+        )
 
     async def _worker(
         self,

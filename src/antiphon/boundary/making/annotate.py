@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import time
 from collections import Counter, deque
@@ -24,6 +23,7 @@ from antiphon.boundary.making.prompt import ask
 from antiphon.engine.base import Reply
 from antiphon.errors import EngineUnavailable, RequestRefused
 from antiphon.settings import Settings
+from antiphon.synth.crew import Crew
 from antiphon.synth.outage import Outage
 from antiphon.synth.spend import LimitReached, Prices, Spend
 from antiphon.trace import Author, Usage, estimated_tokens
@@ -89,9 +89,7 @@ class Annotation:
         earlier = {Author.TEACHER: journal.spent}
         self.spend = Spend(settings, began=time.monotonic(), session=self._session, earlier=earlier)
         self._general = antiphon.boundary.load("general")
-        self._tasks: list[asyncio.Task[None]] = []
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._stopped = False
+        self._crew = Crew()
 
     @property
     def usage(self) -> Usage:
@@ -126,33 +124,13 @@ class Annotation:
             EngineUnavailable: the model was silent too long; what it had not replied to stays pending.
             StoreFull: the journal cannot be written.
         """
-        self._loop = asyncio.get_running_loop()
         outage = Outage([annotator.engine], self._settings.outage)
         workers = min(self._settings.concurrency, len(self.pending), annotator.slots or len(self.pending))
-        self._tasks = [
-            asyncio.create_task(self._worker(annotator, outage, on_outcome, on_silence)) for _ in range(workers)
-        ]
-        if self._stopped:
-            self._cancel()
-        try:
-            await asyncio.gather(*self._tasks)
-        except asyncio.CancelledError:
-            if not self._stopped:
-                raise
-        finally:
-            self._cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._crew.work(lambda: self._worker(annotator, outage, on_outcome, on_silence), workers)
 
     def stop(self) -> None:
         """Stops soon, from any thread; what was not replied to stays pending."""
-        self._stopped = True
-        if self._loop is not None:
-            with contextlib.suppress(RuntimeError):  # it is over already
-                self._loop.call_soon_threadsafe(self._cancel)
-
-    def _cancel(self) -> None:
-        for task in self._tasks:
-            task.cancel()
+        self._crew.stop()
 
     async def _worker(
         self,
