@@ -10,8 +10,6 @@ from antiphon.dialect import Dialect, text_of
 from antiphon.trace import Author, Kind, Span, SpanEnd
 
 _BREAKS = "\r\n"
-_OPENED = re.compile(r"\s*(?:<think>|\[THINK\]|<seed:think>|<\|begin_of_thought\|>)")
-_CHANNEL = "<|channel|>"
 _CLOSE = re.compile(
     r"[\r\n]*(?:(?:</think>|\[/THINK\]|</seed:think>|<\|end_of_thought\|>)(?:[ \t]*(?=[\r\n]))?[\r\n]*"
     r"(?:<\|begin_of_solution\|>[\r\n]*)?"
@@ -69,9 +67,7 @@ class Response(NamedTuple):
 def inline(text: str, *, cut: bool) -> Response:
     """A response whose thinking stands in its text, between markers, before a close, or, where it was cut off without
     any, all of it."""
-    # A channel of gpt-oss inside a block of thinking is spoken of there; dots hide it and keep all places.
-    shown = text.replace(_CHANNEL, "." * len(_CHANNEL)) if _OPENED.match(text) else text
-    found = thinking_in(shown, complete=not cut)
+    found = thinking_in(text, complete=not cut)
     ended = _END.search(text)
     if found is None:
         begun = _FINAL.match(text)

@@ -19,6 +19,7 @@ _TAGS = (
     ("<seed:think>", "</seed:think>"),
     ("<|begin_of_thought|>", "<|end_of_thought|>"),
 )
+_OPENED = re.compile(rf"\s*(?:{'|'.join(re.escape(opening) for opening, _ in _TAGS)})")
 # gpt-oss, with its control tokens or decoded without them. What is not the channel "analysis" is no thinking.
 _HARMONY = re.compile(
     r"(?:<\|channel\|>analysis<\|message\|>|\A\s*analysis(?=[A-Z]))(.*?)"
@@ -49,7 +50,8 @@ def thinking_in(response: str, *, complete: bool = True) -> tuple[int, int] | No
         complete: False: the response was cut off. Without any marker all of it is thinking then, since a model that
             had been told to think never closed it.
     """
-    if (harmony := _HARMONY.search(response)) is not None:
+    # Inside a block of thinking a channel of gpt-oss is spoken of.
+    if _OPENED.match(response) is None and (harmony := _HARMONY.search(response)) is not None:
         return harmony.span(1)
     for opening, close in _TAGS:
         begun = re.match(rf"\s*{re.escape(opening)}", response)
