@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from antiphon.errors import UsageError
-from antiphon.store import Reader, Standing, Store, Totals, columns
+from antiphon.store import Reader, Session, Standing, Store, Totals, columns
 from antiphon.store import reader as reader_module
 from antiphon.trace import Author, Key, Kind, Label, Span, Status, Usage, Verdict
 from tests.store.records import VARIANT, finished, keys, planned, span, turn, writing
@@ -291,3 +291,17 @@ def test_an_answer_is_the_traces(tmp_path: Path, spans: list[tuple[str, str]], g
         assert reader.answer(key) == reader.trace(key).answer
         with pytest.raises(UsageError, match="no trace"):
             reader.answer(Key("p", VARIANT, 9))
+
+
+def test_sessions_are_of_one_variant_and_in_order(tmp_path: Path) -> None:
+    first, second = Session(10.0, 20.0, 4, 30, 1.5, 0.25), Session(30.0, 31.0, 8, 3, 0.5)
+    with Store.open(tmp_path) as store:
+        for variant in ("one", "other"):
+            store.add_variant(variant, {}, {})
+        for variant, session in (("one", first), ("other", second), ("one", second)):
+            store.add_session(variant, session)
+        with pytest.raises(UsageError, match="there is no variant 'none'"):
+            store.add_session("none", first)
+    with Reader(tmp_path) as reader:
+        assert reader.sessions("one") == [first, second]
+        assert reader.sessions("other") == [second]

@@ -25,6 +25,23 @@ class Variant:
     earlier: tuple[Mapping[str, Any], ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A time in which a run wrote traces of a variant, to its end or until it was stopped.
+
+    `began` and `ended` are seconds since the epoch, the loading of models left out. `places` is how many traces may
+    have been in flight, `turns` how many ended. `cpu` are the seconds for which the event loop computed, `coreless`
+    those for which it could have and had no core (None: the system does not tell).
+    """
+
+    began: float
+    ended: float
+    places: int
+    turns: int
+    cpu: float
+    coreless: float | None = None
+
+
 PENDING, NOT_JUDGED, BEYOND = "pending", "not judged", "beyond --per-problem"
 
 

@@ -6,6 +6,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import astuple
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,6 +16,7 @@ from antiphon.problem import Problem
 from antiphon.store import columns, load
 from antiphon.store.batch import Changes
 from antiphon.store.columns import json_in, json_out, text_in
+from antiphon.store.found import Session
 from antiphon.trace import Key, Status
 
 _GROUP = 100  # of problems that may each hold megabytes
@@ -91,6 +93,15 @@ def add_variant(
             "INSERT INTO about (variant, about, created, change) VALUES (?, ?, ?, ?)",
             (number, json_in(about), now, changes.next()),
         )
+
+
+def add_session(variant: str, session: Session, connection: sqlite3.Connection, changes: Changes) -> None:
+    """See `Store.add_session`."""
+    connection.execute(
+        """INSERT INTO sessions (variant, began, ended, places, turns, cpu, coreless, change)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?)""",
+        (load.variant_number(connection, variant), *astuple(session), changes.next()),
+    )
 
 
 def plan(keys: Iterable[Key], connection: sqlite3.Connection, changes: Changes) -> None:

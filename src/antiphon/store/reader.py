@@ -14,7 +14,7 @@ from antiphon.errors import UsageError
 from antiphon.problem import Problem
 from antiphon.store import columns, load
 from antiphon.store.columns import json_out, text_in, text_out
-from antiphon.store.found import Call, Outcome, Standing, Totals, Variant
+from antiphon.store.found import Call, Outcome, Session, Standing, Totals, Variant
 from antiphon.store.place import explain, open_for_reading
 from antiphon.trace import Author, Key, Label, Status, Trace, Turn, Usage
 
@@ -83,6 +83,19 @@ class Reader:
             )
             for number, name, fingerprint, shaping, created in rows
         ]
+
+    def sessions(self, variant: str) -> list[Session]:
+        """The times in which a variant was written, the oldest first. One that was killed has left none.
+
+        Raises:
+            UsageError: there is no such variant.
+        """
+        with self._snapshot() as connection:
+            rows = connection.execute(
+                """SELECT began, ended, places, turns, cpu, coreless FROM sessions WHERE variant = ? ORDER BY number""",
+                (load.variant_number(connection, variant),),
+            ).fetchall()
+        return [Session(*row) for row in rows]
 
     def traces(
         self,

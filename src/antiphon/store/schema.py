@@ -90,9 +90,18 @@ def _3_seconds(connection: sqlite3.Connection) -> None:
     connection.execute("ALTER TABLE verdicts ADD COLUMN seconds REAL NOT NULL DEFAULT 0")
 
 
+def _4_sessions(connection: sqlite3.Connection) -> None:
+    connection.execute(
+        """CREATE TABLE sessions (
+            number INTEGER PRIMARY KEY, variant INTEGER NOT NULL REFERENCES variants,
+            began REAL NOT NULL, ended REAL NOT NULL, places INTEGER NOT NULL, turns INTEGER NOT NULL,
+            cpu REAL NOT NULL, coreless REAL, change INTEGER NOT NULL)"""
+    )
+
+
 Migration = Callable[[sqlite3.Connection], None]
 
-MIGRATIONS: list[Migration] = [_1_tables, _2_prompts, _3_seconds]
+MIGRATIONS: list[Migration] = [_1_tables, _2_prompts, _3_seconds, _4_sessions]
 """The step to version n is the n-th; a step that was ever released is never changed."""
 
 

@@ -17,6 +17,7 @@ from antiphon.problem import Problem
 from antiphon.store import columns, load, plan
 from antiphon.store.batch import Batch
 from antiphon.store.columns import text_in
+from antiphon.store.found import Session
 from antiphon.store.place import Lock, create, explain, open_for_reading, open_for_writing
 from antiphon.store.thread import WriterThread
 from antiphon.trace import Author, Key, Kind, Span, Status, Turn, Usage, Verdict
@@ -173,6 +174,14 @@ class Store:
         call = (*columns.usage_in(role, usage), text_in(purpose), text_in(text), time.time())
         trace = load.number_of(self._reading, key)
         self._thread.put(_ROW + len(text), partial(Batch.call, trace=trace, call=call))
+
+    def add_session(self, variant: str, session: Session) -> None:
+        """Notes that a run has written a variant's traces for a while, and what it took of this process.
+
+        Raises:
+            UsageError: there is no such variant.
+        """
+        self._thread.order(partial(plan.add_session, variant, session))
 
     async def flush(self) -> None:
         """Returns when all that was handed over is on the disk.

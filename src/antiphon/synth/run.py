@@ -23,6 +23,7 @@ from antiphon.synth.given import find
 from antiphon.synth.outage import Outage
 from antiphon.synth.sampling import Check, Every, Sampling, UntilRight
 from antiphon.synth.score import Both, Listener
+from antiphon.synth.session import LoopTime
 from antiphon.synth.spend import LimitReached, Spend, prices
 from antiphon.synth.tally import Tally
 from antiphon.trace import Author, Key, Status, Trace, Usage
@@ -140,11 +141,14 @@ class Run:
                 )
                 for key in sampling.done:
                     on_finished(key)
+                loop = LoopTime()
                 try:
                     await self._perform(sampling, store, cast, spend, composer, on_finished)
                 finally:
                     self.ahead = cast.score.run_ahead.settled
                     self.admitted = cast.score.admission.told
+                    if self.tally.turns:
+                        store.add_session(self.variant, loop.session(self.tally))
                     await store.flush()
         finally:
             await cast.close()
@@ -200,6 +204,7 @@ class Run:
         places = min(self.settings.concurrency, sampling.at_once, cast.room or sampling.at_once)
         cast.score.run_ahead.in_flight = max(1, places)
         cast.score.admission.open(places)
+        self.tally.places = places
         # As many again may be judged, or wait for that, while as many are written.
         workers = min(places if self.settings.until_right is None else 2 * places, sampling.at_once)
         await self._crew.work(

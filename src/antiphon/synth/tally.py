@@ -33,15 +33,15 @@ class Tally(Listener):
         planned: traces that this session is to finish, as far as that is known.
         before: traces that were finished earlier.
         finished: traces by status, `causes` failures by cause.
-        usage: what each role has cost.
-        in_flight: traces being written now.
+        usage: what each role has cost, in `turns` turns.
+        in_flight: traces being written now, of as many as there are `places` for.
         spend: what the variant has cost in all sessions, and which limit stopped the run; None before writing begins.
         labels: verdicts by label, `aim` how far it is, where it goes on until answers are right; None elsewhere.
     """
 
     def __init__(self) -> None:
         self.began = time.monotonic()
-        self.planned = self.before = self.in_flight = 0
+        self.planned = self.before = self.in_flight = self.places = self.turns = 0
         self.finished: Counter[Status] = Counter()
         self.causes: Counter[str] = Counter()
         self.labels: Counter[Label] = Counter()
@@ -52,6 +52,7 @@ class Tally(Listener):
         """Whether an engine does not answer and is being waited for."""
 
     def turned(self, turn: Turn) -> None:
+        self.turns += 1
         self.usage[turn.role] += turn.usage
 
     @property

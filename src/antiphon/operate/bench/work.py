@@ -25,6 +25,7 @@ from antiphon.store import Reader
 from antiphon.synth.cast import EngineOpener
 from antiphon.synth.methods import method
 from antiphon.synth.run import Run
+from antiphon.synth.session import coreless
 from antiphon.trace import Author
 
 _GLANCE = 0.1  # seconds between two looks at the run, at most
@@ -158,7 +159,7 @@ class Bench:
                 tally.in_flight,
                 process=time.process_time(),
                 loop=time.thread_time(),
-                coreless=_coreless(),
+                coreless=coreless(),
                 late=max(0.0, late),
                 silent=tally.silent,
             )
@@ -208,14 +209,6 @@ class Bench:
                 if sum(map(len, texts)) >= _READ:
                     break
         return "\n\n".join(texts)[:_READ]
-
-
-def _coreless() -> float | None:
-    """Seconds that this thread has waited for a core: Linux tells."""
-    try:
-        return int(Path("/proc/thread-self/schedstat").read_bytes().split()[1]) / 1e9
-    except (OSError, LookupError, ValueError):
-        return None
 
 
 async def _seat(engine: Engine) -> Seat:
