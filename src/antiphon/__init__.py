@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from antiphon.api import evaluate, read, synthesize
+    from antiphon.api import compare, evaluate, read, synthesize
     from antiphon.errors import AntiphonError
     from antiphon.problem import Problem
     from antiphon.settings import Settings
@@ -40,6 +40,7 @@ __all__ = [
     "Usage",
     "Verdict",
     "__version__",
+    "compare",
     "evaluate",
     "read",
     "synthesize",
@@ -52,6 +53,7 @@ _HOMES = {
     "Run": "synth.run",
     "Settings": "settings",
     "__version__": "version",
+    "compare": "api",
     "evaluate": "api",
     "read": "api",
     "synthesize": "api",

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import antiphon.problem
 from antiphon.dialect import Message
+from antiphon.errors import UsageError
 from antiphon.problem import Problem, content_id
-from antiphon.settings import load
+from antiphon.settings import Settings, load
 from antiphon.store import Reader
 from antiphon.synth.run import Run
 from antiphon.synth.sampling import Check
+from antiphon.trace import Author, Status
 
 if TYPE_CHECKING:
+    from antiphon.analyse.report import Comparison
     from antiphon.evaluation.report import Report
     from antiphon.verify.base import Verifier
 
@@ -107,6 +110,66 @@ async def evaluate(
     return report(await measured(_problems(problems), Path(run), asked, judging, variant=variant))
 
 
+async def compare(
+    places: str | Path | Iterable[str | Path],
+    *,
+    under: str | None = None,
+    boundary: str | None = "default",
+    status: Iterable[Status | str] = (Status.COMPLETE,),
+    most: int = 400,
+    scores: str | Path = "likelihoods",
+    config: str | Path | None = None,
+    settings: Mapping[str, Any] | None = None,
+    done: Callable[[], None] = lambda: None,
+) -> Comparison:
+    """Holds sets of traces against the first of them, as `antiphon compare` does.
+
+    Args:
+        places: run directories (each of their variants is a set), DIRECTORY:VARIANT, files of records.
+        under: the model under which it is measured how likely all is, named as a student; None: it is not measured.
+        boundary: the predictor that marks style where the record does not tell it; None: nobody does.
+        status: the texts of which traces are read. How traces came out is told of all.
+        most: the texts of at most so many problems of each set.
+        scores: the folder in which likelihoods are kept, so that none is measured twice.
+        config, settings: as `synthesize`'s; of them `student` counts, for the model.
+        done: called for each text that was read.
+
+    Raises:
+        UsageError: a place or a status that is none, a model that cannot tell likelihoods.
+        SettingsError, PredictorError, StoreUnfit: before anything is measured.
+        EngineUnavailable, StoreFull: what was measured is kept.
+    """
+    import antiphon.boundary
+    from antiphon.analyse.compare import compare as held
+    from antiphon.analyse.likelihood import Scorer
+    from antiphon.analyse.source import find
+    from antiphon.engine import models
+    from antiphon.synth.cast import find_voice
+
+    student = None if under is None else _measuring(under, config, settings or {}).student
+    statuses = list(_statuses(status))
+    sides = find([str(places)] if isinstance(places, str | Path) else map(str, places))
+    predictor = None if boundary is None else antiphon.boundary.load(boundary)
+    engine, scorer = None, None
+    try:
+        if student is not None:
+            engine = models.open_engine(
+                student.model or "",
+                device=student.device,
+                context=student.context,
+                runs=student.runs,
+                server=student.server,
+            )
+            await models.start([engine])
+            scorer = Scorer(await find_voice(Author.STUDENT, engine, student), Path(scores))
+        return await held(sides, statuses=statuses, most=most, predictor=predictor, scorer=scorer, done=done)
+    finally:
+        if engine is not None:
+            await engine.close()
+        if predictor is not None:
+            await predictor.close()
+
+
 def ask(question: str) -> Problem:
     """A problem of one user message."""
     messages = (Message(role="user", content=question),)
@@ -120,6 +183,20 @@ def _check(problems: list[Problem]) -> Check:
     judges = Judges(verifiers())
     judges.require(problems)
     return judges.check
+
+
+def _measuring(model: str, config: str | Path | None, settings: Mapping[str, Any]) -> Settings:
+    """A model of this machine runs in this process: the servers that are started for one do not tell likelihoods."""
+    here = {} if "://" in model else {"student.runs": "in-process"}
+    return load(None if config is None else Path(config), {"student.model": model, **here, **settings})
+
+
+def _statuses(given: Iterable[Status | str]) -> Iterator[Status]:
+    for name in [given] if isinstance(given, str) else given:
+        try:
+            yield Status(name)
+        except ValueError:
+            raise UsageError(f"there is no status {name!r}; there are {', '.join(Status)}") from None
 
 
 def _problems(given: str | Path | Iterable[str | Path] | Iterable[Problem]) -> list[Problem]:
