@@ -16,7 +16,8 @@ from antiphon.analyse import record
 from antiphon.analyse.contrast import Measure, Measures, Sample, changes, shared, values
 from antiphon.analyse.drift import drift
 from antiphon.analyse.form import HABITS, LENGTHS, Form, form_of
-from antiphon.analyse.likelihood import CURVES, LIKELIHOOD, Scorer, measures_of
+from antiphon.analyse.likelihood import CURVES, LIKELIHOOD, Kept, Scorer, measures_of
+from antiphon.analyse.pilot import pilot
 from antiphon.analyse.report import Change, Comparison, Curve, Row, SideAbout, Table
 from antiphon.analyse.source import Entry, Side, choose
 from antiphon.analyse.text import marked
@@ -81,7 +82,7 @@ async def compare(
     statuses: Collection[Status] = (Status.COMPLETE,),
     most: int = MOST,
     predictor: BoundaryPredictor | None = None,
-    scorer: Scorer | None = None,
+    scorer: Scorer | Kept | None = None,
     done: Callable[[], None] = lambda: None,
 ) -> Comparison:
     """Compares sides, each but the first with the first.
@@ -103,16 +104,17 @@ async def compare(
     in_all = frozenset.intersection(*map(frozenset, of))
     found = [await _measure(side, choose(side, statuses, most, in_all), predictor, scorer, done) for side in sides]
     kinds = (OUTCOMES, LENGTH, OWNERSHIP, COST, *((LIKELY,) if scorer else ()), HABIT)
-    tables = (_table(kind, found) for kind in kinds)
+    tables = tuple(table for kind in kinds if (table := _table(kind, found)).rows)
     return Comparison(
         tuple(one.about for one in found),
-        tuple(table for table in tables if table.rows),
+        tables,
         tuple(
             drift(found[0].forms, other.forms, (0, number))
             for number, other in enumerate(found[1:], 1)
             if found[0].forms and other.forms
         ),
         tuple(_curves(found)) if scorer else (),
+        pilot(sides, tables),
         None if scorer is None else scorer.name,
         predictor.id if predictor is not None and any(one.about.marked for one in found) else None,
         tuple(_remarks(sides, found, statuses, most, scorer)),
@@ -123,7 +125,7 @@ async def _measure(
     side: Side,
     chosen: Sequence[Entry],
     predictor: BoundaryPredictor | None,
-    scorer: Scorer | None,
+    scorer: Scorer | Kept | None,
     done: Callable[[], None],
 ) -> _Measured:
     judged = record.is_judged(side.entries)
@@ -211,7 +213,7 @@ def _remarks(
     found: Sequence[_Measured],
     statuses: Collection[Status],
     most: int,
-    scorer: Scorer | None,
+    scorer: Scorer | Kept | None,
 ) -> Iterator[str]:
     asked = " or ".join(status.value for status in statuses)
     for side, one in zip(sides, found, strict=True):

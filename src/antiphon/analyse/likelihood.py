@@ -145,6 +145,44 @@ class Scores:
         self._torn = False
 
 
+class Kept:
+    """What was scored before, in the place of a `Scorer`, without its model: texts that are not there have no cells.
+
+    Attributes:
+        name, texts, cut, unscored: as of a scorer; `unscored` is empty where not one text is known.
+    """
+
+    def __init__(self, path: Path):
+        """Args:
+            path: a file of a scorer's directory.
+
+        Raises:
+            StoreFull: it cannot be read.
+        """
+        self.name = path.stem.rpartition("-")[0]
+        self.texts = self.cut = 0
+        self._scores = Scores(path)
+        self._unknown: list[str] = []
+
+    @property
+    def unscored(self) -> list[str]:
+        return self._unknown if self.texts else []
+
+    async def require(self) -> None:
+        """Returns: nothing is needed."""
+
+    async def score(self, texts: Sequence[Text]) -> list[Scored]:
+        """What is known of texts."""
+        found = [self._scores.get(_digest(text)) for text in texts]
+        for text, scored in zip(texts, found, strict=True):
+            if scored is None:
+                self._unknown.append(f"{text.key}: antiphon compare --under has not read it yet")
+            else:
+                self.texts += 1
+                self.cut += scored.cut
+        return [scored or Scored((), False) for scored in found]
+
+
 class Scorer:
     """A model that scores texts.
 

@@ -142,6 +142,26 @@ class Curve:
 
 
 @dataclass(frozen=True, slots=True)
+class PilotCurve:
+    """A measure of a pilot, named and in units as its row is, a value for each of `Pilot.at`."""
+
+    name: str
+    unit: str
+    values: tuple[Value | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Pilot:
+    """Sides that differ in one numeric setting alone: the setting, its values from the lowest, the indices of the sides
+    that have them, and the measures to choose it by."""
+
+    setting: str
+    at: tuple[float, ...]
+    sides: tuple[int, ...]
+    curves: tuple[PilotCurve, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class SideAbout:
     """One side of a comparison.
 
@@ -178,6 +198,7 @@ class Comparison:
         tables: what has a value for each side.
         drifts: one for each side but the first.
         curves: likelihood by position, where it was measured.
+        pilot: the same over a setting, if the sides differ in one alone.
         under: the model under which likelihood was measured, None: it was not.
         marks: the predictor by which style was told where the record does not.
         remarks: what a reader should know, one line each.
@@ -187,6 +208,7 @@ class Comparison:
     tables: tuple[Table, ...]
     drifts: tuple[Drift, ...] = ()
     curves: tuple[Curve, ...] = ()
+    pilot: Pilot | None = None
     under: str | None = None
     marks: str | None = None
     remarks: Sequence[str] = field(default_factory=tuple)
