@@ -14,6 +14,7 @@
     │   ├── StoreUnfit                   not a run directory, a newer one, or a file system that
     │   │                                cannot hold it                                              exit 2
     │   └── StoreFull                    the disk is full or read-only; all finished work is kept     exit 3
+    ├── StorageError                     a file at a URL: the store fails, or refuses                  exit 3
     ├── EngineError                      where tokens come from
     │   ├── EngineUnavailable            nothing answers: traces stay pending                          exit 3
     │   ├── RequestRefused               this request, while others are served: the trace fails
@@ -66,8 +67,9 @@ class VariantChanged(UsageError):
 class MissingDependency(UsageError, ImportError):
     """An optional library is not installed; the message says what to install."""
 
-    def __init__(self, library: str, extra: str, purpose: str):
-        super().__init__(f"{purpose} needs {library}; install it with: pip install 'antiphon[{extra}]'")
+    def __init__(self, library: str, extra: str | None, purpose: str):
+        package = library if extra is None else f"'antiphon[{extra}]'"
+        super().__init__(f"{purpose} needs {library}; install it with: pip install {package}")
 
 
 class StoreError(AntiphonError, OSError):
@@ -90,6 +92,12 @@ class StoreUnfit(StoreError):
 
 class StoreFull(StoreError):
     """A write failed for want of space or permission. What was reported finished is safe."""
+
+
+class StorageError(AntiphonError):
+    """A store of files at URLs does not answer, refuses or breaks off; the message names the file."""
+
+    exit_code = 3
 
 
 class EngineError(AntiphonError):

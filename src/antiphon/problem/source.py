@@ -1,4 +1,4 @@
-"""Where records come from: files, folders, globs and standard input, compressed or not."""
+"""Where records come from: files, folders, globs, URLs and standard input, compressed or not."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from glob import glob, has_magic
 from pathlib import Path
 from typing import BinaryIO, Literal, cast
 
+from antiphon import storage
 from antiphon.errors import ProblemError
 
 Format = Literal["jsonl", "json", "csv", "tsv", "parquet", "arrow", "saved"]
@@ -95,16 +96,25 @@ def expand(paths: Iterable[str | Path]) -> list[Source]:
     """The sources that paths name, in their order, the matches of a glob sorted.
 
     Args:
-        paths: files, folders, globs (`**` too; a file that is called so wins), or "-" for standard input.
+        paths: files, folders, globs (`**` too; a file that is called so wins), URLs of stores (globs too), or "-" for
+            standard input.
 
     Raises:
         ProblemError: a path that names nothing, or cannot be opened.
+        StorageError: a store fails.
+        MissingDependency: its library is not installed.
     """
     sources: list[Source] = []
     for path in map(str, paths):
         if path == "-":
             sources.append(_held("standard input", sys.stdin.buffer.read()))
-        elif Path(path).exists():
+            continue
+        here = storage.local(path)
+        if here is None:
+            sources += _remote(path)
+            continue
+        path = str(here)
+        if Path(path).exists():
             sources.append(_source(path))
         elif has_magic(path):
             found = sorted(glob(path, recursive=True))  # noqa: PTH207 - Path.glob takes no absolute pattern
@@ -117,6 +127,17 @@ def expand(paths: Iterable[str | Path]) -> list[Source]:
     if not sources:
         raise ProblemError("no problem file was named")
     return sources
+
+
+def _remote(url: str) -> list[Source]:
+    remote = storage.Remote(url)
+    kind = remote.kind()
+    if kind == "directory":
+        raise ProblemError(f"{remote.name}: is a folder; name its files, as in '{remote.name.rstrip('/')}/*.jsonl'")
+    found = [remote] if kind else remote.matches() if has_magic(url) else []
+    if not found:
+        raise ProblemError(f"{remote.name}: {'no file matches' if has_magic(url) else 'there is no such file'}")
+    return [Source(one.name, None, one.open) for one in found]
 
 
 def _source(name: str) -> Source:
