@@ -87,7 +87,7 @@ def grids(made: Comparison, *, intervals: bool) -> Iterator[Grid]:
 def places(made: Comparison) -> list[str]:
     """Where to look: the traces that make the differences that are more than chance, a line for each difference."""
     return [
-        f"{letter}, {row.name}: {', '.join(_key(made, part) for part in change.traces[:_TRACES])}"
+        f"{letter}, {row.name}: {', '.join(place_of(made, part) for part in change.traces[:_TRACES])}"
         for table in made.tables
         for row in (sorted(table.rows, key=_sureness) if table.name in _LOOKED_INTO else ())
         for letter, change in zip(letters(made), row.changes, strict=True)
@@ -102,14 +102,19 @@ def _side(about: SideAbout) -> str:
     return f"{told}: {about.problems:,} problems, {about.traces:,} traces, {about.texts:,} texts read"
 
 
+def rows_of(table: Table) -> tuple[str, list[Row]]:
+    """The title of a table and the rows to tell: all; of habits the surest of those that are more than chance."""
+    if table.name != HABITS:
+        return table.title, list(table.rows)
+    starred = [row for row in table.rows if any(change is not None and change.star for change in row.changes)]
+    surest = f"; the {_MOST_HABITS} surest" if len(starred) > _MOST_HABITS else ""
+    title = f"{table.title} ({len(starred)} of {len(table.rows)} differ by more than chance{surest})"
+    return title, sorted(starred, key=_sureness)[:_MOST_HABITS]
+
+
 def _table(made: Comparison, table: Table, intervals: bool) -> Grid:
-    """A table of all sides, with what each differs by from the first; of habits those that are more than chance."""
-    rows, title = list(table.rows), table.title
-    if table.name == HABITS:
-        starred = [row for row in rows if any(change is not None and change.star for change in row.changes)]
-        surest = f"; the {_MOST_HABITS} surest" if len(starred) > _MOST_HABITS else ""
-        title += f" ({len(starred)} of {len(rows)} differ by more than chance{surest})"
-        rows = sorted(starred, key=_sureness)[:_MOST_HABITS]
+    """A table of all sides, with what each differs by from the first."""
+    title, rows = rows_of(table)
     first, *others = letters(made)
     return Grid(
         title,
@@ -143,9 +148,14 @@ def _drift(made: Comparison, drift: Drift) -> Grid:
 
 def _distance(one: Distance, value: float) -> Iterator[str]:
     yield f"{value:.3f}{'*' if one.star else ''}"
-    yield _interval(one.interval, lambda bound: f"{bound:.3f}") if one.interval else ""
+    yield between(one.interval, lambda bound: f"{bound:.3f}") if one.interval else ""
     yield "" if one.chance is None else f"{one.chance:.3f}"
-    yield "" if one.p is None else f"{one.p:.2g}" if one.p >= 0.001 else "<0.001"
+    yield "" if one.p is None else chance(one.p)
+
+
+def chance(p: float) -> str:
+    """A p."""
+    return f"{p:.2g}" if p >= 0.001 else "<0.001"
 
 
 def _sureness(row: Row) -> tuple[float, float]:
@@ -158,30 +168,32 @@ def _sureness(row: Row) -> tuple[float, float]:
     )
 
 
-def _key(made: Comparison, part: Contribution) -> str:
+def place_of(made: Comparison, part: Contribution) -> str:
     """A trace by the letter of its side and its key there."""
     place = made.sides[part.side].place
     return f"{letters(made)[part.side]} {part.key.removeprefix(f'{place}:')}"
 
 
 def _value(row: Row, value: Value | None) -> str:
-    return "-" if value is None else _number(row.unit, value.value)
+    return "-" if value is None else number(row.unit, value.value)
 
 
 def _change(row: Row, change: Change | None, intervals: bool) -> str:
     if change is None:
         return ""
-    told = _number(row.unit, change.difference, signed=True) + ("*" if change.star else "")
+    told = number(row.unit, change.difference, signed=True) + ("*" if change.star else "")
     if change.interval is None or not intervals:
         return told
-    return f"{told} ({_interval(change.interval, lambda bound: _number(row.unit, bound, signed=True))})"
+    return f"{told} ({between(change.interval, lambda bound: number(row.unit, bound, signed=True))})"
 
 
-def _interval(interval: Interval, form: Callable[[float], str]) -> str:
+def between(interval: Interval, form: Callable[[float], str]) -> str:
+    """An interval, its bounds as they are formed."""
     return f"{form(interval.low)} to {form(interval.high)}"
 
 
-def _number(unit: str, value: float, *, signed: bool = False) -> str:
+def number(unit: str, value: float, *, signed: bool = False) -> str:
+    """A figure of a row (`Row.unit`); signed: a difference of two."""
     sign = "+" if signed else ""
     if unit == "share":
         return f"{100 * value:{sign}.1f}" + ("" if signed else "%")
