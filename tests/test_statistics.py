@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import random
 from fractions import Fraction
-from itertools import combinations, product
-from math import comb
+from itertools import combinations, permutations, product
+from math import atan, comb, erfc, pi, sqrt
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from antiphon.statistics import difference, holm, mean_interval, pass_at_k
+from antiphon.statistics import crossed, difference, holm, mean_interval, pass_at_k, rank_correlation, student_tails
 
 REPETITIONS = 200
 
@@ -160,3 +160,131 @@ def test_a_family_of_tests_is_adjusted_in_order(ps: list[float | None]) -> None:
 
 def test_the_smallest_of_a_family_is_multiplied_by_its_size() -> None:
     assert holm([0.04, 0.01, None, 0.02]) == pytest.approx([0.04, 0.03, None, 0.04], nan_ok=True)
+
+
+@given(st.floats(0, 50))
+def test_tails_of_student_are_those_that_can_be_written_down(t: float) -> None:
+    """Closed forms of one, two and four degrees of freedom; the normal distribution for ever so many."""
+    assert student_tails(t, 1) == pytest.approx(1 - 2 * atan(t) / pi, abs=1e-7)
+    assert student_tails(t, 2) == pytest.approx(1 - t / sqrt(2 + t * t), abs=1e-7)
+    share = t / sqrt(4 + t * t)
+    assert student_tails(t, 4) == pytest.approx(1 - share * (3 - share**2) / 2, abs=1e-7)
+    assert student_tails(t, 1e6) == pytest.approx(erfc(t / sqrt(2)), abs=1e-5)
+    assert student_tails(-t, 5.5) == student_tails(t, 5.5)
+
+
+@given(st.floats(1, 300), st.floats(0, 20), st.floats(0.001, 5))
+def test_tails_of_student_fall(freedom: float, t: float, more: float) -> None:
+    assert 0 <= student_tails(t + more, freedom) <= student_tails(t, freedom) <= 1
+    assert student_tails(t, freedom + more) <= student_tails(t, freedom) + 1e-12 or t < 1
+
+
+@given(st.lists(st.floats(-1, 1), min_size=2, max_size=12))
+def test_with_one_problem_seeds_are_a_plain_t_test_and_with_one_seed_problems_are(values: list[float]) -> None:
+    by_seed, by_problem = crossed([[value] for value in values]), crossed([values])
+    mean, spread = float(np.mean(values)), float(np.std(values, ddof=1))
+    assert by_seed.mean == by_problem.mean == pytest.approx(mean)
+    if spread > 1e-6:
+        assert by_seed == by_problem
+        t = mean / (spread / sqrt(len(values)))
+        assert by_seed.p == pytest.approx(student_tails(t, len(values) - 1), rel=1e-6)
+        low, high = crossed([values], least=-1e9, most=1e9).interval
+        assert student_tails((mean - low) / (spread / sqrt(len(values))), len(values) - 1) == pytest.approx(0.05)
+        assert low + high == pytest.approx(2 * mean, abs=1e-6)
+
+
+@given(st.integers(2, 6), st.integers(2, 30), st.randoms(use_true_random=False))
+def test_seeds_and_problems_have_the_same_say_and_neither_order_has_any(
+    seeds: int, problems: int, rng: random.Random
+) -> None:
+    table = np.array([[rng.choice((-1.0, 0.0, 1.0)) for _ in range(problems)] for _ in range(seeds)])
+    found = crossed(table.tolist())
+    again = crossed(table[rng.sample(range(seeds), seeds)][:, rng.sample(range(problems), problems)].tolist())
+    for other in (again, crossed(table.T.tolist())):
+        assert found.mean == pytest.approx(other.mean)
+        if table.std() > 0:
+            assert found.p == pytest.approx(other.p, abs=1e-9) and found.interval == pytest.approx(other.interval)
+    assert -1 <= found.interval.low <= found.mean + 1e-9 and found.mean <= found.interval.high + 1e-9 <= 1 + 2e-9
+    opposite = crossed((-table).tolist())
+    assert opposite.mean == -found.mean and opposite.p == pytest.approx(found.p, abs=1e-9)
+
+
+def test_seeds_that_differ_count_for_more_than_many_problems() -> None:
+    apart = [[float(problem < seed * 40) for problem in range(200)] for seed in range(5)]
+    alike = [[float(problem < 80) for problem in range(200)] for _ in range(5)]
+    assert crossed(apart).mean == pytest.approx(crossed(alike).mean)
+    wide, narrow = crossed(apart).interval, crossed(alike).interval
+    assert wide.high - wide.low > 4 * (narrow.high - narrow.low)
+    assert crossed(alike).p < 1e-6 < 0.04 < crossed(apart).p
+
+
+def test_where_all_seeds_and_problems_are_alike_problems_decide() -> None:
+    assert crossed([[0.0] * 40] * 5).p == 1.0
+    assert crossed([[1.0] * 40] * 5).interval == mean_interval([1.0] * 40, least=-1.0)
+    assert crossed([[1.0] * 40] * 5).p < 0.001
+
+
+@pytest.mark.parametrize("nothing", [[], [[]], [[], []]])
+def test_no_table_is_refused(nothing: list[list[float]]) -> None:
+    with pytest.raises(ValueError, match="no table"):
+        crossed(nothing)
+    with pytest.raises(ValueError):
+        crossed([[0.0, 1.0], [0.0]])
+
+
+def trained(rng: np.random.Generator, seeds: int, problems: int, spread: float, gain: float) -> list[list[float]]:
+    """Students of several seeds less one base on the same problems: a seed, a problem and both together have a part in
+    whether an answer is right."""
+    hard = rng.normal(0, 1, problems)
+    luck = rng.normal(0, spread, (seeds, 1))
+
+    def right(logit: np.ndarray) -> np.ndarray:
+        return (rng.random(logit.shape) < 1 / (1 + np.exp(-logit))).astype(float)
+
+    return list((right(gain + luck + hard + rng.normal(0, 0.5, (seeds, problems))) - right(2 * hard)).tolist())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("seeds", "problems", "spread", "gain"),
+    [(5, 200, 0.3, 0.0), (5, 200, 1.0, 0.0), (5, 200, 0.5, -2.0), (5, 40, 0.3, 2.0), (3, 200, 0.3, 0.0)],
+)
+def test_intervals_over_seeds_and_problems_hold_the_truth_as_often_as_they_say(
+    seeds: int, problems: int, spread: float, gain: float
+) -> None:
+    rng = np.random.default_rng(13)
+    many = np.mean([np.mean(trained(rng, 1, 200_000, 0.0, gain + luck)) for luck in rng.normal(0, spread, 200)])
+    repetitions, held = 1000, 0
+    for _ in range(repetitions):
+        found = crossed(trained(rng, seeds, problems, spread, gain))
+        held += found.interval.low <= many <= found.interval.high
+    assert held >= repetitions * 0.95 - 3.3 * (repetitions * 0.95 * 0.05) ** 0.5
+    assert held <= repetitions * 0.99
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=3, max_size=5))
+def test_a_rank_correlation_is_that_of_ranks_and_its_p_is_counted_out(pairs: list[tuple[int, int]]) -> None:
+    first, second = map(list, zip(*pairs, strict=True))
+    found = rank_correlation(first, second)
+    if len(set(first)) == 1 or len(set(second)) == 1:
+        assert found is None
+        return
+    assert found is not None
+
+    def rank(values: list[int]) -> list[float]:
+        return [sum(other < value for other in values) + (values.count(value) + 1) / 2 for value in values]
+
+    def rho(one: list[float], other: list[float]) -> float:
+        return float(np.corrcoef(one, other)[0, 1])
+
+    exact = rho(rank(first), rank(second))
+    assert found[0] == pytest.approx(exact)
+    all_orders = [rho(rank(first), list(order)) for order in permutations(rank(second))]
+    far = sum(abs(one) >= abs(exact) - 1e-9 for one in all_orders) / len(all_orders)
+    assert found[1] == pytest.approx(far, abs=0.02)
+
+
+def test_no_rank_correlation_of_two_or_of_unequal_numbers() -> None:
+    assert rank_correlation([1, 2], [1, 2]) is None
+    with pytest.raises(ValueError, match="beside"):
+        rank_correlation([1, 2, 3], [1, 2])
