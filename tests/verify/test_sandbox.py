@@ -86,6 +86,13 @@ def test_output_at_the_limit_is_not_cut(any_sandbox: Sandbox) -> None:
     assert (done.cut, done.status, len(done.stdout)) == (False, 0, SMALL.output)
 
 
+def test_one_byte_too_many_is_cut_whoever_is_first_to_end(any_sandbox: Sandbox) -> None:
+    """What so little is written by may be gone before it is read."""
+    for _ in range(20):
+        done = run(any_sandbox, "printf", "12", limits=Limits(output=1))
+        assert (done.cut, done.status, done.stdout) == (True, None, b"1")
+
+
 def test_the_clock_ends_what_waits(any_sandbox: Sandbox) -> None:
     done = run(any_sandbox, "sh", "-c", "echo before; exec sleep 1000", limits=Limits(wall=0.3))
     assert (done.timed_out, done.status, done.stdout) == (True, None, b"before\n")

@@ -85,6 +85,8 @@ class CodeVerifier(Checker):
             self._python("checker", tests.entry_point, files=asking),
             self._python("candidate", "serve", tests.entry_point, files=asked),
         )
+        if found := limited(ran):  # it may have answered before that was seen
+            return found
         match message(checked):
             case ["passed", _]:
                 return Finding(Label.RIGHT, "", checked.seconds)
@@ -97,7 +99,7 @@ class CodeVerifier(Checker):
             case ["tests", str(why)]:
                 raise BrokenCheck(f"the tests fail by themselves: {why}")
         if limited(checked):  # they were waiting for the code, or had too much from it
-            return limited(ran) or early(checked)
+            return early(checked)
         raise BrokenCheck(f"the tests end without a finding: {ending(checked)}")
 
     async def _by_cases(self, tests: Cases, code: Code) -> Finding:

@@ -72,8 +72,8 @@ class Running:
                 await _first(self._exited.gone.wait(), self._halt.wait())
         except TimeoutError:
             timed_out = True
-        halted = timed_out or self._halt.is_set()
         await self.end()
+        halted = timed_out or self._halt.is_set()  # also where the last that it wrote was too much
         told = _by_shell(self._process.returncode) if self._inner is None else self._inner.exit_status()
         status = None if halted else told
         completed = Completed(
