@@ -197,7 +197,12 @@ def put(
     Raises:
         StoreFull: it cannot be written.
     """
-    named = {"evaluations": evaluations, "data": data, "trainings": trainings, "drift": drift}
+    named: Mapping[str, tuple[Any, ...]] = {
+        "evaluations": evaluations,
+        "data": data,
+        "trainings": trainings,
+        "drift": drift,
+    }
     record: dict[str, Any] = {name: [asdict(one) for one in some] for name, some in named.items() if some}
     save(path, {**record, "stages": {name: round(seconds, 3) for name, seconds in (stages or {}).items()}})
 
