@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from antiphon.errors import UsageError
-from antiphon.evaluation.files import replaced
+from antiphon.files import replaced
 from antiphon.problem import Problem
 from antiphon.store import Reader, Store
 from antiphon.trace import Key, Label, Status, Verdict

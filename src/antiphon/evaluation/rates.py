@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from antiphon.errors import ProblemError, UsageError
-from antiphon.evaluation.files import replaced
 from antiphon.evaluation.report import rate_of
 from antiphon.evaluation.results import Evaluation
 from antiphon.export.jsonl import SUFFIXES, compressing, encoded
+from antiphon.files import replaced
 from antiphon.problem.read import rows
 from antiphon.problem.record import problem_of, template_of
 from antiphon.problem.source import expand

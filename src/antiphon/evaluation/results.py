@@ -10,7 +10,7 @@ from pathlib import Path
 from antiphon.errors import StoreUnfit, UsageError
 from antiphon.problem import Problem
 from antiphon.store import Reader, Variant
-from antiphon.trace import Author, IdsFrom, Key, Kind, Span, Status, Trace, estimated_tokens
+from antiphon.trace import Author, IdsFrom, Key, Kind, Status, Trace
 from antiphon.verify.result import Result, result_of
 
 
@@ -149,13 +149,9 @@ def _sample(trace: Trace, verifiers: Collection[str] | None) -> Sample:
         trace.key,
         result_of(trace.status, None if verdict is None else verdict.label),
         trace.status,
-        sum(map(_tokens, thinking)),
-        sum(map(_tokens, answer)),
+        sum(span.tokens for span in thinking),
+        sum(span.tokens for span in answer),
         all(span.ids_from is not IdsFrom.NONE for span in (*thinking, *answer)),
         "" if verdict is None else f"{verdict.verifier} {verdict.version}",
         trace.cause if verdict is None else verdict.detail,
     )
-
-
-def _tokens(span: Span) -> int:
-    return estimated_tokens(len(span.text)) if span.ids_from is IdsFrom.NONE else len(span.ids)

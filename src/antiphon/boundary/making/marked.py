@@ -13,10 +13,8 @@ A `.txt` file holds bracketed texts for an editor, each below a line `=== id`, b
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import shlex
-import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,6 +34,7 @@ from antiphon.boundary.making.forms import (
 from antiphon.boundary.words import words
 from antiphon.errors import UsageError
 from antiphon.export.jsonl import SUFFIXES, compressing, encoded
+from antiphon.files import replaced
 from antiphon.problem.read import rows
 from antiphon.problem.source import DAMAGE, Source, expand
 from antiphon.trace import Author
@@ -123,19 +122,9 @@ def write_marked(path: str | Path, marked: Iterable[MarkedText]) -> None:
     path = require_writable(path)
     as_text = path.name.endswith(_PLAIN)
     lines = (_section(item) if as_text else encoded(_record(item))[0] for item in marked)
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
-    try:
-        with part.open("xb") as file:
-            with compressing(file, path.name) as stream:
-                for line in lines:
-                    stream.write(line)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be written: {error.strerror}") from None
-    finally:
-        part.unlink(missing_ok=True)
+    with replaced(path) as file, compressing(file, path.name) as stream:
+        for line in lines:
+            stream.write(line)
 
 
 def require_writable(path: str | Path) -> Path:
