@@ -12,7 +12,10 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from antiphon import display
+
 if TYPE_CHECKING:
+    from antiphon.analyse.tables import span_table, trace_table
     from antiphon.api import compare, evaluate, read, synthesize
     from antiphon.errors import AntiphonError
     from antiphon.problem import Problem
@@ -43,7 +46,9 @@ __all__ = [
     "compare",
     "evaluate",
     "read",
+    "span_table",
     "synthesize",
+    "trace_table",
 ]
 
 _HOMES = {
@@ -56,8 +61,20 @@ _HOMES = {
     "compare": "api",
     "evaluate": "api",
     "read": "api",
+    "span_table": "analyse.tables",
     "synthesize": "api",
+    "trace_table": "analyse.tables",
 }
+
+
+def _draw(shown: Any) -> str:
+    """Loaded when a notebook first asks."""
+    from antiphon.view.notebook import html
+
+    return html(shown)
+
+
+display.by(_draw)
 
 
 def __getattr__(name: str) -> Any:

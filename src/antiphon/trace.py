@@ -30,6 +30,8 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import NamedTuple
 
+from antiphon.display import Displayed
+
 
 class Author(StrEnum):
     """Who wrote a span. `UNKNOWN`: imported data. `NONE`: markers that no model wrote."""
@@ -155,6 +157,11 @@ class Span:
     forced: bool = False
     reencoded: bool = False
 
+    @property
+    def tokens(self) -> int:
+        """Its length in its author's tokens, estimated where its server tells no ids."""
+        return estimated_tokens(len(self.text)) if self.ids_from is IdsFrom.NONE else len(self.ids)
+
 
 @dataclass(frozen=True, slots=True)
 class Turn:
@@ -270,7 +277,7 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
-class Trace:
+class Trace(Displayed):
     """One answer. `status` None: still pending, `spans` is what is kept so far.
 
     `closed_by` is who closed the thinking (`NONE`: a budget or a full context did). `made_from` are the keys of the

@@ -11,7 +11,7 @@ from antiphon.analyse.source import Entry
 from antiphon.analyse.text import Text
 from antiphon.boundary.words import words
 from antiphon.synth.spend import Prices
-from antiphon.trace import Author, IdsFrom, Kind, Trace, Usage, estimated_tokens
+from antiphon.trace import Author, Kind, Trace, Usage
 from antiphon.verify.result import Result
 
 OUTCOMES = (
@@ -101,8 +101,7 @@ def ownership_of(text: Text, trace: Trace | None) -> Measures:
         tokens: Counter[tuple[Author, Kind]] = Counter()
         for span in trace.spans:
             if span.kind is not Kind.MARKER:
-                is_told = span.ids_from is not IdsFrom.NONE
-                tokens[span.author, span.kind] += len(span.ids) if is_told else estimated_tokens(len(span.text))
+                tokens[span.author, span.kind] += span.tokens
         found |= dict(_shares(tokens, "tokens"))
         if tokens:
             found["tokens of the response"] = tokens.total(), 1

@@ -7,9 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from antiphon.display import Displayed
 from antiphon.statistics import Interval
+
+if TYPE_CHECKING:
+    import pyarrow
 
 BELOW = 0.05
 """A change is starred if its p, adjusted for the rows of its table, is below this."""
@@ -191,7 +195,7 @@ class SideAbout:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class Comparison(Displayed):
     """Sides beside each other; each but the first is also held against the first.
 
     Attributes:
@@ -214,7 +218,7 @@ class Comparison:
     remarks: Sequence[str] = field(default_factory=tuple)
 
     def as_rows(self) -> list[dict[str, Any]]:
-        """All rows of all tables, one a side, as flat records: `pandas.DataFrame(comparison.as_rows())`."""
+        """All rows of all tables, one a side, as flat records."""
         return [
             {
                 "table": table.name,
@@ -233,6 +237,22 @@ class Comparison:
             for row in table.rows
             for side, value, change in zip(self.sides, row.values, row.changes, strict=True)
         ]
+
+    def as_table(self) -> pyarrow.Table:
+        """The same as a table of pyarrow; its `to_pandas` gives a data frame."""
+        import pyarrow
+
+        from antiphon.analyse.tables import as_table
+
+        text, real = pyarrow.string(), pyarrow.float64()
+        columns = {
+            **dict.fromkeys(("table", "measure", "unit", "side"), text),
+            **dict.fromkeys(("value", "low", "high"), real),
+            "problems": pyarrow.int64(),
+            **dict.fromkeys(("difference", "difference_low", "difference_high", "p"), real),
+            "star": pyarrow.bool_(),
+        }
+        return as_table(self.as_rows(), columns)
 
     def as_json(self) -> dict[str, Any]:
         """All of it as JSON has it; `star` beside each p."""

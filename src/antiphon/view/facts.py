@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from antiphon.trace import Author, Kind, Status, Trace, estimated_tokens
+from antiphon.trace import Author, Kind, Status, Trace
 from antiphon.verify.result import Result, result_of
 
 
@@ -44,7 +44,7 @@ def facts_of(trace: Trace) -> Facts:
         *trace.key,
         status=trace.status,
         result=result_of(trace.status, label),
-        tokens=sum(len(span.ids) or estimated_tokens(len(span.text)) for span in trace.spans),
+        tokens=sum(span.tokens for span in trace.spans),
         spans=len(trace.spans),
         student=characters[Author.STUDENT] / whole,
         teacher=characters[Author.TEACHER] / whole,
