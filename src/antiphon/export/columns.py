@@ -29,6 +29,7 @@ COLUMNS = {
     "assistant_masks": "1 where they are",
     "author": "of each token: 0 none, 1 student, 2 teacher, 3 unknown",
     "kind": "of each token: 0 prompt, 1 style, 2 capability, 3 thinking, 4 answer, 5 marker",
+    "tokenizer": "whose ids they are: a hash of the student's vocabulary",
     "system": "the system's message",
     "conversations": "the messages of user and assistant in turns",
     "response": "the whole answer with its thinking",

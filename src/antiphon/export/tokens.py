@@ -28,6 +28,9 @@ AUTHORS = (Author.NONE, Author.STUDENT, Author.TEACHER, Author.UNKNOWN)
 KINDS = ("prompt", Kind.STYLE, Kind.CAPABILITY, Kind.THINKING, Kind.ANSWER, Kind.MARKER)
 """What the numbers in the column `kind` stand for."""
 
+TOKENIZER = "tokenizer"
+"""The column that says whose ids they are: the digest of a vocabulary. It goes wherever a row goes."""
+
 TRAINED = "trained tokens"
 AT_SEAMS = "tokens at seams unlike a fresh tokenisation"
 WITHIN = "other tokens unlike a fresh tokenisation"
@@ -49,8 +52,8 @@ class Tokens(Exporter):
     once at each hand-over, markers as its dialect has them. Nothing is encoded across a seam.
 
     The columns: `input_ids`; `attention_mask`, all 1; `labels`, the ids that are trained on, -100 elsewhere;
-    `assistant_masks`, 1 where they are; `author` and `kind`, numbers (`AUTHORS`, `KINDS`). Trained on is the whole
-    response, and behind a complete one the token that ends the turn.
+    `assistant_masks`, 1 where they are; `author` and `kind`, numbers (`AUTHORS`, `KINDS`); `tokenizer`. Trained on is
+    the whole response, and behind a complete one the token that ends the turn.
     """
 
     def __init__(self, student: Student, reader: Reader):
@@ -97,6 +100,7 @@ class Tokens(Exporter):
             "assistant_masks": [0] * len(before) + [1] * trained,
             "author": author,
             "kind": kind,
+            TOKENIZER: self._vocabulary.digest,
         }
         counts = {TRAINED: trained, AT_SEAMS: at_seams, WITHIN: within, NORMAL: int(written != rest)}
         return Row(fields, written, tokens=len(ids), counts=counts)
@@ -114,7 +118,7 @@ class Tokens(Exporter):
 
         ids, small = pyarrow.list_(pyarrow.int32()), pyarrow.list_(pyarrow.int8())
         columns = {"input_ids": ids, "attention_mask": small, "labels": ids, "assistant_masks": small}
-        return pyarrow.schema({**key_schema(), **columns, "author": small, "kind": small})
+        return pyarrow.schema({**key_schema(), **columns, "author": small, "kind": small, TOKENIZER: pyarrow.string()})
 
     def _segments(self, spans: Iterable[Span], *, has_own: bool) -> Iterator[tuple[bool, list[_Piece]]]:
         """The response in pieces, markers (True) and what stands between them (False) apart."""

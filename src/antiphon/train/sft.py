@@ -1,0 +1,326 @@
+"""Supervised fine-tuning of a student on an export: prepared, counted, trained, kept."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from antiphon.engine.model_files import ModelFiles
+from antiphon.errors import MissingDependency, ModelError, SettingsError, UsageError
+from antiphon.export.student import Student, read_student
+from antiphon.train.folder import Folder, refuse_other
+from antiphon.train.recipe import Recipe
+from antiphon.train.rows import Count, TrainingRow, data_files, training_rows
+from antiphon.train.tell import Progress, Trained
+
+if TYPE_CHECKING:
+    from antiphon.train.fitting import Fitting
+
+_LIBRARIES = ("torch", "transformers", "trl", "datasets", "accelerate")
+_ROWS_AT_ONCE = 256  # rows of one batch of the file of rows
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a training will do.
+
+    Attributes:
+        count: what became of the rows.
+        steps, steps_per_epoch: optimizer steps.
+        limit: the most tokens of a row.
+        shown: one row, in pieces of text that are masked (weight 0) or learned.
+    """
+
+    count: Count
+    steps: int
+    steps_per_epoch: int
+    limit: int
+    shown: Sequence[tuple[str, float]]
+
+
+def train(
+    data: Path,
+    student: str,
+    to: Path,
+    recipe: Recipe,
+    *,
+    save_at: Sequence[int] = (),
+    watch: Callable[[Progress], None] = lambda progress: None,
+    on_plan: Callable[[Plan], None] = lambda plan: None,
+    asked_to_stop: Callable[[], bool] = lambda: False,
+    trainer: Mapping[str, Any] | None = None,
+) -> Trained:
+    """Trains a student; goes on after the last state where an interrupted call with the same arguments has left one,
+    and returns at once where one has finished.
+
+    Args:
+        data: a file or folder of `antiphon export`, in the format tokens, prompt_completion or messages.
+        student: a Hugging Face folder (one that a training wrote, too), `lab:student` or `lab:teacher`.
+        to: the folder of the training, made if need be.
+        save_at: steps after which the model is kept; none: at each epoch's end.
+        watch: told after each step.
+        on_plan: told before the first.
+        asked_to_stop: asked after each step; True ends the training there, with its state kept.
+        trainer: other fields of TRL's `SFTConfig`.
+
+    Raises:
+        UsageError: the data, the student, a setting or the folder cannot be used; nothing was spent.
+        StoreFull: a checkpoint could not be written.
+        AntiphonError: the loss is no number.
+        KeyboardInterrupt: it was asked to stop.
+    """
+    folder, files, given = Folder(to), require_student(student), dict(trainer or {})
+    asked = _identity(data, files, recipe, save_at, given)
+    begun = folder.read_about()
+    if begun is not None:
+        refuse_other(to, begun["training"], asked)
+    if folder.model.is_dir():
+        return _trained(folder)
+    require_libraries(recipe)
+    with ExitStack() as stack:
+        if is_main_process():
+            stack.enter_context(folder.locked())
+            folder.last_state()  # tidies up
+            if begun is None or not folder.rows.is_file():
+                _prepare(folder, data, student, recipe, asked)
+        return _fit(folder, files, recipe, save_at, watch, on_plan, asked_to_stop, given)
+
+
+def plan(data: Path, student: str, recipe: Recipe) -> Plan:
+    """What a training would do, without anything heavy.
+
+    Raises:
+        UsageError: the data, the student or a setting cannot be used.
+    """
+    files = require_student(student)
+    reading = _Reading(data, student, files, recipe)
+    for _ in reading:
+        pass
+    return reading.plan()
+
+
+def require_student(student: str) -> ModelFiles:
+    """The student's files.
+
+    Raises:
+        ModelError: it is no model that can be trained.
+    """
+    if "://" in student:
+        raise ModelError(f"{student}: a server cannot be trained; give the folder of its model")
+    files = ModelFiles.read(student)
+    if files.is_gguf:
+        raise ModelError(f"{student}: a GGUF file cannot be trained; give the Hugging Face folder that it was made of")
+    return files
+
+
+def require_libraries(recipe: Recipe) -> None:
+    """Returns where the extra is installed.
+
+    Raises:
+        MissingDependency: it is not.
+    """
+    for library in (*_LIBRARIES, *(("peft",) if recipe.lora else ())):
+        try:
+            __import__(library)
+        except ImportError:
+            raise MissingDependency(library, "train", "training a student") from None
+
+
+def is_main_process() -> bool:
+    """Whether this is the only process of a training, or the first of those that `accelerate launch` started."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+class _Reading(Iterable[TrainingRow]):
+    """The rows of a training, read once."""
+
+    def __init__(self, data: Path, student: str, files: ModelFiles, recipe: Recipe):
+        self.student: Student = read_student(student)
+        self.limit = _limit(files, recipe)
+        self._data, self._recipe, self._count = data, recipe, Count()
+        self._shown: TrainingRow | None = None
+
+    def __iter__(self) -> Any:
+        for row in training_rows(self._data, self.student, self._recipe, self.limit, self._count):
+            self._shown = self._shown or row
+            yield row
+
+    def plan(self) -> Plan:
+        """What was found.
+
+        Raises:
+            UsageError: nothing can be trained on.
+        """
+        if self._shown is None:
+            why = ", ".join(f"{count} {reason}" for reason, count in self._count.left_out.items())
+            raise UsageError(f"{self._data}: no row to train on ({why or 'it holds none'})")
+        rows = self._count.rows
+        steps, per_epoch = self._recipe.steps_for(rows), self._recipe.steps_per_epoch(rows)
+        return Plan(self._count, steps, per_epoch, self.limit, _pieces(self.student, self._shown))
+
+
+def _limit(files: ModelFiles, recipe: Recipe) -> int:
+    config = json.loads((files.path / "config.json").read_text("utf-8"))
+    context = config.get("max_position_embeddings") or config.get("text_config", {}).get("max_position_embeddings")
+    limits = [limit for limit in (recipe.max_length, context) if limit]
+    return min(limits) if limits else 1 << 31
+
+
+def _pieces(student: Student, row: TrainingRow) -> list[tuple[str, float]]:
+    """A row as text, in stretches of one weight."""
+    pieces: list[tuple[list[int], float]] = []
+    for token, weight in zip(row.ids, row.weights, strict=True):
+        if not pieces or pieces[-1][1] != weight:
+            pieces.append(([], weight))
+        pieces[-1][0].append(token)
+    return [(student.vocabulary.decode(ids), weight) for ids, weight in pieces]
+
+
+def _identity(
+    data: Path, files: ModelFiles, recipe: Recipe, save_at: Sequence[int], trainer: Mapping[str, Any]
+) -> dict[str, Any]:
+    """All that decides about the weights, and which are kept."""
+    weights = sorted(path for pattern in ("*.safetensors", "*.bin") for path in files.path.glob(pattern))
+    about = {
+        "recipe": recipe.shaping(),
+        "save_at": sorted(set(save_at)),
+        "trainer": dict(trainer),
+        "data": _digest(data_files(data)),
+        "student": {**files.identity, "weights": _digest(weights)},
+    }
+    shown: dict[str, Any] = json.loads(json.dumps(about, default=str))
+    return shown
+
+
+def _digest(files: Iterable[Path]) -> str:
+    whole = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as file:
+            whole.update(hashlib.file_digest(file, "sha256").digest())
+    return whole.hexdigest()
+
+
+def _prepare(folder: Folder, data: Path, student: str, recipe: Recipe, asked: Mapping[str, Any]) -> None:
+    """Writes the rows as they are trained on, then what they are."""
+    import pyarrow
+
+    reading = _Reading(data, student, require_student(student), recipe)
+    weighted = recipe.loss == "style_down"
+    numbers = pyarrow.list_(pyarrow.int32())
+    columns = {"row": pyarrow.int64(), "name": pyarrow.string(), "input_ids": numbers, "labels": numbers}
+    schema = pyarrow.schema({**columns, **({"weights": pyarrow.list_(pyarrow.float32())} if weighted else {})})
+    with folder.writing(folder.rows) as part, pyarrow.ipc.new_stream(str(part), schema) as writer:
+        held: list[dict[str, Any]] = []
+        for number, row in enumerate(reading):
+            labels = [id if weight else -100 for id, weight in zip(row.ids, row.weights, strict=True)]
+            held.append({"row": number, "name": row.name, "input_ids": row.ids, "labels": labels})
+            if weighted:
+                held[-1]["weights"] = row.weights
+            if len(held) == _ROWS_AT_ONCE:
+                writer.write_batch(pyarrow.RecordBatch.from_pylist(held, schema))
+                held.clear()
+        writer.write_batch(pyarrow.RecordBatch.from_pylist(held, schema))
+        plan = reading.plan()
+        steps = [step for step in asked["save_at"] if not 1 <= step <= plan.steps]
+        if steps:
+            raise SettingsError(f"save_at {steps[0]}: the training has {plan.steps} steps")
+    folder.write(folder.about, json.dumps({"training": asked, "plan": asdict(plan)}, indent=1) + "\n")
+
+
+def _read_plan(folder: Folder) -> Plan:
+    about = folder.read_about()
+    assert about is not None
+    told = about["plan"]
+    return Plan(**{**told, "count": Count(**told["count"]), "shown": [tuple(piece) for piece in told["shown"]]})
+
+
+def _fit(
+    folder: Folder,
+    files: ModelFiles,
+    recipe: Recipe,
+    save_at: Sequence[int],
+    watch: Callable[[Progress], None],
+    on_plan: Callable[[Plan], None],
+    asked_to_stop: Callable[[], bool],
+    trainer: Mapping[str, Any],
+) -> Trained:
+    """Trains on the prepared rows."""
+    import datasets
+    import transformers
+
+    from antiphon.train.fitting import (
+        Collator,
+        Fitting,
+        Following,
+        configuration,
+        load_student,
+        lora_configuration,
+        quiet,
+    )
+
+    with quiet():
+        args = configuration(recipe, folder, trainer)
+        args.distributed_state.wait_for_everyone()
+        plan = _read_plan(folder)
+        args.max_steps = plan.steps
+        if is_main_process():
+            on_plan(plan)
+        rows = datasets.Dataset.from_file(str(folder.rows))
+        kept = set(save_at or range(plan.steps_per_epoch, plan.steps, plan.steps_per_epoch)) - {plan.steps}
+        every = recipe.save_every or plan.steps_per_epoch
+
+        def is_due(step: int) -> bool:
+            return step in kept or step % every == 0
+
+        transformers.set_seed(recipe.seed)
+        model, dtype = load_student(files.path, recipe)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(files.path, local_files_only=True)
+        following = Following(is_due, asked_to_stop, watch)
+        fitting = Fitting(
+            folder=folder,
+            source=files.path,
+            dtype=dtype,
+            kept=kept,
+            names=rows["name"],
+            model=model,
+            args=args,
+            train_dataset=rows.remove_columns("name"),
+            data_collator=Collator(pad_token_id=tokenizer.pad_token_id or 0),
+            processing_class=tokenizer,
+            peft_config=lora_configuration(recipe),
+            callbacks=[following],
+        )
+        state = folder.last_state()
+        fitting.train(resume_from_checkpoint=None if state is None else str(state))
+        if following.stopped:
+            raise KeyboardInterrupt
+        _finish(folder, fitting, recipe)
+    return _trained(folder)
+
+
+def _finish(folder: Folder, fitting: Fitting, recipe: Recipe) -> None:
+    """Writes what is left at the end, the model last: where it stands, all is done."""
+    if is_main_process():
+        folder.write(folder.curve, json.dumps(fitting.curve(), indent=1) + "\n")
+    if recipe.lora is not None:
+        fitting.write_adapter(folder.adapter)
+    fitting.write_model(folder.model)
+    if is_main_process():
+        folder.drop_old_states(0)
+        folder.rows.unlink()
+
+
+def _trained(folder: Folder) -> Trained:
+    about = folder.read_about()
+    assert about is not None
+    steps, save_at = about["plan"]["steps"], about["training"]["save_at"]
+    kept = folder.checkpoints_by_step()
+    if steps in save_at or not save_at:
+        kept[steps] = folder.model
+    return Trained(folder.model, kept, folder.curve)
