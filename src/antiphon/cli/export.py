@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from antiphon.cli import cleaning, options
 from antiphon.cli.terminal import print_json, show, visible, warn
+from antiphon.storage import is_url
 from antiphon.trace import Status
 
 if TYPE_CHECKING:
@@ -28,10 +28,10 @@ def export(
         ),
     ],
     to: Annotated[
-        Path,
+        str,
         typer.Option(
             metavar="PATH",
-            help="Ends in .jsonl, .jsonl.gz, .jsonl.zst or .parquet; else a folder, a data set with a card.",
+            help="Ends in .jsonl, .jsonl.gz, .jsonl.zst or .parquet; else a folder, a data set with a card. Or a URL.",
             show_default=False,
         ),
     ],
@@ -69,6 +69,12 @@ def export(
     licence: Annotated[
         str | None, typer.Option("--license", metavar="NAME", help="For a folder's card, as in apache-2.0.")
     ] = None,
+    rows_per_file: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Of a folder: in several files of so many rows.")
+    ] = None,
+    suffix: Annotated[
+        str, typer.Option(metavar="SUFFIX", help="What these end in: .parquet, .jsonl, .jsonl.gz, .jsonl.zst.")
+    ] = ".parquet",
     overwrite: Annotated[
         bool, typer.Option("--overwrite", metavar=options.NO_VALUE, help="Replace an earlier export of this name.")
     ] = False,
@@ -102,6 +108,8 @@ def export(
             drop_longer=drop_longer,
             licence=licence,
             overwrite=overwrite,
+            rows_per_file=rows_per_file,
+            suffix=suffix,
         )
         if listing is not None:
             listing.write(reader.outcomes(**wanted), cleaners)
@@ -109,7 +117,7 @@ def export(
     if json:
         print_json({**_for_programs(done), "clean": reports})
     else:
-        _show(done, to)
+        _show(done, str(done.path) if is_url(to) else to)
         cleaning.tell(reports)
 
 
@@ -120,6 +128,7 @@ def _for_programs(done: Exported) -> dict[str, Any]:
         "format": done.format,
         "columns": list(done.columns),
         "rows": done.rows,
+        "files": [file._asdict() for file in done.files],
         "left_out": dict(done.left_out),
         "unpaired": done.unpaired,
         "change": done.change,
@@ -140,8 +149,10 @@ def _for_programs(done: Exported) -> dict[str, Any]:
     }
 
 
-def _show(done: Exported, to: Path) -> None:
-    show(f"{visible(str(to))}: {done.rows} rows, each compared with the record")
+def _show(done: Exported, to: str) -> None:
+    files = f" in {len(done.files)} files" if len(done.files) > 1 else ""
+    there = f" ({done.reused} of them there already)" if done.reused else ""
+    show(f"{visible(to)}: {done.rows} rows{files}{there}, each compared with the record")
     if done.unchecked:
         show(f"not rendered with the student's template: {visible(done.unchecked)} (--student MODEL)")
     for what, count in done.counts.items():

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from antiphon.export.base import together
 from antiphon.export.messages import Messages
 from antiphon.export.student import Student
 
@@ -15,13 +16,13 @@ class Axolotl(Messages):
     def __init__(self, student: Student | None):
         super().__init__(student, "axolotl")
 
-    def files(self, name: str, data: str) -> Mapping[str, str]:
+    def files(self, name: str, data: Sequence[str]) -> Mapping[str, str]:
         """See `Exporter.files`."""
         lines = [
             "# Put this into your configuration; the path is from where axolotl is started.",
             "datasets:",
-            f"  - path: {json.dumps(f'{name}/{data}')}",
-            "    ds_type: parquet",
+            f"  - path: {json.dumps(f'{name}/{together(data)}')}",
+            f"    ds_type: {'parquet' if data[0].endswith('.parquet') else 'json'}",
             "    type: chat_template",
             "    field_messages: messages",
             "    message_property_mappings:",

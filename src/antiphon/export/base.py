@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -64,14 +64,19 @@ class Exporter(ABC):
     def schema(self) -> pyarrow.Schema:
         """The columns in Parquet."""
 
-    def files(self, name: str, data: str) -> Mapping[str, str]:
+    def files(self, name: str, data: Sequence[str]) -> Mapping[str, str]:
         """What a trainer needs beside the rows, by path in a folder.
 
         Args:
             name: the folder's own.
-            data: the path of the rows in it.
+            data: the paths of the rows in it, all in one folder.
         """
         return {}
+
+
+def together(data: Sequence[str]) -> str:
+    """One path for all rows: the file, or the folder of several."""
+    return data[0] if len(data) == 1 else data[0].rpartition("/")[0]
 
 
 class Filter(Protocol):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,11 @@ _UNKNOWN = "not known to this run; see the model's own card"
 
 
 def card(
-    done: Exported, variants: Iterable[Variant], licence: str | None, problem_licences: Mapping[str, int], data: str
+    done: Exported,
+    variants: Iterable[Variant],
+    licence: str | None,
+    problem_licences: Mapping[str, int],
+    data: Sequence[str],
 ) -> str:
     """The text of a `README.md`.
 
@@ -28,9 +32,9 @@ def card(
         variants: those that rows are of.
         licence: what the data are published under, by its name on the Hugging Face hub; None: not said.
         problem_licences: how many rows' problems name which licence in their metadata.
-        data: the path of the rows in the folder.
+        data: the paths of the rows in the folder.
     """
-    name = done.path.name
+    name = Path(done.path).name
     front = [
         *([f"license: {licence}"] if licence else []),
         "language_creators:",
@@ -40,7 +44,7 @@ def card(
         "- config_name: default",
         "  data_files:",
         "  - split: train",
-        f"    path: {data}",
+        *([f"    path: {data[0]}"] if len(data) == 1 else ["    path:", *(f"    - {one}" for one in data)]),
         "tags:",
         "- antiphon",
         "- reasoning",

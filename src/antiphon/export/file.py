@@ -4,32 +4,35 @@ from __future__ import annotations
 
 import hashlib
 import json
-from array import array
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from antiphon import storage
 from antiphon.dialect import text_of
 from antiphon.errors import AntiphonError, DialectError, ModelError, UsageError
-from antiphon.export.base import Exporter, Filter, Pair, Row, Unfit
+from antiphon.export.base import Filter, Pair, Row, Unfit
 from antiphon.export.card import card
-from antiphon.export.container import PARQUET, SUFFIXES, container, rows
+from antiphon.export.container import PARQUET, SUFFIXES
 from antiphon.export.formats import FORMATS
 from antiphon.export.lengths import Lengths
-from antiphon.export.place import ABOUT, Place, written_through
+from antiphon.export.place import MANIFEST, Place, written_through
+from antiphon.export.remote import RemotePlace
+from antiphon.export.shards import FOLDER, DataFile, Shards
 from antiphon.export.student import Student, read_student, recorded_student
 from antiphon.problem import Problem
-from antiphon.problem.source import DAMAGE
 from antiphon.trace import Label, Status
 from antiphon.version import __version__
 
 if TYPE_CHECKING:
+    import pyarrow
+
     from antiphon.store import Outcome, Reader
 
-DATA = "data/train.parquet"
-"""Where the rows are in a folder."""
+DATA = f"{FOLDER}/train.parquet"
+"""Where the rows are in a folder of this machine, if they are in one file."""
 
 LONGER = "longer than --max-length"
 
@@ -39,7 +42,7 @@ class Exported:
     """What was written.
 
     Attributes:
-        path: the file or folder.
+        path: the file or folder, or its URL.
         format: one of `FORMATS`.
         columns: those of a row.
         rows: how many there are, each compared with the record after writing.
@@ -51,9 +54,10 @@ class Exported:
             to be rendered was not.
         counts: what the format counts, by a few words that say it.
         lengths: of the rows in the student's tokens, where they were counted.
+        files: those that hold the rows, `reused` how many a killed export had left at a URL.
     """
 
-    path: Path
+    path: str | Path
     format: str
     columns: tuple[str, ...]
     rows: int
@@ -64,6 +68,8 @@ class Exported:
     unchecked: str = ""
     counts: Mapping[str, int] = field(default_factory=dict)
     lengths: Lengths = field(default_factory=Lengths)
+    files: tuple[DataFile, ...] = ()
+    reused: int = 0
 
 
 def write(
@@ -82,17 +88,21 @@ def write(
     drop_longer: bool = False,
     licence: str | None = None,
     overwrite: bool = False,
+    rows_per_file: int | None = None,
+    suffix: str = ".parquet",
 ) -> Exported:
     """Writes a run's traces as training data.
 
     The rows go beside `path`, are read back and compared with the record (how many, and each response character by
     character; where a trainer renders it, as the student's chat template gives it), and are put in their place in one
-    step; an export that fails leaves what was there.
+    step; an export that fails leaves what was there. At a URL, each file is sent when it is whole and read back there,
+    and the manifest last.
 
     Args:
         reader: the run.
         format: one of `FORMATS`.
-        path: ends in .jsonl, .jsonl.gz, .jsonl.zst or .parquet, or is a folder: a data set with a card.
+        path: ends in .jsonl, .jsonl.gz, .jsonl.zst or .parquet, or is a folder: a data set with a card. May be a URL
+            (`antiphon.storage`).
         variant: only this one of the run's variants.
         statuses: which traces are wanted.
         since: only traces changed after this change number.
@@ -105,8 +115,11 @@ def write(
         drop_longer: whether rows of more are left out.
         licence: of a folder's card.
         overwrite: whether an earlier export of this name is replaced.
+        rows_per_file: of a folder: so many rows a file, each with a number.
+        suffix: what these files end in.
 
     Raises:
+        StorageError: a store failed; says what is missing. The same call goes on.
         UsageError: an unknown format, a path that cannot be written or is there already, labels where nothing was
             judged, or a student that is missing or whose template cannot render thinking.
         AntiphonError: writing failed midway, or the file reads back otherwise than it was written.
@@ -114,7 +127,7 @@ def write(
     if format not in FORMATS:
         raise UsageError(f"there is no export format {format!r}; there are {', '.join(FORMATS)}")
     chosen = FORMATS[format]
-    place = Place(Path(path), PARQUET if chosen.parquet_only else SUFFIXES, overwrite=overwrite)
+    place = _place(path, PARQUET if chosen.parquet_only else SUFFIXES, overwrite, rows_per_file, suffix)
     if labels is not None and not any(label for _, label in reader.standing_counts(variant)):
         raise UsageError(f"nothing in {reader.directory} was judged; first: antiphon verify {reader.directory}")
     trained, unchecked = None, ""
@@ -133,38 +146,51 @@ def write(
         for number, one in enumerate(select):
             one.prepare(_kept(outcomes(), select[:number]))
         with place.part() as part:
-            data, name = (part / DATA, DATA) if place.is_folder else (part, place.target.name)
-            data.parent.mkdir(exist_ok=True)
-            with container(data, name, exporter.schema()) as file:
+            only = place.name if not place.is_folder else None if _is_numbered(place, rows_per_file) else DATA
+            shards = Shards(
+                exporter,
+                part,
+                only=only,
+                suffix=suffix,
+                most=rows_per_file,
+                deliver=lambda path, file: place.deliver(path, file.name, file.sha256),
+            )
+            with shards:
                 for problem, outcome in account.watching(outcomes(), select):
                     try:
                         row = exporter.row(problem, outcome)
                         length = account.measured(row, problem, outcome)
-                        file.add(row.fields)
+                        shards.add(row)
                     except Unfit as unfit:
                         account.left_out[str(unfit)] += 1
                     else:
                         account.add(row, problem, outcome, length)
-            _check(exporter, data, name, account.written)
             done = Exported(
-                place.target,
+                place.path,
                 format,
                 tuple(exporter.schema().names),
-                len(account.written),
+                shards.rows,
                 dict(account.left_out),
-                file.unpaired,
+                shards.unpaired,
                 account.change,
                 "" if trained is None else trained.name,
                 unchecked,
                 dict(account.counts),
                 account.lengths,
+                tuple(shards.files),
+                place.reused,
             )
             if place.is_folder:
                 variants = [one for one in reader.variants() if one.name in account.variants]
-                text = card(done, variants, licence, account.licences, DATA)
-                files = {"README.md": text, ABOUT: _about(done), **exporter.files(place.target.name, DATA)}
-                for file_name, content in files.items():
-                    written_through(part / file_name, content)
+                names = [file.name for file in done.files]
+                texts = {
+                    "README.md": card(done, variants, licence, account.licences, names),
+                    **exporter.files(place.name, names),
+                    MANIFEST: _manifest(done, exporter.schema()),
+                }
+                for name, text in texts.items():
+                    written_through(part / name, text)
+                    place.deliver(part / name, name, hashlib.sha256((part / name).read_bytes()).hexdigest())
     except AntiphonError:
         raise
     except OSError as error:
@@ -192,9 +218,41 @@ def _student(reader: Reader, variant: str | None, given: str | None, needed: str
         return None, str(error)
 
 
-def _about(done: Exported) -> str:
-    counts = {"rows": done.rows, "left_out": dict(done.left_out), "change": done.change}
-    return json.dumps({"antiphon": __version__, "format": done.format, **counts}, indent=2) + "\n"
+def _place(
+    path: str | Path, suffixes: tuple[str, ...], overwrite: bool, rows_per_file: int | None, suffix: str
+) -> Place | RemotePlace:
+    if suffix not in suffixes:
+        raise UsageError(f"{suffix}: the files of a folder end in {', '.join(suffixes)}")
+    here = storage.local(path)
+    place: Place | RemotePlace
+    if here is None:
+        place = RemotePlace(str(path), suffixes, overwrite=overwrite)
+    else:
+        place = Place(here, suffixes, overwrite=overwrite)
+    if not place.is_folder and rows_per_file is not None:
+        raise UsageError(f"{path}: is one file; so many rows a file make a folder (a name without a dot)")
+    if suffix not in PARQUET and not _is_numbered(place, rows_per_file):
+        raise UsageError(f"{suffix}: the only file of a folder is Parquet; say how many rows a file has")
+    return place
+
+
+def _is_numbered(place: Place | RemotePlace, rows_per_file: int | None) -> bool:
+    """Whether files have numbers, and in their names what is in them: where there are several, and in stores always,
+    where nothing that a manifest names may be written over."""
+    return place.is_folder and (rows_per_file is not None or isinstance(place, RemotePlace))
+
+
+def _manifest(done: Exported, schema: pyarrow.Schema) -> str:
+    said = {
+        "antiphon": __version__,
+        "format": done.format,
+        "rows": done.rows,
+        "left_out": dict(done.left_out),
+        "change": done.change,
+        "schema": [{"name": field.name, "type": str(field.type)} for field in schema],
+        "files": [file._asdict() for file in done.files],
+    }
+    return json.dumps(said, indent=2) + "\n"
 
 
 def _kept(pairs: Iterator[Pair], filters: Sequence[Filter]) -> Iterator[Pair]:
@@ -212,8 +270,6 @@ class _Account:
     """What becomes of the answers."""
 
     def __init__(self, since: int, lengths: Lengths, drop_longer: bool, measuring: Student | None):
-        self.written = array("Q")
-        """A digest of each response, by row."""
         self.left_out: Counter[str] = Counter()
         self.counts: Counter[str] = Counter()
         self.licences: Counter[str] = Counter()
@@ -252,36 +308,9 @@ class _Account:
 
     def add(self, row: Row, problem: Problem, outcome: Outcome, length: int | None) -> None:
         """Counts a row that was written."""
-        self.written.append(_digest(row.response))
         self.counts.update(row.counts)
         self.variants.add(outcome.key.variant)
         if (licence := problem.metadata.get("license")) is not None:
             self.licences[str(licence)[:80]] += 1
         if length is not None:
             self.lengths.add(length)
-
-
-def _check(exporter: Exporter, part: Path, name: str, written: Sequence[int]) -> None:
-    """Reads a file back as anybody would, and compares it with the record."""
-    number, which = 0, ""
-    try:
-        for number, fields in enumerate(rows(part, name), 1):
-            which = f" (trace {fields['id']})" if isinstance(fields, dict) and "id" in fields else ""
-            if number > len(written) or _digest(exporter.response(fields)) != written[number - 1]:
-                raise ValueError("the response is not the stored one")
-        if number != len(written):
-            raise ValueError(f"{number} rows read back, {len(written)} written")
-    except (ValueError, LookupError, TypeError, Unfit, *DAMAGE) as error:
-        raise AntiphonError(
-            f"the check of the export failed at row {number}{which}: {error}; nothing was put in place"
-        ) from None
-
-
-def _digest(text: str) -> int:
-    """Equal for texts that are equal in JSON, where two surrogates side by side are one character."""
-    try:
-        spelled = text.encode()
-    except UnicodeEncodeError:
-        paired = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
-        spelled = paired.encode("utf-8", "surrogatepass")
-    return int.from_bytes(hashlib.blake2b(spelled, digest_size=8).digest())

@@ -11,17 +11,26 @@ from pathlib import Path
 
 from antiphon.errors import UsageError
 
-ABOUT = "export.json"
-"""In a folder, what tells that an export wrote it: only such a one is ever replaced."""
+MANIFEST = "manifest.json"
+"""In a folder, what tells that an export wrote it, and what belongs to it. It is written last: a folder without it
+is no data set, and is never replaced."""
+
+
+def bad_name(path: str | Path, suffixes: tuple[str, ...]) -> UsageError:
+    """The error of a name that is neither a file's nor a folder's."""
+    return UsageError(f"{path}: an export ends in {', '.join(suffixes)}, or is a folder (a name without a dot)")
 
 
 class Place:
     """The destination of an export, links followed.
 
     Attributes:
-        path: as the user named it.
-        target: the file or folder itself.
+        path: the file or folder itself.
+        name: its last part.
+        reused: files that were there already; none, where a folder is put in its place in one step.
     """
+
+    reused = 0
 
     def __init__(self, path: Path, suffixes: tuple[str, ...], *, overwrite: bool):
         """Looks at the place.
@@ -33,27 +42,29 @@ class Place:
         Raises:
             UsageError: nothing can or may be written there.
         """
-        self.path, self.target = path, path.resolve()
+        self._given = path
+        self.path = path.resolve()
+        self.name = self.path.name
         self.is_folder = not path.name.endswith(suffixes) and (not path.suffix or path.is_dir())
         if not self.is_folder and not path.name.endswith(suffixes):
-            raise UsageError(f"{path}: an export ends in {', '.join(suffixes)}, or is a folder (a name without a dot)")
-        if not self.target.parent.is_dir():
-            raise UsageError(f"{path}: there is no folder {self.target.parent}")
-        if self.target.exists():
+            raise bad_name(path, suffixes)
+        if not self.path.parent.is_dir():
+            raise UsageError(f"{path}: there is no folder {self.path.parent}")
+        if self.path.exists():
             self._require_replaceable(overwrite)
-        self._part = self.target.with_name(f".{self.target.name}.part")
-        self._old = self.target.with_name(f".{self.target.name}.old")
+        self._part = self.path.with_name(f".{self.path.name}.part")
+        self._old = self.path.with_name(f".{self.path.name}.old")
 
     def _require_replaceable(self, overwrite: bool) -> None:
         if self.is_folder:
-            if self.target.is_dir() and not any(self.target.iterdir()):
+            if self.path.is_dir() and not any(self.path.iterdir()):
                 return
-            if not (self.target / ABOUT).is_file():
-                raise UsageError(f"{self.path}: is there already, and no folder that an export wrote")
-        elif not self.target.is_file():
-            raise UsageError(f"{self.path}: is there already, and no ordinary file")
+            if not (self.path / MANIFEST).is_file():
+                raise UsageError(f"{self._given}: is there already, and no folder that an export wrote")
+        elif not self.path.is_file():
+            raise UsageError(f"{self._given}: is there already, and no ordinary file")
         if not overwrite:
-            raise UsageError(f"{self.path}: is there already; --overwrite replaces it")
+            raise UsageError(f"{self._given}: is there already; --overwrite replaces it")
 
     @contextlib.contextmanager
     def part(self) -> Iterator[Path]:
@@ -71,19 +82,22 @@ class Place:
             _removed(self._part)
             os.close(lock)
 
+    def deliver(self, file: Path, name: str, sha256: str) -> None:
+        """Takes a file that is whole. It is put in place with all others."""
+
     def _put(self) -> None:
         """Puts the part in its place. A folder that is full cannot be replaced in one step: for the moment between two
         there is none of this name."""
-        if self.is_folder and self.target.exists():
-            self.target.rename(self._old)
+        if self.is_folder and self.path.exists():
+            self.path.rename(self._old)
             try:
-                self._part.rename(self.target)
+                self._part.rename(self.path)
             except OSError:
-                self._old.rename(self.target)
+                self._old.rename(self.path)
                 raise
         else:
-            self._part.replace(self.target)
-        _sync(self.target.parent)
+            self._part.replace(self.path)
+        _sync(self.path.parent)
         _removed(self._old)
 
     def _taken(self) -> int:
@@ -99,7 +113,7 @@ class Place:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 os.close(lock)
-                raise UsageError(f"{self.path}: another export is writing it") from None
+                raise UsageError(f"{self._given}: another export is writing it") from None
             if _is_still(self._part, lock):
                 break
             os.close(lock)  # it was put in place, or removed, before it was locked

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from antiphon.export.base import Exporter, Row, Unfit
+from antiphon.export.base import Exporter, Row, Unfit, together
 from antiphon.export.columns import key_of, key_schema
 from antiphon.export.messages import SPELLED
 from antiphon.problem import Problem
@@ -61,8 +61,8 @@ class ShareGPT(Exporter):
         talk = pyarrow.list_(pyarrow.struct([("from", text), ("value", text)]))
         return pyarrow.schema({**key_schema(), "system": text, "conversations": talk})
 
-    def files(self, name: str, data: str) -> Mapping[str, str]:
+    def files(self, name: str, data: Sequence[str]) -> Mapping[str, str]:
         """See `Exporter.files`."""
         columns = {"messages": "conversations", "system": "system"}
-        about = {name: {"file_name": data, "formatting": "sharegpt", "columns": columns, "tags": _TAGS}}
+        about = {name: {"file_name": together(data), "formatting": "sharegpt", "columns": columns, "tags": _TAGS}}
         return {"dataset_info.json": json.dumps(about, indent=2, ensure_ascii=False) + "\n"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from antiphon.dialect import Dialect, Message, text_of
@@ -69,12 +69,13 @@ class Verl(Messages):
             schema = schema.append(pyarrow.field(name, kind))
         return schema
 
-    def files(self, name: str, data: str) -> Mapping[str, str]:
+    def files(self, name: str, data: Sequence[str]) -> Mapping[str, str]:
         """See `Exporter.files`."""
+        paths = [f"{name}/{one}" for one in data]
         lines = [
             "# Put this into your configuration; the path is from where verl is started.",
             "data:",
-            f"  train_files: {json.dumps(f'{name}/{data}', ensure_ascii=False)}",
+            f"  train_files: {json.dumps(paths[0] if len(paths) == 1 else paths, ensure_ascii=False)}",
             "  messages_key: messages",
         ]
         template = None if self._student_dialect is None else as_it_is(self._student_dialect)
