@@ -17,6 +17,7 @@ from antiphon.cli import (
     evaluate,
     export,
     imports,
+    lab,
     status,
     synth,
     trace,
@@ -89,3 +90,4 @@ for name, command in (
     app.command(name)(command)
 
 app.add_typer(boundary.app, name="boundary")
+app.add_typer(lab.app, name="lab")

@@ -1,0 +1,249 @@
+"""`antiphon lab`: the experiment, on the embedded pair or on real models."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Annotated, Any, Self
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from antiphon.cli import options
+from antiphon.cli.progress import duration, faults_told_once
+from antiphon.cli.terminal import print_json, say, show, stderr, visible, warn
+
+if TYPE_CHECKING:
+    from antiphon.lab.processes import Done
+    from antiphon.lab.results import Results
+    from antiphon.lab.settings import Experiment
+
+app = typer.Typer(no_args_is_help=True)
+
+
+@app.callback()
+def _group() -> None:
+    """Does it work? Students trained on data of every method, side by side."""
+
+
+@app.command("run")
+def run(
+    to: Annotated[Path, typer.Option(metavar="DIR", help="Where it writes; an existing one is taken up.")] = Path(
+        "antiphon-lab"
+    ),
+    quick: Annotated[
+        bool, typer.Option("--quick", metavar=options.NO_VALUE, help="One seed, three arms, in a few minutes.")
+    ] = False,
+    config: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Another experiment, on real models too (docs/replicate.md).")
+    ] = None,
+    pair: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Another pair for the miniature: the folders teacher and student in it."),
+    ] = None,
+    seeds: Annotated[str | None, typer.Option(metavar="N,N...", help="These seeds only, as in 0,1,2.")] = None,
+    arms: Annotated[str | None, typer.Option(metavar="NAME,NAME...", help="These arms only (docs/lab.md).")] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Processes, each on a core; 1: all in this one.")
+    ] = None,
+    report_only: Annotated[
+        bool, typer.Option("--report-only", metavar=options.NO_VALUE, help="Write the report of what is there.")
+    ] = False,
+    json: options.Json = False,
+) -> None:
+    """Writes each arm's data, trains the same student on each, evaluates all, and reports.
+
+    Example: antiphon lab run --quick
+
+    Run it again and it goes on where it stood.
+    Exit codes: 0 done, 1 some students could not be trained, 2 wrong use, 3 a service or disk gave out,
+    130 interrupted.
+    """
+    from antiphon.lab import report
+    from antiphon.lab.results import read
+
+    failed: list[Done] = []
+    if not report_only:
+        failed = _work(_experiment(config, quick=quick, pair=pair, seeds=seeds, arms=arms, jobs=jobs), to, quiet=json)
+    results = read(to)
+    page = report.write(results, to)
+    code = max((done.code for done in failed), default=0) and (3 if any(d.code == 3 for d in failed) else 1)
+    if json:
+        print_json(_as_json(results, failed, code))
+    else:
+        _tell(results)
+        say(f"{page}: the report")
+    raise typer.Exit(code)
+
+
+def _experiment(
+    config: Path | None,
+    *,
+    quick: bool,
+    pair: Path | None,
+    seeds: str | None,
+    arms: str | None,
+    jobs: int | None,
+) -> Experiment:
+    from antiphon.lab import settings
+    from antiphon.lab.results import BASE
+
+    if config is not None and (quick or pair is not None):
+        raise typer.BadParameter("a configuration says all that --quick and --pair would", param_hint="--config")
+    given: dict[str, Any] = settings.quick() if quick else {}
+    if pair is not None:
+        given["synthesis"] = settings.of_pair(pair)
+    if seeds is not None:
+        given["seeds"] = _numbers(seeds)
+    if arms is not None:
+        given["arms"] = tuple(dict.fromkeys((BASE, *(name.strip() for name in arms.split(",")))))
+    return settings.load(config, **given, jobs=jobs)
+
+
+def _numbers(given: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(number) for number in given.split(","))
+    except ValueError:
+        raise typer.BadParameter(f"{given} is no list of numbers, as in 0,1,2", param_hint="--seeds") from None
+
+
+def _work(experiment: Experiment, directory: Path, *, quiet: bool) -> list[Done]:
+    """Does what is missing; gives what failed."""
+    from antiphon.lab.experiment import Means, opened, require, units
+    from antiphon.lab.place import Place
+    from antiphon.lab.processes import performed
+
+    require(experiment)
+    failed = []
+    with opened(experiment, directory):
+        place, means = Place(directory), Means()
+        asked = units(experiment)
+        missing = [unit for unit in asked if not unit.is_done(experiment, place)]
+        with _Following(len(asked), len(asked) - len(missing), quiet=quiet) as following:
+            try:
+                for done in performed(experiment, directory, missing, means, experiment.jobs):
+                    following.heard(done)
+                    if done.fault:
+                        failed.append(done)
+            except KeyboardInterrupt:
+                following.say("Interrupted. Everything is kept; the same command goes on.")
+                raise
+    left_out = len(missing) - following.finished - len(failed)
+    if failed:
+        for done in failed:
+            warn(f"{done.unit}: {done.fault}")
+        if left_out:
+            warn(f"{left_out} more were not begun, as they need those or would have failed alike")
+    return failed
+
+
+class _Following:
+    """Shows what is over, on standard error while the context lasts: a line each, and on a terminal a bar.
+
+    Attributes:
+        finished: how many ended well.
+    """
+
+    def __init__(self, total: int, before: int, *, quiet: bool):
+        self._console = stderr()
+        self._quiet = quiet
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        live = self._console.is_terminal and not quiet
+        self._bar = Progress(*columns, console=self._console, transient=True, disable=not live)
+        self._task = self._bar.add_task("working", total=total, completed=before)
+        self._total, self._over, self._shown = total, before, ExitStack()
+        self._began = time.monotonic()
+        self.finished = 0
+        if before and not quiet:
+            self.say(f"{before} of {total} pieces of work were done before")
+
+    def heard(self, done: Done) -> None:
+        """A piece of work is over."""
+        self._over += 1
+        self.finished += not done.fault
+        self._bar.update(self._task, completed=self._over)
+        if not self._quiet:
+            said = f"failed: {done.fault}" if done.fault else duration(done.seconds)
+            since = duration(time.monotonic() - self._began)
+            self.say(f"{self._over} of {self._total}, after {since}: {done.unit}, {said}")
+
+    def say(self, text: str) -> None:
+        """A line that stays."""
+        self._bar.console.print(visible(text), soft_wrap=True)
+
+    def __enter__(self) -> Self:
+        self._shown.enter_context(faults_told_once(self.say))
+        self._shown.enter_context(self._bar)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._shown.close()
+
+
+def _tell(results: Results) -> None:
+    """Right answers of the target and of the others, by arm and rate, at each point; the mean over seeds."""
+    rows = _rows(results)
+    steps = sorted({step for row in rows for step in row["target"]} - {0})
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
+    for heading in ("", "rate", "seeds", *(f"step {step}" for step in steps), "others at the end"):
+        table.add_column(heading, justify="left" if not heading else "right")
+    for row in rows:
+        values: Sequence[float | None] = [row["target"].get(step) for step in steps or (0,)]
+        if row["rate"] is None:
+            values = [row["target"][0], *(None for _ in steps[1:])]
+        rate = "" if row["rate"] is None else f"{row['rate']:g}"
+        table.add_row(row["arm"], rate, str(row["seeds"]), *map(_share, values), _share(row["others"]))
+    show(table)
+
+
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{value:.1%}"
+
+
+def _rows(results: Results) -> list[dict[str, Any]]:
+    """One for each arm and rate."""
+    if not results.evaluations:
+        return []
+    target = results.evaluations[0].family
+    found: dict[tuple[str, float | None], dict[str, dict[int, list[float]]]] = {}
+    seeds: dict[tuple[str, float | None], set[int]] = {}
+    for one in results.evaluations:
+        key = (one.arm, one.rate)
+        family = "target" if one.family == target else "others"
+        by_step = found.setdefault(key, {"target": {}, "others": {}})[family]
+        by_step.setdefault(one.step, []).append(sum(one.right) / len(one.right))
+        seeds.setdefault(key, set()).add(one.seed)
+    return [
+        {
+            "arm": arm,
+            "rate": rate,
+            "seeds": len(seeds[arm, rate]),
+            "target": {step: _mean(values) for step, values in families["target"].items()},
+            "others": _mean(families["others"][max(families["others"])]) if families["others"] else None,
+        }
+        for (arm, rate), families in sorted(found.items(), key=lambda item: _order(results, *item[0]))
+    ]
+
+
+def _order(results: Results, arm: str, rate: float | None) -> tuple[int, bool, float]:
+    main = results.config["training"]["rate"]
+    return results.config["arms"].index(arm), rate not in (None, main), rate or 0.0
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+def _as_json(results: Results, failed: Sequence[Done], code: int) -> dict[str, Any]:
+    return {
+        "name": results.name,
+        "arms": _rows(results),
+        "seconds": round(results.seconds, 1),
+        "stages": {stage: round(seconds, 1) for stage, seconds in results.stages.items()},
+        "failed": [{"unit": str(done.unit), "fault": done.fault} for done in failed],
+        "exit_code": code,
+    }
