@@ -2,7 +2,7 @@
 
 A page's fenced blocks are carried out in their order, in one folder that holds the files of `at_hand`:
 
-    python     executed, all blocks of a page in one namespace
+    python     executed, all blocks of a page in one namespace; may await, as a notebook's cells do
     sh         run by bash, and must end with 0
     console    lines that begin with `$ ` are run; what follows one is its output (`...` stands for anything)
     toml       must be TOML; with a table or name of the settings, a valid configuration
@@ -14,6 +14,7 @@ A page's fenced blocks are carried out in their order, in one folder that holds 
 from __future__ import annotations
 
 import ast
+import asyncio
 import builtins
 import doctest
 import gzip
@@ -136,7 +137,7 @@ def test_the_examples_of_a_page_run(
         if block.mark == "not run":
             continue
         if block.language == "python":
-            exec(compile("\n" * (block.line - 1) + block.text, str(page), "exec"), namespace)
+            _cell("\n" * (block.line - 1) + block.text, str(page), namespace)
         elif block.language == "toml":
             _read_toml(block, tmp_path)
         elif block.language == "sh":
@@ -146,6 +147,12 @@ def test_the_examples_of_a_page_run(
                 printed = _shell(command, where)
                 flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
                 assert doctest.OutputChecker().check_output(expected, printed, flags), f"{where}: {command}\n{printed}"
+
+
+def _cell(text: str, where: str, namespace: dict[str, Any]) -> None:
+    awaited = eval(compile(text, where, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT), namespace)
+    if awaited is not None:
+        asyncio.run(awaited)
 
 
 def _shell(command: str, where: str) -> str:
