@@ -96,3 +96,24 @@ def long(directory: Path, tokens: int = 40_000) -> Path:
         count += len(part.ids)
         spans.append(part)
     return write(directory, [problem("long")], [trace("long", *spans), trace("long", *spans, sample=1)])
+
+
+def pilot(directory: Path, problems: int = 12) -> Path:
+    """Variants that differ in the predictor's threshold alone: the higher, the more is the teacher's."""
+    draw = random.Random(3)
+    traces, shapings = [], {}
+    for threshold in (0.7, 0.3, 0.5):
+        variant = f"t{threshold}"
+        id = "default:style:0123456789ab" + (f":threshold={threshold}" if threshold != 0.5 else "")
+        shapings[variant] = {"method": {"name": "tessy"}, "student": {"boundary": id}, "teacher": {"boundary": id}}
+        for number in range(problems):
+            spans = [span("none", "marker", "<think>\n")]
+            for author, kind, share in (("student", "style", 1 - threshold), ("teacher", "capability", threshold)):
+                words = draw.choices(WORDS, k=round(40 * share) + draw.randrange(6))
+                spans.append(span(author, kind, " ".join(words) + " "))
+            spans += [span("none", "marker", "\n</think>\n\n"), span("student", "answer", f"It is {number}.")]
+            label = Label.RIGHT if draw.random() < threshold else Label.WRONG
+            verdicts = (Verdict("exact", "1", label),)
+            traces.append(trace(f"p{number}", *spans, variant=variant, verdicts=verdicts))
+    questions = [problem(f"p{number}", f"Question {number}?") for number in range(problems)]
+    return write(directory, questions, traces, {each.key: _turns(each) for each in traces}, shapings)

@@ -45,8 +45,9 @@ def write(
     problems: Sequence[Problem],
     traces: Sequence[Trace],
     turns: Mapping[Key, Sequence[Turn]] = {},
+    shapings: Mapping[str, Mapping[str, Any]] = {},
 ) -> Path:
-    """Writes a run, or goes on with it."""
+    """Writes a run, or goes on with it. A variant's shaping is its name as a method, if it is not given."""
 
     async def record(store: Store) -> None:
         for each in traces:
@@ -65,7 +66,7 @@ def write(
     with Store.open(directory) as store:
         store.add_problems(problems)
         for variant in dict.fromkeys(each.key.variant for each in traces):
-            store.add_variant(variant, {"method": variant}, MODELS)
+            store.add_variant(variant, shapings.get(variant, {"method": variant}), MODELS)
         store.plan([each.key for each in traces])
         with ThreadPoolExecutor(1) as own:  # in this thread a browser's driver may have a loop
             own.submit(lambda: asyncio.run(record(store))).result()

@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 import pytest
 from starlette.types import ASGIApp
 
-from antiphon.store import Store
+from antiphon.store import Store, place, schema
 from antiphon.trace import Author, Key, Label, Status, Trace, Turn, Verdict
 from antiphon.view.app import app
 from antiphon.view.index import Index
@@ -247,13 +247,15 @@ def test_a_run_of_a_newer_version(tmp_path: Path) -> None:
     assert "was written by a newer version" in page(site(tmp_path, run, run), "/").text
 
 
-def test_a_run_of_an_older_version_is_brought_up_to_date(tmp_path: Path) -> None:
+def test_a_run_of_an_older_version_is_brought_up_to_date(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = write(tmp_path / "run", [problem("p")], [trace("p", span("student", "style", "x"))])
-    with sqlite3.connect(run / "run.sqlite") as connection:
-        connection.execute("ALTER TABLE verdicts DROP COLUMN seconds")
-        connection.execute("PRAGMA user_version = 2")
-    connection.close()
+    newer = [*schema.MIGRATIONS, lambda connection: connection.execute("ALTER TABLE traces ADD COLUMN price REAL")]
+    for module in (schema, place):
+        monkeypatch.setattr(module, "MIGRATIONS", newer)
     assert "1 problem, 1 trace" in page(site(tmp_path, run), "/run/0").text
+    with sqlite3.connect(run / "run.sqlite") as connection:
+        assert connection.execute("SELECT price FROM traces").fetchall() == [(None,)]
+    connection.close()
 
 
 def test_something_else_than_a_run(tmp_path: Path) -> None:

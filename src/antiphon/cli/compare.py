@@ -15,6 +15,7 @@ from rich.table import Table
 from antiphon.cli import options
 from antiphon.cli.reading import first
 from antiphon.cli.terminal import print_json, say, show, visible, warn
+from antiphon.errors import UsageError
 from antiphon.trace import Status
 
 if TYPE_CHECKING:
@@ -57,6 +58,12 @@ def compare(
         Path,
         typer.Option(metavar="DIR", help="Where likelihoods are kept, so that none is measured twice.", dir_okay=True),
     ] = Path("likelihoods"),
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Write it as one page, too, with the traces that make differences.", show_default=False
+        ),
+    ] = None,
     config: options.Config = None,
     assignments: options.Assignments = None,
     json: options.Json = False,
@@ -70,6 +77,8 @@ def compare(
     """
     from antiphon import api
 
+    if html is not None and not html.absolute().parent.is_dir():  # said before anything is measured
+        raise UsageError(f"{html}: cannot be written: there is no folder {html.parent}")
     made = asyncio.run(
         api.compare(
             places,
@@ -87,6 +96,16 @@ def compare(
         print_json(made.as_json())
     else:
         _tell(made)
+    if html is not None:
+        _write(made, html)
+
+
+def _write(made: Comparison, html: Path) -> None:
+    from antiphon.view.file import write_comparison
+
+    written = write_comparison(made, html)
+    more = f"; {written.left_out} more are named only, it would grow too large" if written.left_out else ""
+    say(f"{html}: {written.traces} traces that contribute most to differences{more}")
 
 
 def _counting(quiet: bool) -> Callable[[], None]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from antiphon.view.chosen import Chosen
 
 CHOOSING = "Which traces"
+COMPARING = "Its page of comparisons"
 
 
 def view(
@@ -40,6 +41,18 @@ def view(
     limit: Annotated[
         int, typer.Option(min=1, metavar="N", help="Problems in the file, at most.", rich_help_panel=CHOOSING)
     ] = 200,
+    boundary: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Who marks style where the record does not: a boundary as of synth, or none.",
+            rich_help_panel=COMPARING,
+        ),
+    ] = "default",
+    scores: Annotated[
+        Path,
+        typer.Option(metavar="DIR", help="Where antiphon compare keeps likelihoods.", rich_help_panel=COMPARING),
+    ] = Path("likelihoods"),
 ) -> None:
     """Shows traces in a browser: who wrote what, side by side, with filters and charts.
 
@@ -51,13 +64,15 @@ def view(
     if html is not None:
         _write(directories, html, chosen, limit)
         return
+    from antiphon.view.comparing import Comparisons
     from antiphon.view.serve import serve
 
     def announce(address: str) -> None:
         show(address)
         say("Open this address in a browser on this machine. Ctrl-C ends it.")
 
-    serve(directories, chosen, port=port, announce=announce)
+    comparisons = Comparisons(None if boundary == "none" else boundary, scores)
+    serve(directories, chosen, comparisons, port=port, announce=announce)
 
 
 def _write(directories: list[Path], html: Path, chosen: Chosen, limit: int) -> None:

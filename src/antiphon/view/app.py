@@ -16,7 +16,9 @@ from starlette.types import ASGIApp
 from antiphon.errors import AntiphonError, UsageError
 from antiphon.trace import Key, Status
 from antiphon.view import figures
+from antiphon.view.asking import Asking
 from antiphon.view.chosen import Chosen
+from antiphon.view.comparing import Comparisons
 from antiphon.view.guard import Guard
 from antiphon.view.pages import STATIC, Links, page, static
 from antiphon.view.runs import Choice, Run
@@ -30,15 +32,16 @@ Answer = Callable[[Any, Request], Response]
 """A method of `_Site`."""
 
 
-def app(runs: Sequence[Run], *, token: str, port: int) -> ASGIApp:
+def app(runs: Sequence[Run], *, token: str, port: int, comparisons: Comparisons | None = None) -> ASGIApp:
     """What answers requests: under the token only (`Guard`)."""
-    site = _Site(runs, Links(f"/{token}"))
+    site = _Site(runs, Links(f"/{token}"), comparisons or Comparisons())
     routes = [
         Route("/", site.runs_page),
         Route("/run/{run:int}", site.list_page),
         Route("/run/{run:int}/charts", site.charts_page),
         Route("/run/{run:int}/figures.json", site.figures_json),
         Route("/show", site.traces_page),
+        Route("/compare", site.comparison_page),
         Route("/static/{name:path}", _static),
     ]
     return Guard(Starlette(routes=routes, exception_handlers={404: site.no_page}), token=token, port=port)
@@ -67,9 +70,10 @@ def _explained(answer: Answer) -> Answer:
 
 
 class _Site:
-    def __init__(self, runs: Sequence[Run], links: Links):
+    def __init__(self, runs: Sequence[Run], links: Links, comparisons: Comparisons):
         self._runs = runs
         self._links = links
+        self._comparisons = comparisons
 
     def page(self, template: str, *, status: int = 200, **context: Any) -> Response:
         """An answer with a page."""
@@ -147,6 +151,27 @@ class _Site:
             before=before,
             after=after,
         )
+
+    @_explained
+    def comparison_page(self, request: Request) -> Response:
+        query = _query(request)
+        asking = Asking.read(self._runs, query, self._comparisons)
+        if not asking.chosen:
+            raise UsageError("no variant has begun in these runs yet; there is nothing to compare")
+        if "anew" in query:
+            self._comparisons.forget(asking.asked)
+            return RedirectResponse(asking.address(self._links))
+        about: dict[str, Any] = {"choices": asking.choices, "scores": asking.scores, "under": asking.under}
+        about["run"] = self._runs[0] if len(self._runs) == 1 else None
+        changes = tuple(variant.run.reader.change() for variant in asking.chosen)
+        found = self._comparisons.get(asking.asked, changes)
+        if found is None:
+            return self.page("compare.html", status=202, made=None, **about)
+        from antiphon.view.comparison import context  # numpy comes with it, which no other page needs
+
+        told = context(found.comparison, lambda part: asking.link_of(self._links, part))
+        anew = f"{asking.address(self._links)}&anew="
+        return self.page("compare.html", changed=changes != found.changes, anew=anew, **about, **told)
 
     def _of_problem(self, run: Run, problem: str) -> list[Any]:
         with run.index() as index:

@@ -1,4 +1,4 @@
-"""What charts show, counted from the index. Every text on a chart stands here."""
+"""What the charts of a run show, counted from the index. Every text on them stands here."""
 
 from __future__ import annotations
 
@@ -20,9 +20,14 @@ class Chart:
     """A chart and the table that says the same.
 
     Attributes:
-        kind: `bars` for counts in bins, `line` for what grows in time.
-        at: the left edges of the bins, or times in seconds since the epoch.
-        series: a name and a value for each of `at`.
+        kind: `bars` for counts in bins, `line` for what changes along the axis, `points` for values of things apart.
+        at: the left edges of the bins, times in seconds since the epoch, or other places on the axis.
+        series: a name and a value for each of `at`, None where there is none.
+        unit: of the values.
+        digits: decimals of the values.
+        labels: what stands for each of `at`, if not the number.
+        bounds: of each series the intervals of its values, None where there is none.
+        chance: of each series what its values come to by chance alone, None where that is not known.
     """
 
     title: str
@@ -30,7 +35,12 @@ class Chart:
     kind: str
     axis: str
     at: tuple[float, ...]
-    series: tuple[tuple[str, tuple[float, ...]], ...]
+    series: tuple[tuple[str, tuple[float | None, ...]], ...]
+    unit: str = "traces"
+    digits: int = 0
+    labels: tuple[str, ...] = ()
+    bounds: tuple[tuple[tuple[float, float] | None, ...], ...] = ()
+    chance: tuple[tuple[float | None, ...], ...] = ()
 
     @property
     def for_script(self) -> dict[str, Any]:
@@ -38,10 +48,34 @@ class Chart:
         return {
             "kind": self.kind,
             "axis": self.axis,
+            "unit": self.unit,
+            "digits": self.digits,
             "at": self.at,
+            "labels": self.labels,
             "names": [name for name, _ in self.series],
             "values": [values for _, values in self.series],
+            "bounds": self.bounds,
+            "chance": self.chance,
         }
+
+    def label(self, place: int) -> str:
+        """What stands for one of `at` in the table."""
+        return self.labels[place] if self.labels else f"{self.at[place]:,.10g}"
+
+    def cell(self, series: int, place: int) -> str:
+        """A value in the table."""
+        value = self.series[series][1][place]
+        if value is None:
+            return ""
+        more = []
+        if self.bounds and (bounds := self.bounds[series][place]) is not None:
+            more.append(" to ".join(map(self._said, bounds)))
+        if self.chance and (chance := self.chance[series][place]) is not None:
+            more.append(f"by chance {self._said(chance)}")
+        return self._said(value) + (f" ({'; '.join(more)})" if more else "")
+
+    def _said(self, value: float) -> str:
+        return f"{value:,.{self.digits}f}"
 
 
 @dataclass(frozen=True, slots=True)

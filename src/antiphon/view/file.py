@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
 from antiphon.errors import UsageError
 from antiphon.problem import Problem
 from antiphon.store import Reader
-from antiphon.trace import Key
+from antiphon.trace import Key, Span, SpanEnd, Trace
 from antiphon.view import figures
 from antiphon.view.chosen import Chosen
 from antiphon.view.index import IN_MEMORY, Index, Listing
@@ -22,8 +24,16 @@ from antiphon.view.pages import page, static
 from antiphon.view.runs import Run
 from antiphon.view.sheet import Look, Sheet, looks_of
 
+if TYPE_CHECKING:
+    from antiphon.analyse.report import Comparison, Contribution
+
 LIMIT = 200
 """How many problems a file holds where nothing else is asked for."""
+
+COMPARED = 300
+"""How many traces a comparison's file holds at most."""
+
+_LARGEST = 5_000_000  # characters of HTML that they may take
 
 _SCRIPTS = ("uplot/uplot.js", "page.js", "file.js", "trace.js", "charts.js")
 _STYLES = ("uplot/uplot.css", "page.css")
@@ -54,13 +64,14 @@ def _hash(text: str) -> str:
 
 
 class _Links:
-    """Addresses inside the file: what is shown is named after #."""
+    """Addresses inside the file: what is shown is named after #. Traces are known by run and key."""
 
     root = ""
 
-    def __init__(self, problems: Iterable[str], keys: Iterable[Key]):
+    def __init__(self, problems: Iterable[str], traces: Iterable[tuple[int, Key]], *, comparison: str = ""):
+        self.comparison = comparison
         self._problems = {id: f"p{number}" for number, id in enumerate(problems, 1)}
-        self._keys = {key: f"t{number}" for number, key in enumerate(keys, 1)}
+        self._traces = {trace: f"t{number}" for number, trace in enumerate(traces, 1)}
 
     def listing(self, run: int, query: str = "") -> str:
         return "#"
@@ -72,19 +83,24 @@ class _Links:
         return f"#{self._problems[problem]}"
 
     def trace(self, run: int, key: Key) -> str:
-        return f"#{self._keys[key]}"
+        return f"#{self._traces[run, key]}"
 
-    def id_of(self, key: Key) -> str:
-        return self._keys[key]
+    def id_of(self, run: int, key: Key) -> str:
+        return self._traces[run, key]
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """A problem of the file."""
+    """A problem of the file. `names` are those of the runs, where there are several."""
 
     id: str
     problem: Problem
     sheets: Sequence[Sheet]
+    names: Sequence[str] = ()
+
+    def name_of(self, sheet: Sheet) -> str:
+        """The name of its run, "" where there is one only."""
+        return self.names[sheet.run] if self.names else ""
 
     @property
     def looks(self) -> list[Look]:
@@ -128,12 +144,16 @@ def write_file(
                 on_progress(known.count())
         listing = known.listing(chosen, limit)
         text = _page(directory, reader, known, chosen, listing)
+    _write(to, text)
+    traces = sum(len(entry.traces) for entry in listing.entries)
+    return Written(len(listing.entries), traces, listing.problems - len(listing.entries))
+
+
+def _write(to: Path, text: str) -> None:
     try:
         to.write_bytes(text.encode("utf-8", "replace"))
     except OSError as error:
         raise UsageError(f"{to}: cannot be written: {error.strerror}") from None
-    traces = sum(len(entry.traces) for entry in listing.entries)
-    return Written(len(listing.entries), traces, listing.problems - len(listing.entries))
 
 
 def _page(directory: Path, reader: Reader, index: Index, chosen: Chosen, listing: Listing) -> str:
@@ -142,7 +162,7 @@ def _page(directory: Path, reader: Reader, index: Index, chosen: Chosen, listing
         entry.id: [Key(facts.problem, facts.variant, facts.sample) for facts in entry.traces]
         for entry in listing.entries
     }
-    links = _Links(keys, chain.from_iterable(keys.values()))
+    links = _Links(keys, ((run.number, key) for key in chain.from_iterable(keys.values())))
     parts = [_Part(links.traces(id)[1:], reader.problem(id), run.sheets(keys[id])) for id in keys]
     return page(
         "file.html",
@@ -160,3 +180,88 @@ def _page(directory: Path, reader: Reader, index: Index, chosen: Chosen, listing
         variant_figures=figures.variants(index),
         parts_of=parts,
     )
+
+
+def write_comparison(made: Comparison, to: Path) -> Written:
+    """Writes a comparison as one page, with the traces that contribute most to its differences: the first of each, the
+    second of each, and so on, as many as the file may hold.
+
+    Raises:
+        UsageError: the file cannot be written.
+        StoreError: a run directory cannot be read.
+    """
+    from antiphon.analyse import telling
+    from antiphon.view import comparison
+
+    wanted = list(comparison.most_telling(made))
+    parts: dict[str, list[tuple[Problem, Sheet]]] = {}
+    links: dict[tuple[int, str], tuple[int, Key]] = {}
+    room = _LARGEST
+    with ExitStack() as readers:
+        for one, problem, sheet, shared in _contributing(made, wanted[:COMPARED], readers):
+            room -= len(sheet.response) + len(sheet.details)
+            if room < 0:
+                break
+            parts.setdefault(shared, []).append((problem, sheet))
+            links[one.side, one.key] = sheet.run, sheet.key
+    for part in parts.values():
+        part.sort(key=lambda found: (found[1].run, found[1].key))
+    addresses = _Links(parts, links.values(), comparison="#")
+    letters = telling.letters(made)
+
+    def link_of(one: Contribution) -> str | None:
+        found = links.get((one.side, one.key))
+        return None if found is None else addresses.trace(*found)
+
+    text = page(
+        "comparison_file.html",
+        standalone=_Standalone(),
+        links=addresses,
+        run=None,
+        parts_of=[
+            _Part(addresses.traces(shared)[1:], part[0][0], [sheet for _, sheet in part], letters)
+            for shared, part in parts.items()
+        ],
+        count=len(links),
+        left_out=len(wanted) - len(links),
+        **comparison.context(made, link_of),
+    )
+    _write(to, text)
+    return Written(len(parts), len(links), len(wanted) - len(links))
+
+
+def _contributing(
+    made: Comparison, wanted: Sequence[Contribution], readers: ExitStack
+) -> Iterator[tuple[Contribution, Problem, Sheet, str]]:
+    """Traces with what they answer to, and what all traces that answer to the same share; in their order."""
+    from antiphon.analyse.source import FileSide, RunSide, Side
+
+    runs: dict[int, Run] = {}
+    sides: dict[int, Side] = {}
+    for number in {one.side for one in wanted}:
+        about = made.sides[number]
+        if about.variant is None:
+            sides[number] = FileSide(about.place)
+            continue
+        reader = readers.enter_context(Reader(Path(about.place)))
+        (variant,) = (one for one in reader.variants() if one.name == about.variant)
+        sides[number] = RunSide(about.place, reader, variant)
+        runs[number] = Run(number, Path(about.place), IN_MEMORY, reader)
+    entries = {number: {entry.key: entry for entry in side.entries} for number, side in sides.items()}
+    of_files = {
+        (number, text.key): text
+        for number in sides.keys() - runs.keys()
+        for text, _ in sides[number].texts([entries[number][one.key] for one in wanted if one.side == number])
+    }
+    for one in wanted:
+        entry = entries[one.side][one.key]
+        if isinstance(entry.place, Key):
+            run = runs[one.side]
+            (sheet,) = run.sheets([entry.place])
+            yield one, run.reader.problem(entry.place.problem), sheet, entry.problem
+        else:
+            text = of_files[one.side, one.key]
+            spans = tuple(Span(part.author, part.kind, part.text, end=SpanEnd.SEAM) for part in text.stretches)
+            trace = Trace(Key(one.key, made.sides[one.side].name, 0), spans, entry.status)
+            problem = Problem(one.key, text.messages, {})
+            yield one, problem, Sheet(one.side, trace, (), {}, name=one.key), entry.problem

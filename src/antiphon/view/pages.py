@@ -24,6 +24,7 @@ STATIC = {
     "page.js": "text/javascript",
     "trace.js": "text/javascript",
     "charts.js": "text/javascript",
+    "compare.js": "text/javascript",
     "file.js": "text/javascript",
     "uplot/uplot.js": "text/javascript",
 }
@@ -62,6 +63,11 @@ class Links:
     def charts(self, run: int) -> str:
         """The charts of a run."""
         return f"{self.root}/run/{run}/charts"
+
+    @property
+    def comparison(self) -> str:
+        """Variants side by side."""
+        return f"{self.root}/compare"
 
     def figures(self, run: int) -> str:
         """What the charts of a run show now, as JSON."""

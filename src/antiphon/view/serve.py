@@ -11,17 +11,26 @@ from pathlib import Path
 from antiphon.errors import AntiphonError, MissingDependency, UsageError
 from antiphon.view import indexing
 from antiphon.view.chosen import Chosen
+from antiphon.view.comparing import Comparisons
 from antiphon.view.index import place_of
 from antiphon.view.runs import Run
 
 _HOST = "127.0.0.1"
 
 
-def serve(directories: Sequence[Path], chosen: Chosen, *, port: int, announce: Callable[[str], None]) -> None:
+def serve(
+    directories: Sequence[Path],
+    chosen: Chosen,
+    comparisons: Comparisons,
+    *,
+    port: int,
+    announce: Callable[[str], None],
+) -> None:
     """Shows run directories until it is interrupted.
 
     Args:
         chosen: what the announced address shows first.
+        comparisons: makes those that are asked for; closed at the end.
         port: 0 for any that is free.
         announce: is told the address, with its token, once it can be opened.
 
@@ -39,9 +48,9 @@ def serve(directories: Sequence[Path], chosen: Chosen, *, port: int, announce: C
         raise MissingDependency(error.name or "starlette", "view", "antiphon view") from None
     runs = _open(directories)
     token = secrets.token_urlsafe(24)
-    with _listening(port) as listener, _indexed(runs):
+    with contextlib.closing(comparisons), _listening(port) as listener, _indexed(runs):
         bound = listener.getsockname()[1]
-        pages = app(runs, token=token, port=bound)
+        pages = app(runs, token=token, port=bound, comparisons=comparisons)
         links = Links(f"http://{_HOST}:{bound}/{token}")
         prepare()
         narrowed = chosen.query()

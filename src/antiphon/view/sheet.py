@@ -61,16 +61,23 @@ class Sheet:
     Attributes:
         run: the number of its run directory among those that are shown.
         models: the model of each role, where it is known.
+        name: what it is called, if it is of no run.
     """
 
     run: int
     trace: Trace
     turns: tuple[Turn, ...]
     models: Mapping[Author, str]
+    name: str = ""
 
     @property
     def key(self) -> Key:
         return self.trace.key
+
+    @property
+    def title(self) -> str:
+        """What it is called beside others of its problem."""
+        return self.name or f"{self.key.variant}/{self.key.sample}"
 
     @property
     def facts(self) -> Facts:

@@ -1,4 +1,5 @@
-// The one-file page: which part is shown, by the address; filters and order without a server.
+// The one-file page: which part is shown, by the address; filters and order without a server. One of a comparison has
+// the comparison in the place of the list, and neither filters nor charts of a run.
 
 const list = document.getElementById("list");
 const charts = document.getElementById("charts");
@@ -8,8 +9,8 @@ function route() {
   const id = decodeURIComponent(location.hash.slice(1)).split(".")[0];
   const target = id ? document.getElementById(id) : null;
   const problem = target?.closest(".problem") ?? null;
-  list.hidden = Boolean(problem) || target === charts;
-  charts.hidden = target !== charts;
+  list.hidden = Boolean(problem) || (charts && target === charts);
+  if (charts) charts.hidden = target !== charts;
   for (const each of problems) each.hidden = each !== problem;
   if (problem) {
     const sheets = [...problem.querySelectorAll(".sheet")];
@@ -78,5 +79,5 @@ function apply() {
   entries[0]?.entry.parentNode.append(...entries.map(({ entry }) => entry));
   found.textContent = `${problemCount} problem${problemCount === 1 ? "" : "s"}, ${count} trace${count === 1 ? "" : "s"}`;
 }
-filters.addEventListener("submit", (event) => { event.preventDefault(); apply(); });
-filters.addEventListener("change", apply);
+filters?.addEventListener("submit", (event) => { event.preventDefault(); apply(); });
+filters?.addEventListener("change", apply);
