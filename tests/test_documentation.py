@@ -5,7 +5,7 @@ A page's fenced blocks are carried out in their order, in one folder that holds 
     python     executed, all blocks of a page in one namespace; may await, as a notebook's cells do
     sh         run by bash, and must end with 0
     console    lines that begin with `$ ` are run; what follows one is its output (`...` stands for anything)
-    toml       must be TOML; with a table or name of the settings, a valid configuration
+    toml       must be TOML; with a table or name of the settings or of an experiment's, a valid configuration
     text, json are only shown, and may show no command
 
 `<!-- not run: reason -->` before a block leaves it out; `<!-- slow: reason -->` makes its page a slow test.
@@ -22,6 +22,7 @@ import importlib
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -30,6 +31,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import click
 import pytest
 import typer
 from pydantic.fields import FieldInfo
@@ -38,6 +40,7 @@ import antiphon
 from antiphon.boundary.making.marked import read_marked, write_marked
 from antiphon.boundary.making.split import folds
 from antiphon.cli.app import app
+from antiphon.lab.settings import Experiment, made
 from antiphon.settings import Role, Settings, load
 from antiphon.synth import cast, guards
 from antiphon.synth.methods import METHODS
@@ -174,10 +177,48 @@ def _session(block: Block) -> Iterator[tuple[str, str]]:
 
 def _read_toml(block: Block, folder: Path) -> None:
     values = tomllib.loads(block.text)
-    if values.keys() & Settings.model_fields.keys():
+    if values.keys() & Experiment.model_fields.keys():
+        made(values, f"line {block.line}")
+    elif values.keys() & Settings.model_fields.keys():
         path = folder / "shown.toml"
         path.write_text(block.text, "utf-8")
         load(path, environment={})
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_commands_that_are_not_run_are_such_as_there_are(page: Path) -> None:
+    """What needs a server or data from afar is not carried out; its names, options and values are looked at."""
+    for block in blocks(page):
+        if block.language == "sh" and block.mark == "not run":
+            for command in _commands(block.text):
+                try:
+                    _understood(command)
+                except click.UsageError as error:
+                    raise AssertionError(f"{name(page)}:{block.line}: {' '.join(command)}: {error.message}") from None
+
+
+def _commands(script: str) -> Iterator[list[str]]:
+    """The `antiphon` commands of a script, each with its arguments."""
+    lexer = shlex.shlex(script.replace("\\\n", " "), posix=True, punctuation_chars="();<>|&\n")
+    lexer.whitespace, lexer.whitespace_split = " \t", True
+    words = list(lexer)
+    while "antiphon" in words:
+        words = words[words.index("antiphon") + 1 :]
+        ends = (at for at, word in enumerate(words) if word == "antiphon" or not set(word).difference("();<>|&\n"))
+        yield words[: next(ends, len(words))]
+
+
+def _understood(words: list[str]) -> None:
+    """Has the command take its arguments, without doing anything.
+
+    Raises:
+        UsageError: it does not.
+    """
+    command, parent = COMMAND, click.Context(COMMAND, info_name="antiphon")
+    while isinstance(command, click.Group):
+        found, command, words = command.resolve_command(parent, words)
+        parent = click.Context(command, parent=parent, info_name=found)
+    command.make_context(parent.info_name, list(words), parent=parent.parent)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
