@@ -136,6 +136,16 @@ class Sequence(ABC):
         """Gives back slot, row or session. Safe to call twice."""
 
 
+class ServerState(NamedTuple):
+    """How one of an engine's servers is doing: whether it answered when it was last asked, how many sequences live
+    there, how many requests failed there and were tried again, there or elsewhere."""
+
+    address: str
+    up: bool
+    sequences: int
+    retries: int
+
+
 class Engine(ABC):
     """One model, somewhere. Safe for many tasks of one event loop."""
 
@@ -161,6 +171,11 @@ class Engine(ABC):
     def about(self) -> Mapping[str, Any]:
         """What is recorded of it beside the fingerprint: kind and version of a server, its addresses ..."""
         return {}
+
+    @property
+    def servers(self) -> List[ServerState]:
+        """How its servers are doing; none for a model in this process, or before it was asked what it can do."""
+        return ()
 
     async def learn(self, spellings: Collection[str]) -> None:
         """Hears which control tokens will be asked for, where it must find them out one by one."""

@@ -54,6 +54,11 @@ class Admission:
         """In words, what changed their number; "" while nothing did."""
         return self._why and f"{self._why}, so there are {self.room} now"
 
+    @property
+    def waiting(self) -> int:
+        """Traces that wait for a place."""
+        return len(self._outside) + len(self._entering)
+
     @asynccontextmanager
     async def place(self) -> AsyncIterator[None]:
         """A place for as long as the context lasts; waits while there is none."""

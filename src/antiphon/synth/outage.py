@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from typing import Protocol
 
+from antiphon import events
 from antiphon.errors import EngineUnavailable
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 15.0  # seconds between probes
@@ -62,6 +63,7 @@ class Outage:
 
     async def _probe(self, error: EngineUnavailable) -> None:
         began, wait = time.monotonic(), _FIRST_WAIT
+        events.warned("outage", cause=str(error))
         while True:
             try:
                 for each in self._needed:
@@ -70,8 +72,10 @@ class Outage:
             except EngineUnavailable as again:
                 left = self._limit - (time.monotonic() - began)
                 if left <= 0:
+                    events.warned("outage_given_up", cause=str(again), seconds=round(self._limit, 1))
                     raise EngineUnavailable(f"{again}; given up after {self._limit:.0f} s, all traces kept") from error
                 await asyncio.sleep(min(left, wait * random.uniform(0.75, 1.25)))
                 wait = min(_LONGEST_WAIT, wait * 2)
+        events.happened("outage_over", seconds=round(time.monotonic() - began, 1))
         self._probing = None
         self._answers.set()

@@ -8,6 +8,7 @@ from dataclasses import replace
 from enum import Enum, auto
 from typing import NamedTuple
 
+from antiphon import events
 from antiphon.boundary.base import Verdict
 from antiphon.dialect import Part
 from antiphon.engine.base import Finish, Piece
@@ -284,6 +285,7 @@ class Passage:
 
     def _broken(self, error: StreamBroken) -> None:
         self._manuscript.breaks += 1
+        events.happened("stream_broken", role=self._speaker.voice.role, cause=str(error))
         if self._manuscript.breaks > self._score.breaks:
             raise StreamBroken(f"{error}; it was broken stream {self._manuscript.breaks} of this trace (guards.breaks)")
 

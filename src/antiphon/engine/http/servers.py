@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from typing import Any
 
+from antiphon import events
+from antiphon.engine.base import ServerState
 from antiphon.engine.http.client import Client
 from antiphon.engine.http.faults import Broken, Denied, Down, Fault, Refused, Transient
 from antiphon.errors import EngineUnavailable, RequestRefused
@@ -66,6 +68,8 @@ class Server:
         sequences: how many sequences live there now.
         up: whether it answered when it was last asked.
         doubtful: it may have been gone, so that another model may serve there now.
+        leaving: it gets no new sequences; those that live there stay until they end.
+        retries: requests that failed there and were tried again, there or elsewhere.
         asking: the question whether it does not, if it is being asked now.
     """
 
@@ -75,8 +79,16 @@ class Server:
         self.sequences = 0
         self.up = True
         self.doubtful = False
+        self.leaving = False
+        self.recovering = False
+        self.retries = 0
         self.asking: asyncio.Task[None] | None = None
         self._aborting: set[asyncio.Task[None]] = set()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether new sequences may begin there."""
+        return self.up and not self.leaving
 
     def slot(self, preferred: int | None) -> AbstractAsyncContextManager[int | None]:
         """As `Slots.one`; no slot where the server has none to choose from."""
@@ -133,10 +145,38 @@ class Servers:
         Raises:
             EngineUnavailable: none answers.
         """
-        alive = [server for server in self._servers if server.up]
+        alive = [server for server in self._servers if server.is_open]
         if not alive:
             raise EngineUnavailable(f"{self.names} does not answer")
         return min(alive, key=lambda server: server.sequences)
+
+    def add(self, server: Server) -> None:
+        """From now on it gets sequences, too."""
+        self._servers.append(server)
+        for one in self._servers:
+            if not one.up:
+                self._watch(one)
+
+    async def drain(self, server: Server) -> None:
+        """From now on it gets no more. What lives there stays until it ends; then the server is let go of."""
+        server.leaving = True
+        await self.sweep()
+
+    def keep(self, server: Server) -> None:
+        """It is not to leave after all."""
+        server.leaving = False
+
+    async def sweep(self) -> None:
+        """Lets go of those that were to leave and are empty."""
+        for server in [one for one in self._servers if one.leaving and not one.sequences]:
+            self._servers.remove(server)
+            events.happened("server_removed", server=server.client.shown)
+            await server.close()
+
+    @property
+    def states(self) -> list[ServerState]:
+        """How each is doing."""
+        return [ServerState(one.client.shown, one.up, one.sequences, one.retries) for one in self._servers]
 
     @property
     def names(self) -> str:
@@ -170,6 +210,8 @@ class Servers:
         """
         shown = server.client.shown
         server.doubt(fault)
+        server.retries += 1
+        events.happened("retry", server=shown, attempt=attempt, cause=str(fault))
         if isinstance(fault, Refused) and fault.status != 404:
             raise RequestRefused(f"{shown}: {fault}")
         if isinstance(fault, Down | Denied) or (isinstance(fault, Refused) and fault.status == 404):
@@ -191,9 +233,12 @@ class Servers:
         Raises:
             EngineUnavailable: none does; says why of the first.
         """
-        faults = await asyncio.gather(*map(self._revive, self._servers))
+        asked = [server for server in self._servers if not server.leaving]
+        if not asked:
+            raise EngineUnavailable("no server is left: all were taken from the list")
+        faults = await asyncio.gather(*map(self._revive, asked))
         if all(fault is not None for fault in faults):
-            raise EngineUnavailable(f"{self._servers[0].client.shown}: {faults[0]}")
+            raise EngineUnavailable(f"{asked[0].client.shown}: {faults[0]}")
 
     async def close(self) -> None:
         """Lets go of all connections."""
@@ -205,27 +250,43 @@ class Servers:
     def _leave(self, server: Server, fault: Fault) -> Server:
         """The server is out for now."""
         if server.up:
-            server.up, server.doubtful = False, True
+            self._mark_down(server, fault)
             if len(self._servers) > 1:
-                self._start(self._recover(server))
-        if not any(other.up for other in self._servers):
+                self._watch(server)
+        if not any(other.is_open for other in self._servers):
             raise EngineUnavailable(f"{server.client.shown}: {fault}")
         return self.choose()
 
+    def _mark_down(self, server: Server, fault: Fault) -> None:
+        if server.up:
+            events.warned("server_lost", server=server.client.shown, cause=str(fault))
+        server.up, server.doubtful = False, True
+
+    def _watch(self, server: Server) -> None:
+        if not server.recovering:
+            server.recovering = True
+            self._start(self._recover(server))
+
     async def _recover(self, server: Server) -> None:
-        """Asks until it answers again."""
+        """Asks until it answers again, or is to leave."""
         wait, longest = _BETWEEN_PROBES
-        while not server.up:
-            await asyncio.sleep(wait * random.uniform(0.75, 1.25))
-            await self._revive(server)
-            wait = min(longest, wait * 2)
+        try:
+            while not server.up and not server.leaving:
+                await asyncio.sleep(wait * random.uniform(0.75, 1.25))
+                await self._revive(server)
+                wait = min(longest, wait * 2)
+        finally:
+            server.recovering = False
 
     async def _revive(self, server: Server) -> Fault | None:
         try:
             await self._serves_model(server)
         except Fault as fault:
-            server.up, server.doubtful = False, True
+            self._mark_down(server, fault)
             return fault
+        if not server.up:
+            with events.concerning(None):
+                events.happened("server_back", server=server.client.shown)
         server.up = True
         return None
 
