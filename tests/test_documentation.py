@@ -31,7 +31,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import click
 import pytest
 import typer
 from pydantic.fields import FieldInfo
@@ -48,6 +47,7 @@ from antiphon.synth.methods import METHODS
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 COMMAND: Any = typer.main.get_command(app)
+USAGE_ERROR: Any = typer.BadParameter.__base__
 
 RUN, SHOWN = ("python", "sh", "console", "toml"), ("text", "json")
 
@@ -193,7 +193,7 @@ def test_commands_that_are_not_run_are_such_as_there_are(page: Path) -> None:
             for command in _commands(block.text):
                 try:
                     _understood(command)
-                except click.UsageError as error:
+                except USAGE_ERROR as error:
                     raise AssertionError(f"{name(page)}:{block.line}: {' '.join(command)}: {error.message}") from None
 
 
@@ -214,11 +214,11 @@ def _understood(words: list[str]) -> None:
     Raises:
         UsageError: it does not.
     """
-    command, parent = COMMAND, click.Context(COMMAND, info_name="antiphon")
-    while isinstance(command, click.Group):
-        found, command, words = command.resolve_command(parent, words)
-        parent = click.Context(command, parent=parent, info_name=found)
-    command.make_context(parent.info_name, list(words), parent=parent.parent)
+    command, name, above = COMMAND, "antiphon", None
+    while hasattr(command, "resolve_command"):
+        above = command.make_context(name, words[:1], parent=above)
+        name, command, words = command.resolve_command(above, words)
+    command.make_context(name, words, parent=above)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
