@@ -10,20 +10,34 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from html import unescape
 from pathlib import Path
+from statistics import median
 from urllib.parse import urljoin
 from urllib.request import urlopen
 
 ROUNDS = 5
 PAGES = (
-    ("first page", ""),
     ("filtered by share and status", "run/0?share_from=50&status=complete"),
     ("filtered by words", "run/0?search=okay"),
     ("filtered by words, longest first", "run/0?search=okay&sort=longest"),
     ("a page in the middle", "run/0?page=1000"),
     ("charts", "run/0/charts"),
 )
+
+
+@contextmanager
+def serving(run: Path) -> Iterator[tuple[str, int]]:
+    """The command, its address and process."""
+    command = [sys.executable, "-m", "antiphon", "view", str(run)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
+        assert server.stdout is not None
+        try:
+            yield server.stdout.readline().strip(), server.pid
+        finally:
+            server.terminate()
 
 
 def get(address: str) -> tuple[float, str]:
@@ -34,8 +48,8 @@ def get(address: str) -> tuple[float, str]:
 
 
 def row(what: str, seconds: list[float]) -> None:
-    first, *rest = (1000 * each for each in seconds)
-    print(f"{what:<40}{first:>8,.0f} ms at first, then {min(rest):,.0f} to {max(rest):,.0f}")
+    told = ", ".join(f"{1000 * each:,.0f}" for each in seconds)
+    print(f"{what:<40}{1000 * median(seconds):>8,.0f} ms, the median of {told}")
 
 
 def wait_for_index(address: str) -> float:
@@ -45,26 +59,43 @@ def wait_for_index(address: str) -> float:
     return time.perf_counter() - began
 
 
+def compare(address: str) -> float:
+    began = time.perf_counter()
+    while "These are being compared" in get(f"{address}compare")[1]:
+        pass  # the server waits
+    return time.perf_counter() - began
+
+
+def memory(process: int) -> float:
+    """The most that a process took, in MB."""
+    (kilobytes,) = re.findall(r"VmHWM:\s+(\d+)", Path(f"/proc/{process}/status").read_text())
+    return int(kilobytes) / 1024
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
     run = parser.parse_args().run
-    command = [sys.executable, "-m", "antiphon", "view", run]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdout is not None
-        try:
-            address = server.stdout.readline().strip()
-            for what, path in PAGES:
-                row(what, [get(address + path)[0] for _ in range(ROUNDS)])
-            link = re.search(r'<a href="([^"]*&amp;trace=[^"]*)"', get(address)[1])
-            if link is not None:
-                row("a trace", [get(urljoin(address, unescape(link[1])))[0] for _ in range(ROUNDS)])
-            print(f"{'index whole after':<40}{wait_for_index(address):>8,.0f} s")
-            status = Path(f"/proc/{server.pid}/status").read_text()
-            (kilobytes,) = re.findall(r"VmHWM:\s+(\d+)", status)
-            print(f"{'memory of the server, most':<40}{int(kilobytes) / 1024:>8,.0f} MB")
-        finally:
-            server.terminate()
+    with serving(run) as (address, _):
+        print(f"{'index whole after':<40}{wait_for_index(address):>8,.0f} s")
+    begun, first = [], []
+    for _ in range(ROUNDS):
+        began = time.perf_counter()
+        with serving(run) as (address, _):
+            begun.append(time.perf_counter() - began)
+            first.append(get(address)[0])
+    row("until the address is told", begun)
+    row("first page after that", first)
+    with serving(run) as (address, process):
+        row("the same again", [get(address)[0] for _ in range(ROUNDS + 1)][1:])
+        for what, path in PAGES:
+            row(what, [get(address + path)[0] for _ in range(ROUNDS)])
+        link = re.search(r'<a href="([^"]*&amp;trace=[^"]*)"', get(address)[1])
+        if link is not None:
+            row("a trace", [get(urljoin(address, unescape(link[1])))[0] for _ in range(ROUNDS)])
+        print(f"{'variants side by side':<40}{compare(address):>8,.1f} s")
+        row("the same again", [get(f"{address}compare")[0] for _ in range(ROUNDS)])
+        print(f"{'memory of the server, most':<40}{memory(process):>8,.0f} MB")
 
 
 if __name__ == "__main__":

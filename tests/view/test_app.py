@@ -223,6 +223,14 @@ def test_a_run_that_is_being_written(tmp_path: Path) -> None:
         assert "data-figures" in page(writing, "/run/0/charts").text
 
 
+def test_what_the_index_does_not_know_yet_is_counted(tmp_path: Path) -> None:
+    run = write(tmp_path / "run", [problem("p")], [trace("p", span("student", "style", "x"))])
+    old = site(tmp_path, run)
+    write(run, [problem("q")], [trace("q", status=None)])
+    text = page(old, "/run/0").text
+    assert "1 of 2 traces are listed" in text
+
+
 def test_traces_that_are_not_in_the_index_yet(tmp_path: Path) -> None:
     run = Run(0, write(tmp_path / "run", [problem("p")], [trace("p", span("student", "style", "x"))]), tmp_path / "i")
     fresh = app([run], token=TOKEN, port=PORT)

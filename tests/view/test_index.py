@@ -180,6 +180,30 @@ def test_follows_a_run(tmp_path: Path) -> None:
         assert keys(index.listing(Chosen(verdict=("wrong",)), 10)) == {Key("b", "tessy", 0)}
 
 
+def test_totals_are_those_of_the_run_and_of_no_other_moment(run: Path, index: Index, traces: list[Trace]) -> None:
+    totals = index.totals()
+    assert totals is not None
+    assert totals.traces == len(traces) and totals.problems == len({each.key.problem for each in traces})
+    with Reader(run) as reader:
+        assert totals.change == reader.change()
+        assert {Status(name) if name else None: count for name, count in totals.counts.items()} == reader.counts()
+
+
+def test_totals_are_unknown_until_the_index_is_whole(tmp_path: Path) -> None:
+    run = write(tmp_path / "run", [problem("a"), problem("b")], [trace("a")])
+    with Index(tmp_path / "index") as index:
+        update(index, run)
+        assert index.totals() is not None
+        write(run, [], [trace("b"), trace("b", sample=1, status=None)])
+        with Reader(run) as reader:
+            assert index.update(reader)
+            assert index.totals() is None
+            assert (index.listing(Chosen(), 10).problems, index.listing(Chosen(), 10).traces) == (2, 3)
+            assert not index.update(reader)
+        totals = index.totals()
+        assert totals is not None and totals.counts == {"complete": 2, "": 1} and totals.problems == 2
+
+
 def test_words_of_a_trace_that_was_written_anew_are_its_new_ones(tmp_path: Path) -> None:
     run = write(tmp_path / "run", [problem("a")], [trace("a", span("student", "style", "old"), status=Status.FAILED)])
     with Index(IN_MEMORY) as index:

@@ -200,14 +200,24 @@ class _State:
     def __init__(self, run: Run):
         self.run = run
         self.error: AntiphonError | None = None
-        self.counts = run.reader.counts()
-        self.problems = run.reader.problem_count()
+        change = run.reader.change()
+        with run.index() as index:
+            totals = index.totals()
+            if totals is not None and totals.change == change:
+                self.counts = {Status(status) if status else None: count for status, count in totals.counts.items()}
+                self.indexed = totals.traces
+            else:
+                self.counts = run.reader.counts()
+                self.indexed = index.count()
         self.traces = sum(self.counts.values())
         self.pending = self.counts.get(None, 0)
         self.complete = self.counts.get(Status.COMPLETE, 0)
-        with run.index() as index:
-            self.indexed = index.count()
         self.causes = list(run.reader.causes().items())[:5] if self.traces and not self.complete else []
+
+    @property
+    def problems(self) -> int:
+        """How many problems the run has."""
+        return self.run.reader.problem_count()
 
     @classmethod
     def of(cls, run: Run) -> _State:

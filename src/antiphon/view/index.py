@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from itertools import islice
 from pathlib import Path
@@ -67,6 +68,21 @@ class Listing:
     traces: int
 
 
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """All of a run, counted when the index was whole: the run's change number then, traces by status ("" if pending),
+    problems that have traces."""
+
+    change: int
+    counts: Mapping[str, int]
+    problems: int
+
+    @property
+    def traces(self) -> int:
+        """How many there are."""
+        return sum(self.counts.values())
+
+
 def place_of(directory: Path) -> Path:
     """Where the index of a run directory is kept.
 
@@ -110,14 +126,15 @@ class Index:
 
     def update(self, reader: Reader) -> bool:
         """Takes up some of what changed in the run. Says whether there may be more."""
-        since = self._meta("change")
-        if since > reader.change():  # another run of the same name
+        since, change = self._meta("change"), reader.change()
+        if since > change:  # another run of the same name
             self._connection.executescript("DROP TABLE texts; DROP TABLE traces; DROP TABLE problems; DROP TABLE meta;")
             self._connection.executescript(_TABLES)
             since = 0
         traces = list(islice(reader.traces(since=since), _AT_ONCE))
         self._take_problems(reader)  # after the traces: none of them is of a later problem
         if not traces:
+            self._count(change)
             return False
         with self._transaction() as run:
             document = self._meta("documents")
@@ -133,7 +150,13 @@ class Index:
                 )
             run("UPDATE meta SET value = ? WHERE name = 'change'", (traces[-1].change,))
             run("UPDATE meta SET value = ? WHERE name = 'documents'", (document,))
+            run("DELETE FROM meta WHERE name = 'totals'")
         return True
+
+    def totals(self) -> Totals | None:
+        """What it all comes to, None while the index is not whole: counting 100,000 traces takes longer than a page."""
+        found = self._connection.execute("SELECT value FROM meta WHERE name = 'totals'").fetchone()
+        return None if found is None else Totals(*json.loads(found[0]))
 
     def count(self) -> int:
         """How many traces it knows."""
@@ -153,9 +176,12 @@ class Index:
         run("CREATE TEMP TABLE found (document INTEGER PRIMARY KEY)")
         if chosen.search.strip():
             run("INSERT INTO found SELECT rowid FROM texts WHERE texts MATCH ?", (chosen.match,))
-        problems, traces = run(
-            f"SELECT count(DISTINCT problem), count(*) FROM traces WHERE {condition}", values
-        ).fetchone()
+        known = None if chosen.narrows else self.totals()
+        problems, traces = (
+            (known.problems, known.traces)
+            if known
+            else run(f"SELECT count(DISTINCT problem), count(*) FROM traces WHERE {condition}", values).fetchone()
+        )
         numbers = run(
             f"""SELECT problem FROM traces WHERE {condition} GROUP BY problem ORDER BY {chosen.order}
             LIMIT ? OFFSET ?""",
@@ -208,6 +234,16 @@ class Index:
                 opening = " ".join(problem.messages[-1]["content"][: 4 * _OPENING].split())[:_OPENING]
                 run("INSERT INTO problems VALUES (?, ?, ?)", (number, text_in(problem.id), text_in(opening)))
                 run("INSERT INTO texts (rowid, text) VALUES (?, ?)", (-number, _words(f"{problem.id}\n{question}")))
+
+    def _count(self, change: int) -> None:
+        known = self.totals()
+        if known is not None and known.change == change:
+            return
+        with self._transaction() as run:
+            counts = dict(run("SELECT coalesce(status, ''), count(*) FROM traces GROUP BY 1").fetchall())
+            (problems,) = run("SELECT count(DISTINCT problem) FROM traces").fetchone()
+            totals = json.dumps([change, counts, problems])
+            run("INSERT OR REPLACE INTO meta VALUES ('totals', ?)", (totals,))
 
     def _facts(self, condition: str, values: Sequence[Any]) -> list[Facts]:
         rows = self._connection.execute(

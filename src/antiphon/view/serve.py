@@ -40,6 +40,7 @@ def serve(
         StoreError: no directory can be read; one among several that cannot be is explained on its page.
     """
     try:
+        import anyio.to_thread
         import uvicorn
 
         from antiphon.view.app import app
@@ -52,10 +53,13 @@ def serve(
         bound = listener.getsockname()[1]
         pages = app(runs, token=token, port=bound, comparisons=comparisons)
         links = Links(f"http://{_HOST}:{bound}/{token}")
-        prepare()
+        config = uvicorn.Config(
+            pages, log_level="error", access_log=False, server_header=False, lifespan="off", ws="none"
+        )
+        config.load()
+        anyio.run(anyio.to_thread.run_sync, prepare)  # in such a thread as answers, so that all it needs is loaded
         narrowed = chosen.query()
         announce(links.listing(0, narrowed) if narrowed else f"{links.root}/")
-        config = uvicorn.Config(pages, log_level="error", access_log=False, server_header=False, lifespan="off")
         with contextlib.suppress(KeyboardInterrupt):
             uvicorn.Server(config).run(sockets=[listener])
 
@@ -69,7 +73,7 @@ def _open(directories: Sequence[Path]) -> list[Run]:
             place = Path()  # no run directory: its reader says so
         run = Run(number, directory, place)
         try:
-            run.reader.counts()  # reads from the disk what the first page needs
+            run.reader.change()  # opens it
         except AntiphonError as error:
             errors.append(error)
         runs.append(run)
