@@ -18,9 +18,12 @@ from antiphon.cli import (
     export,
     imports,
     lab,
+    merge,
+    plan,
     status,
     synth,
     trace,
+    train,
     verify,
     view,
 )
@@ -79,6 +82,8 @@ for name, command in (
     ("synth", synth.synth),
     ("import", imports.import_),
     ("bench", bench.bench),
+    ("plan", plan.plan),
+    ("merge", merge.merge),
     ("status", status.status),
     ("trace", trace.trace),
     ("view", view.view),
@@ -86,6 +91,7 @@ for name, command in (
     ("evaluate", evaluate.evaluate),
     ("export", export.export),
     ("compare", compare.compare),
+    ("train", train.train),
 ):
     app.command(name)(command)
 

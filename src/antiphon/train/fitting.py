@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ _BESIDE_WEIGHTS = (
     "*.jinja",
     "*.py",
 )
+_FREE = {"lr_scheduler_type", "lr_scheduler_kwargs", "report_to", "logging_steps", "dataloader_pin_memory", "log_level"}
 _ROWS_TOLD = 8  # rows of a batch that an error names
 
 
@@ -110,6 +112,7 @@ class Fitting(SFTTrainer):  # type: ignore[misc]
             self.write_model(self._folder.checkpoints / str(step))
         with self._written(self._folder.states / str(step)) as part:
             super(SFTTrainer, self)._save_checkpoint(model, trial)
+            self.accelerator.wait_for_everyone()  # each process has written a part
             if self.args.should_save:
                 (Path(self.args.output_dir) / f"checkpoint-{step}").rename(part)
         if self.args.should_save:
@@ -208,10 +211,10 @@ def configuration(recipe: Recipe, folder: Folder, given: Mapping[str, Any]) -> S
     """A recipe as TRL has it.
 
     Args:
-        given: other fields of `SFTConfig` by their names, as text or as they are; they win.
+        given: other fields of `SFTConfig` by their names.
 
     Raises:
-        SettingsError: there is no such field, or a value that it cannot have.
+        SettingsError: there is no such field, it is the recipe's, or it cannot have such a value.
     """
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     at_once = min(recipe.rows_at_once, max(1, recipe.batch // processes))
@@ -244,9 +247,13 @@ def configuration(recipe: Recipe, folder: Folder, given: Mapping[str, Any]) -> S
         "disable_tqdm": True,
         "log_level": "error",
     }
-    unknown = [name for name in given if name not in SFTConfig.__dataclass_fields__]
-    if unknown:
-        raise SettingsError(f"trainer: SFTConfig has no field {unknown[0]!r}")
+    for name in given:
+        if name not in SFTConfig.__dataclass_fields__:
+            raise SettingsError(f"trainer: SFTConfig has no field {name!r}")
+        if name in values.keys() - _FREE:
+            raise SettingsError(f"trainer: {name} follows from the recipe, or must be as it is")
+    if "lr_scheduler_type" in given:
+        values.pop("lr_scheduler_kwargs")
     try:
         return SFTConfig(**{**values, **given})
     except (TypeError, ValueError, ImportError) as error:
@@ -255,13 +262,16 @@ def configuration(recipe: Recipe, folder: Folder, given: Mapping[str, Any]) -> S
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Transformers shows no bars and says nothing below an error."""
+    """Transformers shows no bars and says nothing below an error. Of its own attributes that others still look at by
+    their former names (peft asks a model for `is_gradient_checkpointing`) nobody here needs to be warned."""
     logging = transformers.utils.logging
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity(logging.ERROR)
     logging.disable_progress_bar()
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
+            yield
     finally:
         logging.set_verbosity(verbosity)
         if bars:

@@ -40,6 +40,11 @@ class Folder:
         self.states = path / "states"
         self.checkpoints = path / "checkpoints"
 
+    @property
+    def holds_work(self) -> bool:
+        """Whether steps that were paid for are here."""
+        return self.model.is_dir() or bool(self.states_by_step())
+
     def read_about(self) -> dict[str, Any] | None:
         """What training was begun here, None if none was.
 
@@ -49,7 +54,7 @@ class Folder:
         try:
             about = json.loads(self.about.read_text("utf-8"))
         except FileNotFoundError:
-            if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+            if self.path.exists() and not (self.path.is_dir() and set(self._names()) <= {self.rows.name}):
                 raise UsageError(f"{self.path}: something else is there already; name another folder") from None
             return None
         except (OSError, ValueError) as error:
@@ -57,6 +62,9 @@ class Folder:
         if not isinstance(about, dict):
             raise UsageError(f"{self.about}: not what a training writes; name another folder")
         return about
+
+    def _names(self) -> list[str]:
+        return [path.name for path in self.path.iterdir() if not path.name.endswith(".part")]
 
     @contextmanager
     def locked(self) -> Iterator[None]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, Self
 
@@ -115,8 +117,23 @@ PRESETS: Mapping[str, Recipe] = MappingProxyType({name: Recipe(**preset) for nam
 LoRA on one GPU of 24 GB. `cpu`: all weights of a small model. `lab`: as the experiment trains the embedded student."""
 
 
+def read_recipe(file: Path) -> dict[str, Any]:
+    """What a TOML file says: `preset`, settings of a recipe, a table `lora`, a table `trainer`.
+
+    Raises:
+        SettingsError: it cannot be read.
+    """
+    try:
+        return tomllib.loads(file.read_text("utf-8"))
+    except OSError as error:
+        raise SettingsError(f"{file}: {error.strerror}") from None
+    except ValueError as error:
+        raise SettingsError(f"{file}: {error}") from None
+
+
 def recipe(preset: str, values: Mapping[str, Any], where: str = "") -> Recipe:
-    """A preset with other values for some settings; `epochs` takes the place of `steps`, and the other way round.
+    """A preset with other values for some settings; `epochs` takes the place of `steps`, and the other way round, and
+    some of LoRA's leave the others as they are.
 
     Args:
         where: what the values are called in errors.
@@ -129,6 +146,9 @@ def recipe(preset: str, values: Mapping[str, Any], where: str = "") -> Recipe:
     kept = PRESETS[preset].model_dump()
     if {"epochs", "steps"} & values.keys():
         kept["epochs"] = kept["steps"] = None
+    lora = values.get("lora")
+    if isinstance(lora, Mapping):
+        values = {**values, "lora": {**(kept["lora"] or {}), **lora}}
     try:
         return Recipe.model_validate({**kept, **values})
     except ValidationError as error:

@@ -23,8 +23,9 @@ from antiphon.train.recipe import Recipe
 
 LONGER = "longer than {limit} tokens"
 MASKED = "nothing to train on"
+IGNORED = -100
+"""A label that costs nothing."""
 
-_IGNORED = -100  # a label that costs nothing
 _STYLE, _CAPABILITY, _THINKING, _ANSWER = (
     KINDS.index(kind) for kind in (Kind.STYLE, Kind.CAPABILITY, Kind.THINKING, Kind.ANSWER)
 )
@@ -152,7 +153,7 @@ class _Reading:
         if ids and not 0 <= min(ids) <= max(ids) <= self._last:
             raise UsageError(f"its ids are not those of {self._student.name}, whose last is {self._last}")
         if self._loss == "all":
-            return ids, [0.0 if label == _IGNORED else 1.0 for label in labels]
+            return ids, [0.0 if label == IGNORED else 1.0 for label in labels]
         if "kind" not in fields:
             raise UsageError(f"it has no column kind, which loss {self._loss} needs")
         kinds = fields["kind"]
@@ -162,7 +163,7 @@ class _Reading:
                 " turns tell it"
             )
         weights = self._weights(kinds)
-        return ids, [0.0 if label == _IGNORED else weight for label, weight in zip(labels, weights, strict=True)]
+        return ids, [0.0 if label == IGNORED else weight for label, weight in zip(labels, weights, strict=True)]
 
     def _weights(self, kinds: Sequence[int]) -> list[float]:
         if self._loss == "capability":

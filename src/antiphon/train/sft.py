@@ -5,24 +5,25 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from antiphon.engine.model_files import ModelFiles
 from antiphon.errors import MissingDependency, ModelError, SettingsError, UsageError
 from antiphon.export.student import Student, read_student
+from antiphon.train.curve import draw
 from antiphon.train.folder import Folder, refuse_other
+from antiphon.train.memory import Memory, estimate, require_room, room_here
 from antiphon.train.recipe import Recipe
-from antiphon.train.rows import Count, TrainingRow, data_files, training_rows
+from antiphon.train.rows import IGNORED, Count, TrainingRow, data_files, training_rows
 from antiphon.train.tell import Progress, Trained
 
 if TYPE_CHECKING:
     from antiphon.train.fitting import Fitting
 
-_LIBRARIES = ("torch", "transformers", "trl", "datasets", "accelerate")
+_LIBRARIES = ("torch", "transformers", "trl", "datasets", "accelerate", "matplotlib")
 _ROWS_AT_ONCE = 256  # rows of one batch of the file of rows
 
 
@@ -34,7 +35,10 @@ class Plan:
         count: what became of the rows.
         steps, steps_per_epoch: optimizer steps.
         limit: the most tokens of a row.
-        shown: one row, in pieces of text that are masked (weight 0) or learned.
+        shown: one row, in pieces of text with their weights, 0 where they are masked.
+        memory: what it takes of each device.
+        device, room: the device, and how many bytes of it are free.
+        done: steps that an interrupted training has done already.
     """
 
     count: Count
@@ -42,6 +46,10 @@ class Plan:
     steps_per_epoch: int
     limit: int
     shown: Sequence[tuple[str, float]]
+    memory: Memory
+    device: str
+    room: int
+    done: int = 0
 
 
 def train(
@@ -55,6 +63,7 @@ def train(
     on_plan: Callable[[Plan], None] = lambda plan: None,
     asked_to_stop: Callable[[], bool] = lambda: False,
     trainer: Mapping[str, Any] | None = None,
+    room: int | None = None,
 ) -> Trained:
     """Trains a student; goes on after the last state where an interrupted call with the same arguments has left one,
     and returns at once where one has finished.
@@ -68,6 +77,7 @@ def train(
         on_plan: told before the first.
         asked_to_stop: asked after each step; True ends the training there, with its state kept.
         trainer: other fields of TRL's `SFTConfig`.
+        room: bytes that it may take of a device; None: what is free.
 
     Raises:
         UsageError: the data, the student, a setting or the folder cannot be used; nothing was spent.
@@ -76,33 +86,36 @@ def train(
         KeyboardInterrupt: it was asked to stop.
     """
     folder, files, given = Folder(to), require_student(student), dict(trainer or {})
+    if not is_main_process():
+        require_libraries(recipe)
+        return _fit(folder, files, recipe, save_at, watch, asked_to_stop, given)
     asked = _identity(data, files, recipe, save_at, given)
     begun = folder.read_about()
-    if begun is not None:
+    if begun is not None and folder.holds_work:
         refuse_other(to, begun["training"], asked)
-    if folder.model.is_dir():
-        return _trained(folder)
+        if folder.model.is_dir():
+            return _trained(folder)
     require_libraries(recipe)
-    with ExitStack() as stack:
-        if is_main_process():
-            stack.enter_context(folder.locked())
-            folder.last_state()  # tidies up
-            if begun is None or not folder.rows.is_file():
-                _prepare(folder, data, student, recipe, asked)
-        return _fit(folder, files, recipe, save_at, watch, on_plan, asked_to_stop, given)
+    with folder.locked():
+        state = folder.last_state()
+        reading = _Reading(data, student, files, recipe, room)
+        if state is None or not folder.rows.is_file():
+            _prepare(folder, reading, recipe, asked)
+        else:
+            reading.through()
+        on_plan(replace(reading.plan(), done=0 if state is None else int(state.name)))
+        return _fit(folder, files, recipe, save_at, watch, asked_to_stop, given)
 
 
-def plan(data: Path, student: str, recipe: Recipe) -> Plan:
-    """What a training would do, without anything heavy.
+def plan(data: Path, student: str, recipe: Recipe, *, room: int | None = None) -> Plan:
+    """What a training would do. See `train`.
 
     Raises:
-        UsageError: the data, the student or a setting cannot be used.
+        UsageError: it could not be done.
     """
     files = require_student(student)
-    reading = _Reading(data, student, files, recipe)
-    for _ in reading:
-        pass
-    return reading.plan()
+    require_libraries(recipe)
+    return _Reading(data, student, files, recipe, room).through().plan()
 
 
 def require_student(student: str) -> ModelFiles:
@@ -140,29 +153,42 @@ def is_main_process() -> bool:
 class _Reading(Iterable[TrainingRow]):
     """The rows of a training, read once."""
 
-    def __init__(self, data: Path, student: str, files: ModelFiles, recipe: Recipe):
-        self.student: Student = read_student(student)
-        self.limit = _limit(files, recipe)
-        self._data, self._recipe, self._count = data, recipe, Count()
+    def __init__(self, data: Path, student: str, files: ModelFiles, recipe: Recipe, room: int | None):
+        self._student = read_student(student)
+        self._limit = _limit(files, recipe)
+        self._data, self._model, self._recipe, self._room, self._count = data, files.path, recipe, room, Count()
         self._shown: TrainingRow | None = None
 
-    def __iter__(self) -> Any:
-        for row in training_rows(self._data, self.student, self._recipe, self.limit, self._count):
+    def __iter__(self) -> Iterator[TrainingRow]:
+        for row in training_rows(self._data, self._student, self._recipe, self._limit, self._count):
             self._shown = self._shown or row
             yield row
+
+    def through(self) -> Self:
+        """Reads all of them."""
+        for _ in self:
+            pass
+        return self
 
     def plan(self) -> Plan:
         """What was found.
 
         Raises:
-            UsageError: nothing can be trained on.
+            UsageError: nothing can be trained on, or a device cannot hold it.
         """
         if self._shown is None:
             why = ", ".join(f"{count} {reason}" for reason, count in self._count.left_out.items())
             raise UsageError(f"{self._data}: no row to train on ({why or 'it holds none'})")
         rows = self._count.rows
         steps, per_epoch = self._recipe.steps_for(rows), self._recipe.steps_per_epoch(rows)
-        return Plan(self._count, steps, per_epoch, self.limit, _pieces(self.student, self._shown))
+        devices = int(os.environ.get("WORLD_SIZE", "1"))
+        shared = any(os.environ.get(f"ACCELERATE_USE_{name}") == "true" for name in ("FSDP", "DEEPSPEED"))
+        memory = estimate(self._model, self._recipe, self._count.longest, devices=devices, shared=shared)
+        device, free = room_here(self._recipe)
+        room = free if self._room is None else self._room
+        require_room(memory, self._recipe, room, device=device)
+        shown = _pieces(self._student, self._shown)
+        return Plan(self._count, steps, per_epoch, self._limit, shown, memory, device, room)
 
 
 def _limit(files: ModelFiles, recipe: Recipe) -> int:
@@ -206,38 +232,31 @@ def _digest(files: Iterable[Path]) -> str:
     return whole.hexdigest()
 
 
-def _prepare(folder: Folder, data: Path, student: str, recipe: Recipe, asked: Mapping[str, Any]) -> None:
-    """Writes the rows as they are trained on, then what they are."""
+def _prepare(folder: Folder, reading: _Reading, recipe: Recipe, asked: Mapping[str, Any]) -> None:
+    """Writes the rows as they are trained on, then what training they are for."""
     import pyarrow
 
-    reading = _Reading(data, student, require_student(student), recipe)
     weighted = recipe.loss == "style_down"
     numbers = pyarrow.list_(pyarrow.int32())
     columns = {"row": pyarrow.int64(), "name": pyarrow.string(), "input_ids": numbers, "labels": numbers}
     schema = pyarrow.schema({**columns, **({"weights": pyarrow.list_(pyarrow.float32())} if weighted else {})})
-    with folder.writing(folder.rows) as part, pyarrow.ipc.new_stream(str(part), schema) as writer:
-        held: list[dict[str, Any]] = []
-        for number, row in enumerate(reading):
-            labels = [id if weight else -100 for id, weight in zip(row.ids, row.weights, strict=True)]
-            held.append({"row": number, "name": row.name, "input_ids": row.ids, "labels": labels})
-            if weighted:
-                held[-1]["weights"] = row.weights
-            if len(held) == _ROWS_AT_ONCE:
-                writer.write_batch(pyarrow.RecordBatch.from_pylist(held, schema))
-                held.clear()
-        writer.write_batch(pyarrow.RecordBatch.from_pylist(held, schema))
-        plan = reading.plan()
-        steps = [step for step in asked["save_at"] if not 1 <= step <= plan.steps]
-        if steps:
-            raise SettingsError(f"save_at {steps[0]}: the training has {plan.steps} steps")
-    folder.write(folder.about, json.dumps({"training": asked, "plan": asdict(plan)}, indent=1) + "\n")
-
-
-def _read_plan(folder: Folder) -> Plan:
-    about = folder.read_about()
-    assert about is not None
-    told = about["plan"]
-    return Plan(**{**told, "count": Count(**told["count"]), "shown": [tuple(piece) for piece in told["shown"]]})
+    with folder.writing(folder.rows) as part:
+        with pyarrow.ipc.new_stream(str(part), schema) as writer:
+            held: list[dict[str, Any]] = []
+            for number, row in enumerate(reading):
+                labels = [id if weight else IGNORED for id, weight in zip(row.ids, row.weights, strict=True)]
+                held.append({"row": number, "name": row.name, "input_ids": row.ids, "labels": labels})
+                if weighted:
+                    held[-1]["weights"] = row.weights
+                if len(held) == _ROWS_AT_ONCE:
+                    writer.write_batch(pyarrow.RecordBatch.from_pylist(held, schema))
+                    held.clear()
+            writer.write_batch(pyarrow.RecordBatch.from_pylist(held, schema))
+        steps = reading.plan().steps
+        beyond = [step for step in asked["save_at"] if not 1 <= step <= steps]
+        if beyond:
+            raise SettingsError(f"save_at {beyond[0]}: the training has {steps} steps")
+    folder.write(folder.about, json.dumps({"training": asked, "steps": steps}, indent=1) + "\n")
 
 
 def _fit(
@@ -246,7 +265,6 @@ def _fit(
     recipe: Recipe,
     save_at: Sequence[int],
     watch: Callable[[Progress], None],
-    on_plan: Callable[[Plan], None],
     asked_to_stop: Callable[[], bool],
     trainer: Mapping[str, Any],
 ) -> Trained:
@@ -267,13 +285,11 @@ def _fit(
     with quiet():
         args = configuration(recipe, folder, trainer)
         args.distributed_state.wait_for_everyone()
-        plan = _read_plan(folder)
-        args.max_steps = plan.steps
-        if is_main_process():
-            on_plan(plan)
         rows = datasets.Dataset.from_file(str(folder.rows))
-        kept = set(save_at or range(plan.steps_per_epoch, plan.steps, plan.steps_per_epoch)) - {plan.steps}
-        every = recipe.save_every or plan.steps_per_epoch
+        args.max_steps = steps = recipe.steps_for(len(rows))
+        epoch = recipe.steps_per_epoch(len(rows))
+        kept = set(save_at or range(epoch, steps, epoch)) - {steps}
+        every = recipe.save_every or epoch
 
         def is_due(step: int) -> bool:
             return step in kept or step % every == 0
@@ -307,7 +323,10 @@ def _fit(
 def _finish(folder: Folder, fitting: Fitting, recipe: Recipe) -> None:
     """Writes what is left at the end, the model last: where it stands, all is done."""
     if is_main_process():
-        folder.write(folder.curve, json.dumps(fitting.curve(), indent=1) + "\n")
+        curve = fitting.curve()
+        with folder.writing(folder.picture) as part:
+            draw(curve, part)
+        folder.write(folder.curve, json.dumps(curve, indent=1) + "\n")
     if recipe.lora is not None:
         fitting.write_adapter(folder.adapter)
     fitting.write_model(folder.model)
@@ -319,7 +338,7 @@ def _finish(folder: Folder, fitting: Fitting, recipe: Recipe) -> None:
 def _trained(folder: Folder) -> Trained:
     about = folder.read_about()
     assert about is not None
-    steps, save_at = about["plan"]["steps"], about["training"]["save_at"]
+    steps, save_at = about["steps"], about["training"]["save_at"]
     kept = folder.checkpoints_by_step()
     if steps in save_at or not save_at:
         kept[steps] = folder.model

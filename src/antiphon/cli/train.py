@@ -1,0 +1,312 @@
+"""`antiphon train`: fine-tunes a student on an export."""
+
+from __future__ import annotations
+
+import json as json_module
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from antiphon.cli import options
+from antiphon.cli.stopping import INTERRUPTED, Stopping
+from antiphon.cli.terminal import print_json, say, show, stderr, visible, warn
+from antiphon.errors import SettingsError
+
+if TYPE_CHECKING:
+    from antiphon.train.recipe import Recipe
+    from antiphon.train.sft import Plan
+    from antiphon.train.tell import Progress, Trained
+
+LEARNING, DEVICE, KEPT = "How it learns", "Memory and devices", "What is kept and told"
+
+_PRESET = "paper"
+_TOLD = 20  # steps between two lines where there is no terminal
+_SHOWN = 2000  # characters of the row that is shown
+_GIB = 1 << 30
+
+
+def train(
+    data: Annotated[
+        Path, typer.Option(metavar="PATH", help="What antiphon export wrote: tokens, prompt_completion or messages.")
+    ],
+    student: Annotated[
+        str, typer.Option(metavar="MODEL", help="Who is trained: a Hugging Face folder, or lab:student.")
+    ],
+    to: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="The folder of the training; an unfinished one is taken up.")
+    ] = None,
+    preset: Annotated[str | None, typer.Option(metavar="NAME", help="paper (unless given), gpu24, cpu or lab.")] = None,
+    config: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The same settings as TOML (docs/train.md).")
+    ] = None,
+    epochs: Annotated[
+        float | None, typer.Option(metavar="N", help="How often every row is read.", rich_help_panel=LEARNING)
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(metavar="N", help="Optimizer steps, instead.", rich_help_panel=LEARNING)
+    ] = None,
+    batch: Annotated[int | None, typer.Option(metavar="ROWS", help="Rows of a step.", rich_help_panel=LEARNING)] = None,
+    rate: Annotated[
+        float | None, typer.Option(metavar="R", help="Highest learning rate.", rich_help_panel=LEARNING)
+    ] = None,
+    loss: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="What is learned from: all, capability, style_down or answer.",
+            rich_help_panel=LEARNING,
+        ),
+    ] = None,
+    style_weight: Annotated[
+        float | None,
+        typer.Option(metavar="W", help="A style token's weight for style_down.", rich_help_panel=LEARNING),
+    ] = None,
+    lora: Annotated[
+        int | None,
+        typer.Option(
+            min=0, metavar="RANK", help="Train LoRA's matrices only; 0: all weights.", rich_help_panel=LEARNING
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(metavar="N", help="Of the order of rows, LoRA and dropout.", rich_help_panel=LEARNING)
+    ] = None,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="NAME=VALUE", help="Any other setting: --set warmup=0.05", rich_help_panel=LEARNING
+        ),
+    ] = None,
+    trainer: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="A field of TRL's SFTConfig. Repeatable.", rich_help_panel=LEARNING),
+    ] = None,
+    max_length: Annotated[
+        int | None,
+        typer.Option(metavar="TOKENS", help="Longer rows are left out; the student's context.", rich_help_panel=DEVICE),
+    ] = None,
+    micro_batch: Annotated[
+        int | None,
+        typer.Option(metavar="ROWS", help="Rows that go through the model at once.", rich_help_panel=DEVICE),
+    ] = None,
+    precision: Annotated[
+        str | None, typer.Option(metavar="NAME", help="float32, mixed or bfloat16.", rich_help_panel=DEVICE)
+    ] = None,
+    checkpointing: Annotated[
+        bool,
+        typer.Option(
+            "--checkpointing", metavar=options.NO_VALUE, help="Less memory, a third more time.", rich_help_panel=DEVICE
+        ),
+    ] = False,
+    device: Annotated[
+        str | None, typer.Option(metavar="auto|cpu", help="auto: a GPU if there is one.", rich_help_panel=DEVICE)
+    ] = None,
+    memory: Annotated[
+        float | None,
+        typer.Option(min=0.01, metavar="GB", help="What a device has; else what is free.", rich_help_panel=DEVICE),
+    ] = None,
+    save_at: Annotated[
+        str | None,
+        typer.Option(metavar="N,N...", help="Keep the model after these steps; else each epoch.", rich_help_panel=KEPT),
+    ] = None,
+    save_every: Annotated[
+        int | None,
+        typer.Option(metavar="STEPS", help="How often it can be taken up again; each epoch.", rich_help_panel=KEPT),
+    ] = None,
+    report_to: Annotated[
+        str | None,
+        typer.Option(metavar="NAME,NAME...", help="Trackers, as in wandb,tensorboard.", rich_help_panel=KEPT),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", metavar=options.NO_VALUE, help="Only say what would be done.")
+    ] = False,
+    json: options.Json = False,
+) -> None:
+    """Fine-tunes a student on an export, with what was counted and what it takes said before.
+
+    Example: antiphon train --data train.jsonl --student lab:student --to trained --preset cpu
+
+    Run it again and it goes on where it stood. On several GPUs: accelerate launch -m antiphon train ...
+    Exit codes: 0 done, 1 the loss is no number, 2 wrong use, 3 the disk gave out, 130 interrupted.
+    """
+    from antiphon.train import sft
+    from antiphon.train.recipe import read_recipe
+    from antiphon.train.recipe import recipe as make
+
+    quiet = json or not sft.is_main_process()
+    file = {} if config is None else read_recipe(config)
+    given = {
+        "epochs": epochs,
+        "steps": steps,
+        "batch": batch,
+        "rate": rate,
+        "loss": loss,
+        "style_weight": style_weight,
+        "seed": seed,
+        "max_length": max_length,
+        "micro_batch": micro_batch,
+        "precision": precision,
+        "gradient_checkpointing": checkpointing or None,
+        "device": device,
+        "save_every": save_every,
+    }
+    chosen = {name: value for name, value in given.items() if value is not None}
+    if lora is not None:
+        chosen["lora"] = {"rank": lora, "alpha": 2 * lora} if lora else None
+    fields = {**file.pop("trainer", {}), **_pairs(trainer, "--trainer")}
+    if report_to is not None:
+        fields["report_to"] = report_to.split(",")
+    named = preset or file.pop("preset", _PRESET)
+    file.pop("preset", None)
+    recipe = make(
+        named, {**file, **chosen, **_nested(_pairs(assignments, "--set"))}, "" if config is None else str(config)
+    )
+    room = None if memory is None else round(memory * 1e9)
+    if dry_run:
+        plan = sft.plan(data, student, recipe, room=room)
+        print_json(_plan_json(plan, recipe)) if json else _tell(data, plan, recipe)
+        return
+    if to is None:
+        raise typer.BadParameter("where to? Give a folder", param_hint="--to")
+    told: dict[str, Any] = {}
+
+    def on_plan(plan: Plan) -> None:
+        told["plan"] = _plan_json(plan, recipe)
+        if not quiet:
+            _tell(data, plan, recipe)
+
+    with _bar(quiet) as watch, Stopping(lambda: None, say if not quiet else lambda text: None) as stopping:
+        try:
+            trained = sft.train(
+                data,
+                student,
+                to,
+                recipe,
+                save_at=_steps(save_at),
+                watch=watch,
+                on_plan=on_plan,
+                asked_to_stop=lambda: stopping.asked,
+                trainer=fields,
+                room=room,
+            )
+        except KeyboardInterrupt:
+            if not quiet:
+                say("Interrupted. The state is kept; the same command goes on.")
+            raise typer.Exit(INTERRUPTED) from None
+    if json and sft.is_main_process():
+        print_json({**_trained_json(trained), **told})
+    elif not quiet:
+        kept = f", {len(trained.checkpoints)} checkpoints" if len(trained.checkpoints) > 1 else ""
+        show(f"{visible(str(trained.model))}: the trained student{kept}; its curve: {visible(str(trained.curve))}")
+
+
+def _pairs(given: Iterable[str] | None, flag: str) -> dict[str, Any]:
+    """What NAME=VALUE says; a value is read as JSON where it is any."""
+    values: dict[str, Any] = {}
+    for assignment in given or ():
+        name, equals, text = assignment.partition("=")
+        if not equals or not name.strip():
+            raise SettingsError(f"{flag} {assignment}: write it as NAME=VALUE")
+        try:
+            values[name.strip()] = json_module.loads(text)
+        except ValueError:
+            values[name.strip()] = text
+    return values
+
+
+def _nested(values: Mapping[str, Any]) -> dict[str, Any]:
+    """`lora.rank` as `rank` in `lora`."""
+    nested: dict[str, Any] = {}
+    for name, value in values.items():
+        outer, dot, inner = name.partition(".")
+        if dot:
+            nested.setdefault(outer, {})[inner] = value
+        else:
+            nested[name] = value
+    return nested
+
+
+def _steps(given: str | None) -> list[int]:
+    try:
+        return [int(step) for step in given.split(",")] if given else []
+    except ValueError:
+        raise typer.BadParameter(f"{given} is no list of steps, as in 100,200", param_hint="--save-at") from None
+
+
+@contextmanager
+def _bar(quiet: bool) -> Iterator[Callable[[Progress], None]]:
+    """What shows how it goes: a bar on a terminal, lines elsewhere."""
+    from rich import progress
+
+    console = stderr()
+    columns = (
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(),
+        progress.MofNCompleteColumn(),
+        progress.TimeRemainingColumn(),
+    )
+    with progress.Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
+        task = bar.add_task("loading", total=None)
+
+        def watch(now: Progress) -> None:
+            bar.update(task, description=f"loss {now.loss:.3f}", completed=now.step, total=now.steps)
+            if not quiet and not console.is_terminal and now.step % _TOLD == 0:
+                say(f"step {now.step} of {now.steps}, epoch {now.epoch:.1f}: loss {now.loss:.3f}")
+
+        yield watch
+
+
+def _tell(data: Path, plan: Plan, recipe: Recipe) -> None:
+    """What will be done, for people."""
+    count, memory = plan.count, plan.memory
+    show(
+        f"{visible(str(data))}: {count.rows:,} rows, {count.tokens:,} tokens, {count.trained:,} of them learned"
+        f" (loss {recipe.loss}); the longest row has {count.longest:,}"
+    )
+    if count.left_out:
+        show(f"left out: {', '.join(f'{number:,} {visible(why)}' for why, number in count.left_out.items())}")
+    if count.cut:
+        warn(f"{count.cut:,} rows are cut to {plan.limit:,} tokens, and learn no end")
+    if count.unnamed:
+        warn(f"{count.unnamed:,} rows do not say whose ids they hold; that they are this student's is taken on trust")
+    if any(0 < weight < 1 for _, weight in plan.shown):
+        how = f"in [[ ]] is learned, in [{recipe.style_weight:g}: ] with that weight"
+    else:
+        how = "in [[ ]] is learned"
+    show(f"the first row; {how}:")
+    text = "".join(_marked(text, weight) for text, weight in plan.shown)
+    show(visible(text if len(text) <= _SHOWN else f"{text[:_SHOWN]} ..."))
+    show(
+        f"memory of {plan.device}: {memory.total / _GIB:,.2f} GiB of {plan.room / _GIB:,.1f} for"
+        f" {memory.parameters:,} parameters, {memory.trained:,} of them trained: weights {memory.weights / _GIB:,.2f},"
+        f" gradients {memory.gradients / _GIB:,.2f}, optimizer {memory.optimizer / _GIB:,.2f}, activations"
+        f" {memory.activations / _GIB:,.2f}, other {memory.other / _GIB:,.2f}"
+    )
+    done = f", of which {plan.done:,} are done" if plan.done else ""
+    show(f"{plan.steps:,} steps of {recipe.batch} rows, {plan.steps_per_epoch:,} to an epoch{done}")
+
+
+def _marked(text: str, weight: float) -> str:
+    if weight == 1:
+        return f"[[{text}]]"
+    return f"[{weight:g}: {text}]" if weight else text
+
+
+def _plan_json(plan: Plan, recipe: Recipe) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return {
+        **asdict(plan),
+        "memory": {**asdict(plan.memory), "total": plan.memory.total},
+        "recipe": recipe.model_dump(),
+    }
+
+
+def _trained_json(trained: Trained) -> dict[str, Any]:
+    return {
+        "model": str(trained.model),
+        "checkpoints": {step: str(path) for step, path in trained.checkpoints.items()},
+        "curve": str(trained.curve),
+    }
