@@ -167,6 +167,9 @@ class Settings(_Section):
     )
     max_samples: int = Field(8, description="with until_right: most traces of a problem", ge=1)
     limit: int | None = Field(None, description="first so many problems only", ge=1)
+    shard: str | None = Field(
+        None, description="I/N: of these only the problems of the I-th of N shards, counted from 0 (docs/scale.md)"
+    )
     concurrency: int = Field(64, description="traces in flight", ge=1)
     seed: int | None = _shapes(None, "sent with each request, derived from problem, sample and turn; unset: none")
     keep_rejected: bool = Field(False, description="keep what was rolled back, for the viewer and predictors")

@@ -15,6 +15,7 @@ import pytest
 
 from antiphon.errors import StoreError, StoreFull, StoreUnfit
 from antiphon.store import Reader, Store, place, schema
+from antiphon.store.intake import Intake
 from antiphon.trace import Status
 from tests.store.records import finished, keys, planned, span
 from tests.store.test_kill import check_full
@@ -253,7 +254,7 @@ def fill_up(disk: Path) -> None:
 
 
 @needs_mount
-def test_a_read_only_disk(small_disk: Path) -> None:
+def test_a_read_only_disk(small_disk: Path, tmp_path: Path) -> None:
     closed, torn = small_disk / "closed", small_disk / "torn"
     finished(closed, KEY)
     finished(torn, KEY)
@@ -269,6 +270,8 @@ def test_a_read_only_disk(small_disk: Path) -> None:
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
     with Reader(closed) as reader:
         assert [trace.key for trace in reader.traces()] == [KEY]
+    with Intake.open(tmp_path / "whole") as taking:
+        assert taking.take(closed).new == 1
     with pytest.raises(StoreUnfit, match="is read-only and its last writer did not close it; copy it"):
         Reader(torn)
     with pytest.raises(StoreFull, match="Read-only"):

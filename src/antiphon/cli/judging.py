@@ -19,6 +19,7 @@ from antiphon.verify.result import Result, result_of
 
 if TYPE_CHECKING:
     from antiphon.store import Reader
+    from antiphon.store.several import Several
     from antiphon.trace import Key, Label, Verdict
     from antiphon.verify.judge import Judged
 
@@ -100,7 +101,7 @@ def judged(judging: Callable[..., Coroutine[Any, Any, Judged]], total: int, *, q
             return None
 
 
-def facts(reader: Reader, variant: str) -> dict[str, Any]:
+def facts(reader: Reader | Several, variant: str) -> dict[str, Any]:
     """What a variant's traces came to, and the share of right ones among those that count."""
     results: Counter[Result] = Counter()
     for (status, label), count in reader.standing_counts(variant).items():

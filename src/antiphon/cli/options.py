@@ -65,6 +65,14 @@ Samples = Annotated[int | None, typer.Option(min=1, metavar="N", help="Traces pe
 Limit = Annotated[
     int | None, typer.Option(min=1, metavar="N", help="The first N problems only.", rich_help_panel=LENGTHS)
 ]
+Shard = Annotated[
+    str | None,
+    typer.Option(
+        metavar="I/N",
+        help="Of these the problems of shard I of N, from 0; each has a run directory of its own (docs/scale.md).",
+        rich_help_panel=LENGTHS,
+    ),
+]
 Where = Annotated[
     str | None,
     typer.Option(
@@ -110,6 +118,7 @@ UnsafeLocal = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", metavar=NO_VALUE, help="JSON on standard output, for programs.")]
 RunDirectory = Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.", show_default=False)]
+RunDirectories = Annotated[list[Path], typer.Argument(metavar="DIR...", help="Run directories.", show_default=False)]
 
 
 def voices(

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from antiphon.cli import options
-from antiphon.cli.terminal import print_json, show, stdout, visible
+from antiphon.cli.terminal import print_json, say, show, stdout, visible, warn
 from antiphon.trace import Author, Status, Usage
 
 if TYPE_CHECKING:
     from antiphon.store import Reader, Totals, Variant
+    from antiphon.store.several import Several
 
 _REFUSED = 1 / 4  # of the turns: more and the pair refuses each other
 _FORCED = 1 / 20  # of the words
@@ -20,23 +20,63 @@ _CACHED, _OFTEN = 1 / 2, 6  # of the prompt tokens, where a trace goes to its se
 _CAUSES = 8
 
 
-def status(directory: options.RunDirectory, json: options.Json = False) -> None:
+def status(directories: options.RunDirectories, json: options.Json = False) -> None:
     """Shows how a run stands: traces by status and verdict, and per role what was asked, kept and thrown away.
 
     Example: antiphon status runs/one
+
+    Several run directories, the shards of a run, are shown as one, with a line for each.
     """
+    from contextlib import ExitStack
+
+    from antiphon.scale.merge import missing
     from antiphon.store import Reader
+    from antiphon.store.several import Several
 
-    with Reader(directory) as reader:
-        variants = [(variant, _facts(reader, variant)) for variant in reader.variants()]
-        problems = reader.problem_count()
+    with ExitStack() as opened:
+        readers = [opened.enter_context(Reader(directory)) for directory in directories]
+        whole = readers[0] if len(readers) == 1 else Several(readers)
+        variants = [_facts(whole, variant) for variant in whole.variants()]
+        problems = whole.problem_count()
+        lines = [_line(reader) for reader in readers]
+        lacking = [] if len(readers) == 1 and lines[0]["shard"] else missing(whole.shares())
+        mixed = _mixed(readers)
     if json:
-        print_json({"run": str(directory), "problems": problems, "variants": [facts for _, facts in variants]})
+        found = {"problems": problems, "variants": variants, "missing": lacking, "mixed": mixed}
+        print_json({**lines[0], **found} if len(lines) == 1 else {"runs": lines, **found})
         return
-    _tell(directory, problems, [facts for _, facts in variants])
+    _tell(lines, problems, variants)
+    for line in lacking:
+        say(line, style="bold red")
+    for name in mixed:
+        warn(f"variant {name} has different configurations in these directories; antiphon merge shows which")
 
 
-def _facts(reader: Reader, variant: Variant) -> dict[str, Any]:
+def _line(reader: Reader) -> dict[str, Any]:
+    """One run directory among others."""
+    share, counts = reader.share(), reader.counts()
+    return {
+        "run": str(reader.directory),
+        "shard": None if share is None else str(share.shard),
+        "problems": reader.problem_count(),
+        "traces": _by_status(counts),
+    }
+
+
+def _by_status(counts: Mapping[Status | None, int]) -> dict[str, int]:
+    return {status or "pending": counts[status] for status in (*Status, None) if status in counts}
+
+
+def _mixed(readers: Sequence[Reader]) -> list[str]:
+    """Variants of one name and different configurations."""
+    found: dict[str, set[str]] = {}
+    for reader in readers:
+        for variant in reader.variants():
+            found.setdefault(variant.name, set()).add(variant.fingerprint)
+    return [name for name, fingerprints in found.items() if len(fingerprints) > 1]
+
+
+def _facts(reader: Reader | Several, variant: Variant) -> dict[str, Any]:
     from antiphon.cli.judging import facts
 
     counts = reader.counts(variant.name)
@@ -49,7 +89,7 @@ def _facts(reader: Reader, variant: Variant) -> dict[str, Any]:
         "name": variant.name,
         "method": variant.shaping.get("method"),
         "models": {role: variant.about[role].get("model") for role in Author if role in variant.about},
-        "traces": {status or "pending": counts[status] for status in (*Status, None) if status in counts},
+        "traces": _by_status(counts),
         "causes": reader.causes(variant.name),
         **facts(reader, variant.name),
         "roles": roles,
@@ -119,13 +159,22 @@ def _warnings(totals: Mapping[Author, Totals], traces: int) -> list[str]:
     return warnings
 
 
-def _tell(directory: Path, problems: int, variants: list[dict[str, Any]]) -> None:
+def _tell(lines: Sequence[Mapping[str, Any]], problems: int, variants: Sequence[Mapping[str, Any]]) -> None:
     from rich.text import Text
 
     from antiphon.synth.spend import money
 
     console = stdout()
-    console.print(f"{visible(str(directory))}: {problems} problems", style="bold", soft_wrap=True)
+    for line in lines:
+        shard = f", shard {line['shard']}" if line["shard"] else ""
+        told = f"{visible(line['run'])}{shard}: {line['problems']:,} problems"
+        if len(lines) > 1:
+            traces = ", ".join(f"{count:,} {status}" for status, count in line["traces"].items())
+            console.print(f"{told}: {traces or 'nothing yet'}", soft_wrap=True)
+        else:
+            console.print(told, style="bold", soft_wrap=True)
+    if len(lines) > 1:
+        console.print(f"together: {problems:,} problems", style="bold", soft_wrap=True)
     for facts in variants:
         models = ", ".join(f"{role} {visible(str(model))}" for role, model in facts["models"].items())
         console.print()

@@ -34,6 +34,7 @@ def summary(run: Run, loaded: Loaded, *, interrupted: bool) -> dict[str, Any]:
         "run": str(run.directory),
         "variant": run.variant,
         "problems": len(loaded.problems),
+        "shard": None if run.share is None else str(run.share.shard),
         "duplicates": loaded.duplicates,
         "skipped": [str(error) for error in loaded.bad],
         "interrupted": interrupted,
@@ -69,6 +70,9 @@ def tell(run: Run, summary: dict[str, Any]) -> None:
 
     counts = ", ".join(f"{count} {status}" for status, count in summary["traces"].items())
     show(f"{visible(str(run.directory))}: variant {visible(run.variant)}: {counts or 'nothing yet'}")
+    if run.share is not None:
+        shard, sizes = run.share.shard, run.share.problems
+        show(f"shard {shard}: {sizes[shard.index]:,} of {sum(sizes):,} problems")
     tally = run.tally
     if tally.aim is not None:
         aim, wanted = tally.aim, run.settings.until_right

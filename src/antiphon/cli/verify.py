@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def verify(
-    directory: options.RunDirectory,
+    directories: options.RunDirectories,
     verifier: options.VerifierNames = None,
     variant: Annotated[str | None, typer.Option(metavar="NAME", help="Only this variant.")] = None,
     again: Annotated[
@@ -37,7 +37,8 @@ def verify(
 
     Example: antiphon verify runs/one
 
-    Run it again and it goes on where it stood. Model-written programs run in a sandbox (docs/sandbox.md).
+    Run it again and it goes on where it stood. Several run directories are judged in turn.
+    Model-written programs run in a sandbox (docs/sandbox.md).
     Exit codes: 0 done, 1 some answers could not be judged, 2 wrong use, 3 the disk gave out, 130 interrupted.
     """
     from antiphon.cli.judging import facts, judged
@@ -47,26 +48,30 @@ def verify(
     from antiphon.verify.judge import judge
     from antiphon.verify.workers import cores
 
-    with Reader(directory) as reader:
-        total = reader.counts(variant).get(Status.COMPLETE, 0)
-    judging = partial(
-        judge,
-        directory,
-        verifiers(verifier or NAMES, unsafe=unsafe_local, jobs=jobs),
-        variant=variant,
-        again=again,
-        limit=limit,
-        jobs=jobs or cores(),
-    )
-    done = judged(judging, total, quiet=json)
-    with Reader(directory) as reader:
-        names = [each.name for each in reader.variants() if variant in (None, each.name)]
-        variants = [{"name": name, **facts(reader, name)} for name in names]
-    code = INTERRUPTED if done is None else 1 if done.cannot_judge else 0
+    for directory in directories:
+        Reader(directory).close()  # what cannot be opened is said before the first is judged
+    by = verifiers(verifier or NAMES, unsafe=unsafe_local, jobs=jobs)
+    code, found, left = 0, list[dict[str, Any]](), limit
+    for directory in directories:
+        with Reader(directory) as reader:
+            total = reader.counts(variant).get(Status.COMPLETE, 0)
+        judging = partial(judge, directory, by, variant=variant, again=again, limit=left, jobs=jobs or cores())
+        done = judged(judging, total, quiet=json)
+        with Reader(directory) as reader:
+            names = [each.name for each in reader.variants() if variant in (None, each.name)]
+            variants = [{"name": name, **facts(reader, name)} for name in names]
+        its = INTERRUPTED if done is None else 1 if done.cannot_judge else 0
+        code = max(code, its)
+        if not json:
+            _tell(directory, done, variants)
+        found.append({"run": str(directory), **_summary(done), "variants": variants, "exit_code": its})
+        if done is None:
+            break
+        left = None if left is None else left - done.given
+        if left == 0:
+            break
     if json:
-        print_json({"run": str(directory), **_summary(done), "variants": variants, "exit_code": code})
-    else:
-        _tell(directory, done, variants)
+        print_json(found[0] if len(directories) == 1 else {"runs": found, "exit_code": code})
     raise typer.Exit(code)
 
 

@@ -11,10 +11,11 @@ import hashlib
 import json
 import sys
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from antiphon.problem import Problem
+from antiphon.problem.shard import Shard, Share
 from antiphon.trace import Author, IdsFrom, Kind, Span, SpanEnd, Turn, Usage, pack_ids
 
 PROBLEM = "id, messages, metadata, source, line"
@@ -105,6 +106,16 @@ def problem_out(row: Sequence[Any]) -> Problem:
     """A problem from its columns."""
     id, messages, metadata, source, line = row
     return Problem(text_out(id), tuple(json_out(messages)), json_out(metadata), text_out(source), line)
+
+
+def shares_in(shares: Iterable[Share]) -> str:
+    """Shares as a list of objects."""
+    return canonical([{"shard": str(share.shard), "problems": share.problems} for share in shares])
+
+
+def shares_out(column: str) -> list[Share]:
+    """The shares that `shares_in` was given."""
+    return [Share(Shard.parse(one["shard"]), tuple(one["problems"])) for one in json.loads(column)]
 
 
 def span_in(span: Span) -> Row:

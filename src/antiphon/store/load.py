@@ -9,6 +9,7 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 from antiphon.errors import UsageError
+from antiphon.problem.shard import Share
 from antiphon.store import columns
 from antiphon.store.columns import text_in, text_out
 from antiphon.store.found import BEYOND, NOT_JUDGED, PENDING, Standing
@@ -86,6 +87,12 @@ def number_of(connection: sqlite3.Connection, key: Key) -> int:
     if row is None:
         raise UsageError(f"there is no trace {key} in this run directory")
     return int(row[0])
+
+
+def share_of(connection: sqlite3.Connection) -> Share | None:
+    """What the run directory holds of a whole; None: it is one itself, or was merged."""
+    row = connection.execute("SELECT value FROM meta WHERE name = 'share'").fetchone()
+    return None if row is None else columns.shares_out(row[0])[0]
 
 
 def variant_number(connection: sqlite3.Connection, name: str) -> int:

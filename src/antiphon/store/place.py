@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import re
 import socket
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 from urllib.parse import quote
@@ -201,6 +203,30 @@ def _open_readable(directory: Path, path: Path) -> sqlite3.Connection:
     return connection
 
 
+@contextlib.contextmanager
+def attach(connection: sqlite3.Connection, directory: Path, name: str) -> Iterator[None]:
+    """Another run directory's database, read-only, beside that of a connection, for the time of the context. One of an
+    older version is brought up to date first.
+
+    Raises:
+        StoreUnfit: not a run directory, newer, or not readable here.
+        sqlite3.Error: of the context.
+    """
+    open_for_reading(directory).close()
+    path = directory / DATABASE
+    connection.execute(f"ATTACH ? AS {name}", (_uri(path, "mode=ro"),))
+    try:
+        connection.execute(f"SELECT count(*) FROM {name}.sqlite_master").fetchone()
+    except sqlite3.OperationalError:  # where it was opened without its log, just now
+        connection.execute(f"DETACH {name}")
+        connection.execute(f"ATTACH ? AS {name}", (_uri(path, "mode=ro&immutable=1"),))
+    try:
+        yield
+    finally:
+        with contextlib.suppress(sqlite3.Error):  # which would hide what has failed
+            connection.execute(f"DETACH {name}")
+
+
 def explain(error: sqlite3.Error | OSError, directory: Path) -> StoreError:
     """The error that says in words why the directory could not be used."""
     if isinstance(error, StoreError):
@@ -219,12 +245,16 @@ def explain(error: sqlite3.Error | OSError, directory: Path) -> StoreError:
 def _connect(path: Path, how: str) -> sqlite3.Connection:
     # Used by one thread after the other, never by two at once; sqlite3 cannot know and would refuse.
     return sqlite3.connect(
-        f"file:{quote(os.fsencode(path.absolute()))}?{how}",
+        _uri(path, how),
         uri=True,
         timeout=_PATIENCE,
         isolation_level=None,
         check_same_thread=False,
     )
+
+
+def _uri(path: Path, how: str) -> str:
+    return f"file:{quote(os.fsencode(path.absolute()))}?{how}"
 
 
 def synchronise_folder(directory: Path) -> None:

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from antiphon.errors import ProblemError, StoreUnfit, UsageError, VariantChanged
 from antiphon.problem import Problem
+from antiphon.problem.shard import Share
 from antiphon.store import columns, load
 from antiphon.store.batch import Changes
 from antiphon.store.columns import json_in, json_out, text_in
@@ -22,6 +23,33 @@ from antiphon.trace import Key, Status
 _GROUP = 100  # of problems that may each hold megabytes
 
 T = TypeVar("T")
+
+
+def set_share(share: Share | None, directory: Path, connection: sqlite3.Connection, changes: Changes) -> None:
+    """See `Store.set_share`."""
+    known = load.share_of(connection)
+    if share is None:
+        if known is not None:
+            raise StoreUnfit(
+                f"{directory} holds shard {known.shard} of a run; give --shard {known.shard}, or another run directory"
+            )
+        return
+    if known is None:
+        shapings = (json_out(shaping) for (shaping,) in connection.execute("SELECT shaping FROM variants"))
+        if not all(isinstance(shaping.get("method"), str) for shaping in shapings):  # imported ones may be rewritten
+            raise StoreUnfit(
+                f"{directory} holds a run that is no shard; give shard {share.shard} a run directory of its own"
+            )
+        sizes = share.problems
+    else:
+        if known.shard != share.shard:
+            raise StoreUnfit(
+                f"{directory} holds shard {known.shard}, not {share.shard}; each shard has a run directory of its own"
+            )
+        sizes = tuple(map(max, known.problems, share.problems))  # a session may be given less than an earlier one
+    if known is None or sizes != known.problems:
+        row = columns.shares_in([Share(share.shard, sizes)])
+        connection.execute("INSERT OR REPLACE INTO meta VALUES ('share', ?)", (row,))
 
 
 def add_problems(
@@ -80,9 +108,9 @@ def add_variant(
     else:
         number, known, before = stored
         if known != fingerprint:
-            differences = "\n".join(_differences(json_out(before), json.loads(columns.canonical(shaping))))
+            lines = "\n".join(differences(json_out(before), json.loads(columns.canonical(shaping))))
             raise VariantChanged(
-                f"variant {name!r} was begun with another configuration:\n{differences}\n"
+                f"variant {name!r} was begun with another configuration:\n{lines}\n"
                 "take that one again, or give this one a name of its own (--variant NAME)"
             )
     latest = connection.execute(
@@ -174,14 +202,14 @@ def _among(connection: sqlite3.Connection, query: str, values: Sequence[Any]) ->
     return connection.execute(f"{query} IN ({', '.join('?' * len(values))})", values)
 
 
-def _differences(before: Any, after: Any, at: str = "") -> list[str]:
-    """Every value that is not the same, as `dotted.name: old -> new`."""
+def differences(before: Any, after: Any, at: str = "") -> list[str]:
+    """Of two shapings every value that is not the same, as `dotted.name: old -> new`."""
     if isinstance(before, dict) and isinstance(after, dict):
         names = [*before, *(name for name in after if name not in before)]
         lines = []
         for name in names:
             there = f"{at}.{name}" if at else name
-            lines += _differences(before.get(name, _ABSENT), after.get(name, _ABSENT), there)
+            lines += differences(before.get(name, _ABSENT), after.get(name, _ABSENT), there)
         return lines
     old, new = _shown(before), _shown(after)
     return [] if old == new else [f"  {at}: {old} -> {new}"]

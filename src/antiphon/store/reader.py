@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from antiphon.errors import UsageError
 from antiphon.problem import Problem
+from antiphon.problem.shard import Share
 from antiphon.store import columns, load
 from antiphon.store.columns import json_out, text_in, text_out
 from antiphon.store.found import Call, Outcome, Session, Standing, Totals, Variant
@@ -37,6 +38,31 @@ class Reader:
         self.directory = directory
         self._connection = open_for_reading(directory)
         self._lock = threading.RLock()
+
+    def id(self) -> str:
+        """What the run is known by, also in a copy of its directory."""
+        with self._snapshot() as connection:
+            (id,) = connection.execute("SELECT value FROM meta WHERE name = 'id'").fetchone()
+            return str(id)
+
+    def share(self) -> Share | None:
+        """Which shard of a whole this is; None: it is none."""
+        with self._snapshot() as connection:
+            return load.share_of(connection)
+
+    def shares(self) -> list[Share]:
+        """Its own share, or those of the shards that were merged into this run; in their order, each once."""
+        with self._snapshot() as connection:
+            rows = connection.execute(
+                "SELECT value FROM meta WHERE name = 'share' UNION ALL SELECT shares FROM sources"
+            ).fetchall()
+        shares = {share.shard: share for (row,) in rows for share in columns.shares_out(row)}
+        return [shares[shard] for shard in sorted(shares)]
+
+    def sources(self) -> dict[str, int]:
+        """Which runs were merged into this one, by `id`, each with its change number at that time."""
+        with self._snapshot() as connection:
+            return dict(connection.execute("SELECT id, change FROM sources ORDER BY number").fetchall())
 
     def problems(self) -> Iterator[Problem]:
         """All problems, in the order in which they were added."""

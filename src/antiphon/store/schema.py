@@ -99,9 +99,25 @@ def _4_sessions(connection: sqlite3.Connection) -> None:
     )
 
 
+def _5_merges(connection: sqlite3.Connection) -> None:
+    # By its id a run is known again wherever it is copied to; `sources` and `taken` are of those merged into this one.
+    connection.execute("INSERT INTO meta VALUES ('id', lower(hex(randomblob(8))))")
+    connection.execute(
+        """CREATE TABLE sources (
+            number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, directory TEXT NOT NULL, shares TEXT NOT NULL,
+            change INTEGER NOT NULL)"""
+    )
+    connection.execute(
+        """CREATE TABLE taken (
+            trace INTEGER NOT NULL REFERENCES traces, source INTEGER NOT NULL REFERENCES sources,
+            state TEXT NOT NULL, change INTEGER,
+            PRIMARY KEY (trace, source)) WITHOUT ROWID"""
+    )
+
+
 Migration = Callable[[sqlite3.Connection], None]
 
-MIGRATIONS: list[Migration] = [_1_tables, _2_prompts, _3_seconds, _4_sessions]
+MIGRATIONS: list[Migration] = [_1_tables, _2_prompts, _3_seconds, _4_sessions, _5_merges]
 """The step to version n is the n-th; a step that was ever released is never changed."""
 
 

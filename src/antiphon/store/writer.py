@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Self
 
 from antiphon.errors import StoreError
 from antiphon.problem import Problem
+from antiphon.problem.shard import Share
 from antiphon.store import columns, load, plan
 from antiphon.store.batch import Batch
 from antiphon.store.columns import text_in
@@ -78,6 +79,14 @@ class Store:
                 raise explain(error, directory) from error
             undo.pop_all()
             return store
+
+    def set_share(self, share: Share | None) -> None:
+        """Says which shard of a whole this is, None: the whole; or sees that it is the same still.
+
+        Raises:
+            StoreUnfit: it is another, or was begun as a whole.
+        """
+        self._thread.order(partial(plan.set_share, share, self.directory))
 
     def add_problems(self, problems: Iterable[Problem]) -> None:
         """Adds problems. One that is there already is left; its metadata and source become the new ones.

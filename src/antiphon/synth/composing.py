@@ -11,7 +11,7 @@ from antiphon.store import Reader, Store
 from antiphon.synth.cast import Cast
 from antiphon.synth.duet import Duet
 from antiphon.synth.grading import Grader
-from antiphon.synth.methods import PROBLEMS, TEACHERS, Alone, BestOf, Mixed, Revoiced
+from antiphon.synth.methods import METHODS, PROBLEMS, TEACHERS, Alone, BestOf, Mixed, Revoiced
 from antiphon.synth.record import Recorder
 from antiphon.synth.reply import writer_for
 from antiphon.synth.shelf import Shelf
@@ -84,6 +84,9 @@ class Composer:
         found = self._shelf.origin(key) if begun else self._shelf.find(name, key.problem, key.sample)
         if found is not None:
             return await self._copy(key, found, [found])
+        # In a run directory that was merged problems stand in another order; whoever began goes on.
+        begun_by = next((span.author for span in saved.spans if span.kind is not Kind.MARKER), None)
+        name = next((part for part in self._cast.parts if METHODS[part].opener is begun_by), name)
         score = self._cast.parts[name].score
         return await writer_for(score)(score, problem, key, self._store.recorder(key), saved, self._before_turn).write()
 

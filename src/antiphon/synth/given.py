@@ -46,6 +46,11 @@ def find(chosen: Method, settings: Settings, directory: Path, variant: str, prob
 
 
 def _like(name: str, settings: Settings, directory: Path, variant: str, *, random: bool) -> Given:
+    if settings.shard is not None:
+        raise SettingsError(
+            f"the method {name} goes by the lengths of all spans of a variant, and shard {settings.shard} holds some of"
+            " them; merge that variant's shards, and write this one there (antiphon merge)"
+        )
     if settings.like is None:
         raise SettingsError(
             f"the method {name} needs a variant of this run whose spans are to be as long: give --like VARIANT"

@@ -13,6 +13,7 @@ from pathlib import Path
 from antiphon.engine.models import open_engine
 from antiphon.errors import AntiphonError, EngineUnavailable, SettingsError, StoreError
 from antiphon.problem import Problem
+from antiphon.problem.shard import Shard, Share
 from antiphon.settings import Settings
 from antiphon.store import Reader, Store
 from antiphon.synth.ahead import Settled
@@ -50,7 +51,7 @@ class Run:
             they are judged.
 
     Raises:
-        SettingsError: a limit on the cost, and no prices; or `until_right`, and no check.
+        SettingsError: a limit on the cost, and no prices; `until_right`, and no check; or a shard that is none.
     """
 
     def __init__(
@@ -78,7 +79,13 @@ class Run:
         """How far requests run ahead, by role and server, as far as that is settled (`run_ahead`)."""
         self.admitted = ""
         """What changed the number of traces in flight, in words (`antiphon.synth.admission`)."""
+        self.share: Share | None = None
+        """What this run writes of the problems, where that is a shard."""
         self._problems = {problem.id: problem for problem in problems[: settings.limit]}
+        if settings.shard is not None:
+            shard = Shard.parse(settings.shard)
+            self.share = Share.of(shard, self._problems)
+            self._problems = {id: problem for id, problem in self._problems.items() if id in shard}
         self._retry = retry
         self._listener = self.tally if listener is None else Both(self.tally, listener)
         self._open_engine = open_engine
@@ -123,6 +130,7 @@ class Run:
                 on_remark(remark)
             with Store.open(self.directory) as store, Reader(self.directory) as reader:
                 self.repaired = store.repaired
+                store.set_share(self.share)
                 store.add_problems(self._problems.values())
                 store.add_variant(self.variant, cast.shaping, cast.about)
                 if given.source is not None:
