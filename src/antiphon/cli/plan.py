@@ -1,0 +1,302 @@
+"""`antiphon plan`: what a run will take, from two pilots."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from antiphon.cli import options
+from antiphon.cli.options import MORE
+from antiphon.cli.terminal import print_json, show
+from antiphon.trace import Author
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+
+    from antiphon.scale.plan import Estimate, Forecast, Pool, RoleForecast
+    from antiphon.synth.spend import Prices
+
+_MACHINES, _PRICES = "Machines", "Prices"
+_DAY, _HOUR, _MINUTE = 86_400, 3_600, 60
+
+
+def plan(
+    pilots: Annotated[
+        list[Path],
+        typer.Argument(metavar="PILOT...", help="Run directories of the same settings, at two concurrencies."),
+    ],
+    problems: Annotated[int, typer.Option(min=1, metavar="N", help="Problems of the run.")],
+    samples: Annotated[int, typer.Option(min=1, metavar="N", help="Traces per problem.")] = 1,
+    concurrency: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Traces in flight; unset: as in the larger pilot.")
+    ] = None,
+    longer: Annotated[
+        float, typer.Option(min=0.01, metavar="X", help="Traces with X times as many turns as in the pilots.")
+    ] = 1.0,
+    teacher_replicas: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="Servers of the teacher; unset: as in the pilots.", rich_help_panel=_MACHINES
+        ),
+    ] = None,
+    student_replicas: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="And of the student.", rich_help_panel=_MACHINES)
+    ] = None,
+    shards: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Processes that share the problems.", rich_help_panel=_MACHINES)
+    ] = 1,
+    teacher_gpus: Annotated[
+        int, typer.Option(min=0, metavar="N", help="GPUs of each server of the teacher.", rich_help_panel=_MACHINES)
+    ] = 1,
+    student_gpus: Annotated[
+        int, typer.Option(min=0, metavar="N", help="And of the student.", rich_help_panel=_MACHINES)
+    ] = 1,
+    gpu_hour: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            metavar="PRICE",
+            help="Price of a GPU's hour, for roles without token prices.",
+            rich_help_panel=_PRICES,
+        ),
+    ] = None,
+    config: options.Config = None,
+    assignments: options.Assignments = None,
+    variant: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The variant to look at.", rich_help_panel=MORE)
+    ] = None,
+    seed: Annotated[int, typer.Option(metavar="N", help="Of what is drawn.", rich_help_panel=MORE)] = 0,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Draws time and limits by traces in flight (.svg, .png, .pdf).")
+    ] = None,
+    json: options.Json = False,
+) -> None:
+    """Says what a run will take: hours, tokens, money, disk, and what limits it, with intervals of 95%.
+
+    Example: antiphon plan pilots/16 pilots/128 --problems 80000 --concurrency 512 --gpu-hour 2.5
+
+    Write the pilots with synth, the same 128 problems or more, into two run directories with two values of
+    --concurrency, the larger as near to the run's as you can. Prices by token come from them, or from --set
+    teacher.price_out=2.4 and the like.
+    """
+    from antiphon.scale.plan import Question, forecast, pool, read
+
+    given = pool([read(pilot, variant) for pilot in pilots])
+    replicas = {Author.TEACHER: teacher_replicas, Author.STUDENT: student_replicas}
+    question = Question(
+        problems=problems,
+        samples=samples,
+        concurrency=concurrency,
+        longer=longer,
+        replicas={role: number for role, number in replicas.items() if number is not None},
+        shards=shards,
+        gpus={Author.TEACHER: teacher_gpus, Author.STUDENT: student_gpus},
+        gpu_hour=gpu_hour,
+        prices=_prices(config, assignments),
+    )
+    made = forecast(given, question, seed=seed)
+    if plot is not None:
+        from antiphon.scale.plan.plot import draw
+
+        draw(given, question, plot, seed=seed)
+    if json:
+        print_json(_as_json(given, made))
+    else:
+        for part in _told(given, made):
+            show(part)
+
+
+def _prices(config: Path | None, assignments: list[str] | None) -> Mapping[Author, Prices]:
+    """Those that are given here."""
+    from antiphon.settings import load
+    from antiphon.synth.spend import prices
+
+    return prices(load(config, options.assigned(assignments)))
+
+
+def _as_json(given: Pool, made: Forecast) -> dict[str, Any]:
+    def plain(value: Any) -> Any:
+        if hasattr(value, "_asdict"):
+            value = value._asdict()
+        if isinstance(value, Mapping):
+            return {str(name): plain(inner) for name, inner in value.items()}
+        if isinstance(value, list | tuple):
+            return [plain(inner) for inner in value]
+        return value
+
+    pilots = [
+        {
+            "run": str(pilot.directory),
+            "traces": len(pilot.problems),
+            "in_flight": pilot.in_flight,
+            "process_seconds_per_turn": pilot.processing,
+            "start_seconds": pilot.start,
+        }
+        for pilot in given.pilots
+    ]
+    told = {name: getattr(made, name) for name in made.__dataclass_fields__}
+    return {"pilots": pilots, **plain(told)}
+
+
+# -- for people
+
+
+def _told(given: Pool, made: Forecast) -> Iterator[RenderableType]:
+    from rich.text import Text
+
+    in_flight = " and ".join(f"{pilot.in_flight:.1f}" for pilot in given.pilots)
+    yield Text(
+        f"From {len(given.pilots)} pilots with {given.problems} problems, {in_flight} traces in flight on average.\n"
+        f"To write: {made.traces:,} traces, {made.concurrency:,} in flight.",
+        "bold",
+    )
+    yield ""
+    yield _whole(made)
+    yield ""
+    yield _roles(made)
+    yield ""
+    yield _stations(made)
+    yield ""
+    yield Text(_limit(made))
+    if made.balance is not None:
+        yield Text(
+            f"Teacher and student are equally busy with {_spread(made.balance, '.2f')} replicas of the student for each"
+            " of the teacher."
+        )
+    yield ""
+    yield _choices(made)
+    for note in made.notes:
+        yield Text(f"Note: {note}.")
+
+
+def _limit(made: Forecast) -> str:
+    busy = f"{made.stations[made.bottleneck].busy.value:.0%}"
+    if made.bottleneck == "process":
+        return (
+            f"This process is the limit (busy for {busy} of the time): share the problems among several (--shards 2)."
+        )
+    return f"The {made.bottleneck} is the limit (busy for {busy} of the time)."
+
+
+def _whole(made: Forecast) -> Table:
+    from antiphon.synth.spend import money
+
+    table = _table("", "forecast", "95% interval")
+    rows: list[tuple[str, Estimate, Callable[[float], str]]] = [("time", made.seconds, _time)]
+    if made.cost is not None:
+        rows.append(("cost", made.cost, money))
+    rows += [
+        ("complete traces", made.complete, _count),
+        ("database", made.database, _size),
+        ("as Parquet, about", made.parquet, _size),
+    ]
+    for name, estimate, form in rows:
+        table.add_row(name, form(estimate.value), f"{form(estimate.low)} to {form(estimate.high)}")
+    return table
+
+
+def _roles(made: Forecast) -> Table:
+    from antiphon.synth.spend import money
+
+    table = _table("", *made.roles)
+    rows: list[tuple[str, Callable[[RoleForecast], str]]] = [
+        ("replicas", lambda role: str(role.replicas)),
+        ("turns", lambda role: _amount(role.turns)),
+        ("requests", lambda role: _amount(role.requests)),
+        ("tokens kept", lambda role: _amount(role.kept)),
+        ("tokens written", lambda role: _amount(role.written)),
+        ("of them thrown away", lambda role: _spread(role.waste, ".0%")),
+        ("prompt tokens", lambda role: _amount(role.prompt)),
+        ("of them from cache", lambda role: "not told" if role.cached is None else f"{role.cached:.0%}"),
+        ("GPU hours", lambda role: _amount(role.gpu_hours)),
+    ]
+    if made.cost is not None:
+        rows.append(("cost", lambda role: "no price" if role.cost is None else money(role.cost.value)))
+    for name, cell in rows:
+        table.add_row(name, *map(cell, made.roles.values()))
+    return table
+
+
+def _stations(made: Forecast) -> Table:
+    table = _table("where traces are", "busy", "at each replica", "in the pilots")
+    for name, station in made.stations.items():
+        seen = "" if station.seen is None else f"{station.seen:.0f}"
+        who = "this process" if name == "process" else name
+        table.add_row(who, _spread(station.busy, ".0%"), f"{station.there.value:.0f}", seen)
+    return table
+
+
+def _choices(made: Forecast) -> Table:
+    """Time by replicas: a row for each number of the first role's, a column for each of the other's."""
+    roles = list(made.choices[0].replicas)
+    if len(roles) == 1:
+        table = _table(f"replicas of the {roles[0]}", "time", "limit")
+        for choice in made.choices:
+            table.add_row(str(choice.replicas[roles[0]]), _span(choice.seconds), choice.bottleneck)
+        return table
+    across, down = roles
+    columns = list(dict.fromkeys(choice.replicas[across] for choice in made.choices))
+    table = _table(f"replicas of the {down}", *(f"{number} of the {across}" for number in columns))
+    rows: dict[int, list[str]] = {}
+    for choice in made.choices:
+        rows.setdefault(choice.replicas[down], []).append(f"{_time(choice.seconds.value)} ({choice.bottleneck})")
+    for number, cells in rows.items():
+        table.add_row(str(number), *cells)
+    return table
+
+
+def _table(*headings: str) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
+    for number, heading in enumerate(headings):
+        table.add_column(heading, justify="right" if number else "left")
+    return table
+
+
+def _time(seconds: float) -> str:
+    if seconds >= 2 * _DAY:
+        return f"{seconds / _DAY:.1f} days"
+    if seconds >= 2 * _HOUR:
+        return f"{seconds / _HOUR:.1f} h"
+    return f"{seconds / _MINUTE:.1f} min" if seconds >= 2 * _MINUTE else f"{seconds:.0f} s"
+
+
+def _size(number: float) -> str:
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if number < 1000:
+            return f"{number:.3g} {unit}"
+        number /= 1000
+    return f"{number:.3g} TB"
+
+
+def _count(number: float) -> str:
+    return f"{number:,.0f}"
+
+
+def _spread(estimate: Estimate, form: str) -> str:
+    """A value and its interval."""
+    return f"{estimate.value:{form}} ({estimate.low:{form}} to {estimate.high:{form}})"
+
+
+def _amount(estimate: Estimate) -> str:
+    """The same, in the unit that fits the value."""
+    for unit, size in ((" G", 1e9), (" M", 1e6), (" k", 1e4)):
+        if estimate.value >= size:
+            low, value, high = (_digits(part / (1000 if unit == " k" else size)) for part in sorted(estimate))
+            return f"{value}{unit} ({low} to {high})"
+    low, value, high = map(_digits, sorted(estimate))
+    return f"{value} ({low} to {high})"
+
+
+def _digits(number: float) -> str:
+    """Three that count."""
+    return f"{number:,.0f}" if number >= 100 else f"{number:.1f}" if number >= 10 else f"{number:.2g}"
+
+
+def _span(estimate: Estimate) -> str:
+    return f"{_time(estimate.value)} ({_time(estimate.low)} to {_time(estimate.high)})"
