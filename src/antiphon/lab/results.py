@@ -168,7 +168,7 @@ def read(directory: str | Path) -> Results:
             data += (ArmData(**one) for one in record.get("data", ()))
             trainings += (Training(**one) for one in record.get("trainings", ()))
             drift += map(_drift, record.get("drift", ()))
-        except (TypeError, AttributeError, ValueError) as error:
+        except (TypeError, AttributeError, ValueError, LookupError) as error:
             raise UsageError(f"{path}: is not what an experiment writes ({error}); remove it to do it again") from None
     return Results(
         told["name"],
