@@ -79,7 +79,9 @@ class Role(_Section):
     """One of the two models."""
 
     model: str | None = Field(
-        None, description="URLs of servers, with commas; or a model directory, a GGUF file, lab:teacher, lab:student"
+        None,
+        description="URLs of servers, with commas; servers:FILE, dns:URL (docs/servers.md); or a model directory, a"
+        " GGUF file, lab:teacher, lab:student",
     )
     server: Connection = Field(Connection(), description="how to speak to it, where it is a server")
     dialect: str = _shapes("auto", "a family (docs/dialects.md), 'template', or auto: found from the model")
@@ -174,6 +176,12 @@ class Settings(_Section):
     seed: int | None = _shapes(None, "sent with each request, derived from problem, sample and turn; unset: none")
     keep_rejected: bool = Field(False, description="keep what was rolled back, for the viewer and predictors")
     outage: float = Field(600.0, description="seconds to wait for a silent engine before giving up", gt=0)
+    metrics: int | str | None = Field(
+        None, description="port, or address:port, where Prometheus reads how antiphon synth is doing (docs/scale.md)"
+    )
+    log: str | None = Field(
+        None, description="a file to which antiphon synth adds outages, retries, failures: one JSON a line"
+    )
 
 
 def load(

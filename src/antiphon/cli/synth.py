@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,13 +13,16 @@ import typer
 from antiphon.cli import options
 from antiphon.cli.options import JUDGING, MORE, NO_VALUE, SPENDING
 from antiphon.cli.reading import read, read_run
-from antiphon.cli.terminal import print_json, show, warn
+from antiphon.cli.terminal import print_json, say, show, warn
 from antiphon.errors import SettingsError
+from antiphon.events import written_to
 from antiphon.trace import Label, Status
 
 if TYPE_CHECKING:
+    from antiphon.operate.metrics import Metrics
     from antiphon.problem import Loaded, Problem
     from antiphon.settings import Settings
+    from antiphon.synth.run import Run
     from antiphon.synth.sampling import Check
 
 _CONFIGURATION = "antiphon.toml"
@@ -101,6 +105,18 @@ def synth(
         bool,
         typer.Option("--keep-rejected", metavar=NO_VALUE, help="Keep what is rolled back, too.", rich_help_panel=MORE),
     ] = False,
+    metrics: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[HOST:]PORT", help="Show Prometheus how the run is doing (docs/scale.md).", rich_help_panel=MORE
+        ),
+    ] = None,
+    log: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE", help="Add outages, retries, failures to it, one JSON a line.", rich_help_panel=MORE
+        ),
+    ] = None,
     assignments: options.Assignments = None,
     init: Annotated[
         bool,
@@ -155,6 +171,8 @@ def synth(
             "max.cost": max_cost,
             "concurrency": concurrency,
             "keep_rejected": keep_rejected or None,
+            "metrics": metrics,
+            "log": log,
             **options.assigned(assignments),
         },
     )
@@ -244,19 +262,26 @@ def _work(
     from antiphon.cli.stopping import INTERRUPTED, Stopping
     from antiphon.cli.summary import summary, tell
     from antiphon.engine import models
+    from antiphon.operate.metrics import Metrics
     from antiphon.synth.run import Run
 
+    metrics = None if settings.metrics is None else Metrics()
     run = Run(
         loaded.problems,
         directory,
         settings,
         variant=variant,
         retry=retry,
+        listener=metrics,
         open_engine=models.open_engine,
         check=check,
     )
     try:
-        with Following(run.tally, quiet=json) as following, Stopping(run.stop, following.say) as stopping:
+        with (
+            _watched(run, metrics),
+            Following(run.tally, quiet=json) as following,
+            Stopping(run.stop, following.say) as stopping,
+        ):
             asyncio.run(run.work(on_remark=warn))
     finally:
         if run.repaired:
@@ -269,3 +294,15 @@ def _work(
     else:
         tell(run, said)
     return code
+
+
+@contextmanager
+def _watched(run: Run, metrics: Metrics | None) -> Iterator[None]:
+    """Lets look on who was asked to: Prometheus, and those who read the log."""
+    settings = run.settings
+    with ExitStack() as around:
+        if settings.log is not None:
+            around.enter_context(written_to(Path(settings.log), warn))
+        if metrics is not None:
+            say(f"metrics: {around.enter_context(metrics.served(run, str(settings.metrics)))}")
+        yield

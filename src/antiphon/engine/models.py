@@ -21,18 +21,19 @@ def open_engine(
     """An engine for a model; nothing is started or asked yet.
 
     Args:
-        reference: the URL of a server (or of several, with commas between them), a local directory, a GGUF file,
-            `lab:teacher` or `lab:student`.
+        reference: the URL of a server (or of several, with commas between them), `dns:URL`, `servers:FILE` (see
+            docs/servers.md), a local directory, a GGUF file, `lab:teacher` or `lab:student`.
         runs: what runs a model of this machine; auto: a server for it where one is installed, else this process.
 
     Raises:
         ModelError: there is no such model, or it cannot be served so.
         MissingDependency: models in process need the extra `local`.
     """
-    if "://" in reference:
+    if is_served(reference):
         from antiphon.engine.http import HttpEngine
+        from antiphon.engine.http.members import members_of
 
-        return HttpEngine([url.strip() for url in reference.split(",")], server, context=context)
+        return HttpEngine(members_of(reference), server, context=context)
     if runs != "in-process":
         from antiphon.engine.launch import Launch
 
@@ -44,6 +45,11 @@ def open_engine(
     from antiphon.engine.local import LocalEngine
 
     return LocalEngine.load(reference, device=device, context=context)
+
+
+def is_served(reference: str) -> bool:
+    """Whether servers that run already are named, by URLs or by what tells them."""
+    return "://" in reference or reference.startswith("servers:")
 
 
 def shown(reference: str) -> str:

@@ -13,6 +13,7 @@ from antiphon import dialect
 from antiphon.dialect import Dialect, Message, Part, text_of
 from antiphon.dialect.template import ChatTemplate
 from antiphon.engine.model_files import EMBEDDED, ModelFiles, Tokenizer, read_tokenizer
+from antiphon.engine.models import is_served
 from antiphon.engine.vocabulary import TokenizerVocabulary
 from antiphon.errors import DialectError, ModelError
 from antiphon.export.base import Unfit
@@ -95,7 +96,7 @@ def read_student(model: str, family: str = "auto") -> Student:
     found: ModelFiles | Tokenizer
     if model in EMBEDDED:
         found = ModelFiles.read(model)
-    elif "://" in model:
+    elif is_served(model):
         raise ModelError(f"{model}: an export needs the student's tokenizer: give a folder of this machine")
     elif not Path(model).expanduser().exists():
         raise ModelError(f"{model}: there is no such folder or file")

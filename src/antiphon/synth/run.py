@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from antiphon import events
 from antiphon.engine.models import open_engine
 from antiphon.errors import AntiphonError, EngineUnavailable, SettingsError, StoreError
 from antiphon.problem import Problem
@@ -81,6 +82,8 @@ class Run:
         """What changed the number of traces in flight, in words (`antiphon.synth.admission`)."""
         self.share: Share | None = None
         """What this run writes of the problems, where that is a shard."""
+        self.cast: Cast | None = None
+        """The voices, once they are there, for those who watch."""
         self._problems = {problem.id: problem for problem in problems[: settings.limit]}
         if settings.shard is not None:
             shard = Shard.parse(settings.shard)
@@ -125,6 +128,7 @@ class Run:
         chosen = chosen_method(self.settings)
         given = find(chosen, self.settings, self.directory, self.variant, self._problems.values())
         cast = await assemble(self.settings, given=given, listener=self._listener, open_engine=self._open_engine)
+        self.cast = cast
         try:
             for remark in cast.remarks:
                 on_remark(remark)
@@ -149,17 +153,22 @@ class Run:
                 )
                 for key in sampling.done:
                     on_finished(key)
+                self._tell_of_session("session_began", planned=self.tally.planned, before=self.tally.before)
                 loop = LoopTime()
                 try:
                     await self._perform(sampling, store, cast, spend, composer, on_finished)
                 finally:
                     self.ahead = cast.score.run_ahead.settled
                     self.admitted = cast.score.admission.told
+                    self._tell_of_session("session_ended", **{status.value: n for status, n in self.tally.finished.items()})
                     if self.tally.turns:
                         store.add_session(self.variant, loop.session(self.tally))
                     await store.flush()
         finally:
             await cast.close()
+
+    def _tell_of_session(self, event: str, **counts: int) -> None:
+        events.happened(event, run=str(self.directory), variant=self.variant, **counts)
 
     def _keep_to(self, reader: Reader, source: str, on_remark: Callable[[str], None]) -> None:
         """Only to what the source has a complete trace of."""
@@ -238,7 +247,8 @@ class Run:
                         spend.check()
                         self.tally.in_flight += 1
                         try:
-                            status = await self._write(key, store, outage, composer)
+                            with events.concerning(key):
+                                status = await self._write(key, store, outage, composer)
                         finally:
                             self.tally.in_flight -= 1
                 await sampling.finished(key, status)
@@ -273,6 +283,8 @@ class Run:
             self.tally.finished[status] += 1
             if cause:
                 self.tally.causes[cause] += 1
+            if status is Status.FAILED:
+                events.warned("trace_failed", cause=cause)
             return status
 
     async def __aiter__(self) -> AsyncIterator[Trace]:

@@ -178,12 +178,12 @@ class Strict:
 
     # ---- one server, up and down
 
-    async def start(self, port: int = 0, tls: Any = None) -> str:
+    async def start(self, port: int = 0, tls: Any = None, host: str = "127.0.0.1") -> str:
         app = web.Application(middlewares=[self._guarded], client_max_size=1 << 26)
         app.add_routes(self.routes())
         self._runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", port or self.port, ssl_context=tls, backlog=1024)
+        site = web.TCPSite(self._runner, host, port or self.port, ssl_context=tls, backlog=1024)
         await site.start()
         self.port = self._runner.addresses[0][1]
         self.scheme = "http" if tls is None else "https"

@@ -52,6 +52,7 @@ class Client:
         timeout: seconds without a byte after which a request counts as broken.
         proxy: an HTTP proxy's address; unset: what the environment says (`HTTPS_PROXY`, `NO_PROXY`).
         verify: whether the certificate must be valid, or the path of the authorities to trust.
+        address: which of the addresses of the host's name; unset: any.
 
     Raises:
         SettingsError: these do not go together, or cannot be used.
@@ -65,9 +66,10 @@ class Client:
         timeout: float,
         proxy: str | None = None,
         verify: bool | str = True,
+        address: str | None = None,
     ):
         self.base, user = without_user(base.rstrip("/"))
-        self.shown = shown(self.base)
+        self.shown = shown(self.base) + (f" ({address})" if address else "")
         """The address for people and the record."""
         self.has_user = user is not None
         """Whether a name and password came with the address."""
@@ -81,6 +83,9 @@ class Client:
             self._headers["Authorization"] = user
         self._timeout = timeout
         self._proxy = proxy_for(self.base, proxy)
+        self._address = address
+        if address and self._proxy:
+            raise SettingsError(f"{self.shown}: a proxy finds addresses itself; leave out dns:, or the proxy")
         self._ssl = trusted(verify)
         self._closes = False
         self._gate = _Gate()
@@ -153,13 +158,44 @@ class Client:
             raise_file_limit()
             self._session = aiohttp.ClientSession(
                 # Neither a cap on connections (aiohttp's own is 100) nor on the length of an answer.
-                connector=aiohttp.TCPConnector(limit=0, ssl=self._ssl, keepalive_timeout=_IDLE),
+                connector=aiohttp.TCPConnector(
+                    limit=0,
+                    ssl=self._ssl,
+                    keepalive_timeout=_IDLE,
+                    resolver=_Pinned(self._address) if self._address else None,
+                ),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=min(30, self._timeout), sock_read=self._timeout),
                 headers=self._headers,
                 auto_decompress=True,
                 read_bufsize=1 << 16,
             )
         return self._session
+
+
+class _Pinned(aiohttp.abc.AbstractResolver):
+    """Knows one address, whatever it is asked for."""
+
+    def __init__(self, address: str):
+        self._address = address
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[aiohttp.abc.ResolveResult]:
+        """See `AbstractResolver`."""
+        family = socket.AF_INET6 if ":" in self._address else socket.AF_INET
+        return [
+            {
+                "hostname": host,
+                "host": self._address,
+                "port": port,
+                "family": family,
+                "proto": 0,
+                "flags": socket.AI_NUMERICHOST,
+            }
+        ]
+
+    async def close(self) -> None:
+        """See `AbstractResolver`."""
 
 
 class _Gate:

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from antiphon.dialect import Dialect, Message, Part
-from antiphon.engine.base import Capabilities, Engine, Reply
+from antiphon.engine.base import Capabilities, Engine, Reply, ServerState
 from antiphon.engine.http.address import headers_of
 from antiphon.engine.http.chat import Chat, whole_reply
 from antiphon.engine.http.client import Client
 from antiphon.engine.http.faults import Fault, Refused, Transient
 from antiphon.engine.http.find import Found, base_of, chat_route, explained, find, served_model
+from antiphon.engine.http.members import Fixed, Following, Member, Members
 from antiphon.engine.http.openai import OpenAI
 from antiphon.engine.http.prefix import ReplySequence, require_faithful
 from antiphon.engine.http.sequence import HttpSequence, IdSequence, TextSequence
@@ -24,8 +25,7 @@ from antiphon.engine.http.tokenizer import find_tokenizer
 from antiphon.engine.http.tokens import FileTokens, ServerTokens, Tokens
 from antiphon.engine.http.wire import Ask, Wire, read_event
 from antiphon.engine.model_files import hashed
-from antiphon.engine.models import shown
-from antiphon.errors import DialectError, ModelError, RequestRefused
+from antiphon.errors import DialectError, EngineUnavailable, ModelError, RequestRefused
 from antiphon.settings import Connection, Sampling
 from antiphon.trace import pack_ids
 
@@ -41,7 +41,7 @@ class HttpEngine(Engine):
     """One model at one or more servers. Nothing is asked before `capabilities`, which all else needs.
 
     Args:
-        addresses: where the servers are; all serve the same model.
+        addresses: where the servers are, or what tells it; all serve the same model.
         options: how to speak to them.
         context: the longest sequence in tokens; None: what the server says.
         launched: a server that is started first and ended with the engine, instead of addresses.
@@ -49,22 +49,22 @@ class HttpEngine(Engine):
 
     def __init__(
         self,
-        addresses: Sequence[str],
+        addresses: Sequence[str] | Members,
         options: Connection | None = None,
         *,
         context: int | None = None,
         launched: Launch | None = None,
     ):
         self._options = options or Connection()
-        self._bases = [base_of(address) for address in addresses]
-        self._chat_routes = [chat_route(address) for address in addresses]
+        self._members = addresses if isinstance(addresses, Members) else Fixed(addresses)
         self._context = context
         self.launched = launched
-        self.name = ", ".join(map(shown, self._bases)) if launched is None else launched.name
+        self.name = self._members.name if launched is None else launched.name
         self.remarks: list[str] = [launched.warning] if launched is not None and launched.warning else []
         self._found: Found | None = None
         self._tokens: Tokens | None = None
         self._servers: Servers
+        self._following: Following
         self._capabilities: Capabilities | None = None
         self._connecting = asyncio.Lock()
 
@@ -91,6 +91,10 @@ class HttpEngine(Engine):
             "slots": self._capabilities.slots if self._capabilities else None,
             "scoring": self._capabilities.scoring if self._capabilities else None,
         }
+
+    @property
+    def servers(self) -> Sequence[ServerState]:
+        return () if self._capabilities is None else self._servers.states
 
     @property
     def wire(self) -> Wire:
@@ -121,18 +125,30 @@ class HttpEngine(Engine):
     async def _connect(self) -> Capabilities:
         options = self._options
         if self.launched is not None:
-            self._bases, self._chat_routes = [base_of(await self.launched.start())], [None]
-        clients = [self._client(base) for base in self._bases]
+            self._members = Fixed([await self.launched.start()])
+        members = await self._members.now()
+        clients = [self._client(member) for member in members]
         try:
-            found = await asyncio.gather(
-                *(find(client, options, chat) for client, chat in zip(clients, self._chat_routes, strict=True))
+            asked = await asyncio.gather(
+                *(self._found_at(client, member) for client, member in zip(clients, members, strict=True))
             )
-            self._agree(clients, found)
-            self._found = found[0]
+            here = [number for number, answer in enumerate(asked) if not isinstance(answer, EngineUnavailable)]
+            if not here or (len(here) < len(members) and not self._members.changes):
+                raise next(answer for answer in asked if isinstance(answer, EngineUnavailable))
+            if len(here) < len(members):
+                self.remarks.append(f"{self.name}: {len(here)} of {len(members)} servers answer; the others may join")
+                await _close(client for number, client in enumerate(clients) if number not in here)
+            clients, members = [clients[number] for number in here], [members[number] for number in here]
+            found = [answer for answer in asked if isinstance(answer, Found)]
+            for client, other in zip(clients[1:], found[1:], strict=True):
+                _require_alike(client, other, clients[0].shown, found[0])
+            self._found = self._first = found[0]
             self.name = Path(found[0].wire.model).name
             slots = [each.facts.slots for each in found]
             servers = [Server(client, count) for client, count in zip(clients, slots, strict=True)]
             self._servers = Servers(servers, same=self._same, serves=self._one_token, retries=options.retries)
+            together = dict(zip(members, servers, strict=True))
+            self._following = Following(self._members, self._servers, together, self._join)
             self._tokens = await self._find_tokens(clients[0])
             for server in servers:
                 await self._try(server)
@@ -145,6 +161,7 @@ class HttpEngine(Engine):
         contexts = [each.facts.context for each in found if each.facts.context is not None]
         context = min([*contexts, *([self._context] if self._context else [])], default=None)
         counted = [count for count in slots if count is not None]
+        self._following.begin()
         return Capabilities(
             ids=self._tokens is not None,
             context=context,
@@ -154,20 +171,42 @@ class HttpEngine(Engine):
             renders=isinstance(self.wire, Chat),
         )
 
-    def _client(self, base: str) -> Client:
+    def _client(self, member: Member) -> Client:
         options = self._options
-        timeout, proxy, verify = options.timeout, options.proxy, options.verify
-        return Client(base, headers=headers_of(options), timeout=timeout, proxy=proxy, verify=verify)
+        return Client(
+            base_of(member.url),
+            headers=headers_of(options),
+            timeout=options.timeout,
+            proxy=options.proxy,
+            verify=options.verify,
+            address=member.address,
+        )
 
-    def _agree(self, clients: Sequence[Client], found: Sequence[Found]) -> None:
-        for client, other in zip(clients[1:], found[1:], strict=True):
-            if Path(other.wire.model).name != Path(found[0].wire.model).name:
-                raise ModelError(
-                    f"{client.shown} serves {other.wire.model}, {clients[0].shown} {found[0].wire.model}; "
-                    "the servers of one role must serve the same model"
-                )
-            if (type(other.wire), other.wire.path) != (type(found[0].wire), found[0].wire.path):
-                raise ModelError(f"{client.shown} and {clients[0].shown} are not of the same kind")
+    async def _found_at(self, client: Client, member: Member) -> Found | EngineUnavailable:
+        try:
+            return await find(client, self._options, chat_route(member.url))
+        except EngineUnavailable as error:
+            return error
+
+    async def _join(self, member: Member) -> Server:
+        """Connects a server that came later.
+
+        Raises:
+            Fault, EngineUnavailable, ModelError: it does not answer, or cannot take part.
+        """
+        client = self._client(member)
+        try:
+            found = await find(client, self._options, chat_route(member.url))
+            _require_alike(client, found, "this run", self._first)
+            context = None if self._capabilities is None else self._capabilities.context
+            if context is not None and found.facts.context is not None and found.facts.context < context:
+                raise ModelError(f"{client.shown}: its context of {found.facts.context} tokens is less than {context}")
+            server = Server(client, found.facts.slots)
+            await self._try(server)
+        except BaseException:
+            await client.close()
+            raise
+        return server
 
     async def _find_tokens(self, client: Client) -> Tokens | None:
         """Ids by the first of: the files that the user names, the model's own on this machine, Hugging Face's local
@@ -317,9 +356,23 @@ class HttpEngine(Engine):
 
     async def close(self) -> None:
         if self._found is not None:
+            await self._following.close()
             await self._servers.close()
         if self.launched is not None:
             await self.launched.stop()
+
+
+def _require_alike(client: Client, found: Found, first: str, known: Found) -> None:
+    """Raises:
+    ModelError: a server serves something else than the first.
+    """
+    if Path(found.wire.model).name != Path(known.wire.model).name:
+        raise ModelError(
+            f"{client.shown} serves {found.wire.model}, {first} {known.wire.model}; "
+            "the servers of one role must serve the same model"
+        )
+    if (type(found.wire), found.wire.path) != (type(known.wire), known.wire.path):
+        raise ModelError(f"{client.shown} and {first} are not of the same kind")
 
 
 async def _close(clients: Iterable[Client]) -> None:

@@ -153,25 +153,11 @@ class Servers:
     def add(self, server: Server) -> None:
         """From now on it gets sequences, too."""
         self._servers.append(server)
-        for one in self._servers:
-            if not one.up:
-                self._watch(one)
 
-    async def drain(self, server: Server) -> None:
-        """From now on it gets no more. What lives there stays until it ends; then the server is let go of."""
-        server.leaving = True
-        await self.sweep()
-
-    def keep(self, server: Server) -> None:
-        """It is not to leave after all."""
-        server.leaving = False
-
-    async def sweep(self) -> None:
-        """Lets go of those that were to leave and are empty."""
-        for server in [one for one in self._servers if one.leaving and not one.sequences]:
-            self._servers.remove(server)
-            events.happened("server_removed", server=server.client.shown)
-            await server.close()
+    async def remove(self, server: Server) -> None:
+        """Lets go of one where no sequence lives."""
+        self._servers.remove(server)
+        await server.close()
 
     @property
     def states(self) -> list[ServerState]:
@@ -252,7 +238,7 @@ class Servers:
         if server.up:
             self._mark_down(server, fault)
             if len(self._servers) > 1:
-                self._watch(server)
+                self.watch(server)
         if not any(other.is_open for other in self._servers):
             raise EngineUnavailable(f"{server.client.shown}: {fault}")
         return self.choose()
@@ -262,7 +248,8 @@ class Servers:
             events.warned("server_lost", server=server.client.shown, cause=str(fault))
         server.up, server.doubtful = False, True
 
-    def _watch(self, server: Server) -> None:
+    def watch(self, server: Server) -> None:
+        """Asks one that is down until it answers."""
         if not server.recovering:
             server.recovering = True
             self._start(self._recover(server))
