@@ -50,7 +50,7 @@ class Arm:
         says: in a few words.
         variant: whose traces.
         right_only: only those with the right answer.
-        level_with: rows are left out until those of this variant for the same problems have as many trained tokens.
+        level_with: rows are left out until there are no more of any length than this variant has.
         loss: which tokens are learned (`antiphon.train.recipe.Loss`).
         added: a variant of which so many rows are added that they are `share` of all.
     """
@@ -85,9 +85,12 @@ ARMS: Mapping[str, Arm] = {
         Arm("teacher_only_right", "the teacher alone, right answers only", "teacher_only", right_only=True),
         Arm("tessy_right", "in turns, right answers only", "tessy", right_only=True),
         Arm(
-            "teacher_only_level", "the teacher alone, as many tokens as tessy_level", "teacher_only", level_with="tessy"
+            "teacher_only_level",
+            "the teacher alone, rows as long as those of tessy_level",
+            "teacher_only",
+            level_with="tessy",
         ),
-        Arm("tessy_level", "in turns, as many tokens as teacher_only_level", "tessy", level_with="teacher_only"),
+        Arm("tessy_level", "in turns, rows as long as those of teacher_only_level", "tessy", level_with="teacher_only"),
         Arm("teacher_only_capability", "the teacher alone, its style not learned", "teacher_only", loss="capability"),
         Arm("teacher_only_replay", "the teacher alone, a quarter the student's own", "teacher_only", added=REPLAY),
         Arm("by_rule", "right, in the student's manner, written by rule", BY_RULE),

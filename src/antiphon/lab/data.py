@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -69,8 +68,7 @@ class Source:
             rows = self._without(rows, [row for row in rows if self._is_right(row)], excluded, WRONG)
         if arm.level_with is not None:
             other, _ = await self._of(arm.level_with, to.parent)
-            alike = level(_lengths(rows), _lengths(other))
-            rows = self._without(rows, [row for row in rows if row["problem_id"] in alike], excluded, LEVEL)
+            rows = self._without(rows, level(rows, other), excluded, LEVEL)
         if arm.added is not None:
             more, _ = await self._of(arm.added, to.parent)
             rows = [*rows, *more[: round(len(rows) * arm.share / (1 - arm.share))]]
@@ -145,20 +143,17 @@ def predictors(boundary: Boundary) -> dict[Author, BoundaryPredictor]:
     return {author: antiphon.boundary.load(name) for author, name in named.items()}
 
 
-def level(lengths: Mapping[str, int], others: Mapping[str, int]) -> set[str]:
-    """The most problems for which both sides have as many tokens in all, the first side at most as many as the second
-    where it has more otherwise: those at which it is most ahead are left out. The same set whichever side is first.
-
-    Args:
-        lengths, others: tokens by problem.
-    """
-    both = [problem for problem in lengths if problem in others]
-    ahead = {problem: lengths[problem] - others[problem] for problem in both}
-    sign = 1 if sum(ahead.values()) > 0 else -1
-    order = sorted(both, key=lambda problem: (sign * ahead[problem], problem))
-    sums = list(accumulate(sign * ahead[problem] for problem in order))
-    last = max((number for number, reached in enumerate(sums, 1) if reached <= 0), default=0)
-    return set(order[:last])
+def level(rows: Iterable[Row], others: Iterable[Row]) -> list[Row]:
+    """Of these rows as many of each length in trained tokens as the others have at most, the first of them. The other
+    way round it gives as many, so that two arms differ in none of their lengths."""
+    free = Counter(map(_response, others))
+    kept = []
+    for row in rows:
+        length = _response(row)
+        if free[length]:
+            free[length] -= 1
+            kept.append(row)
+    return kept
 
 
 def means(cells: Sequence[Cell]) -> dict[str, float]:
@@ -174,13 +169,6 @@ def means(cells: Sequence[Cell]) -> dict[str, float]:
     for kind in tokens:
         found[kind] = nats[kind] / tokens[kind]
         found[f"{kind} part"] = nats[kind] / whole
-    return found
-
-
-def _lengths(rows: Iterable[Row]) -> dict[str, int]:
-    found: Counter[str] = Counter()
-    for row in rows:
-        found[row["problem_id"]] += _response(row)
     return found
 
 
