@@ -30,14 +30,20 @@ class Law(NamedTuple):
 
 @dataclass(frozen=True)
 class World:
-    """What a pair is like. `turns` are from so many to so many of each role in a trace; `kept` tokens in each; `waste`
-    tokens are thrown away for each turn and trace in flight."""
+    """What a pair is like.
+
+    Attributes:
+        turns: of each role in a trace, from so many to so many.
+        kept: tokens of a turn on average; it takes as long as its tokens do.
+        waste: tokens that are thrown away for each turn and trace in flight.
+        process: seconds that a turn takes of the process, which the play leaves out.
+    """
 
     laws: Mapping[Author, Law] = field(
         default_factory=lambda: {Author.STUDENT: Law(0.02, 0.001), Author.TEACHER: Law(0.05, 0.004)}
     )
     turns: tuple[int, int] = (10, 30)
-    kept: tuple[int, int] = (4, 12)
+    kept: int = 20
     waste: float = 0.02
     process: float = 0.0002
 
@@ -58,7 +64,9 @@ class World:
             where = (role, chance.randrange(self.laws[role].replicas))
             number += 1
             traveller.at = now
-            heapq.heappush(here[where], (passed[where] + chance.uniform(0.5, 1.5), number, traveller))
+            kept = traveller.tokens.pop()
+            traveller.kept.append(kept)
+            heapq.heappush(here[where], (passed[where] + kept / self.kept, number, traveller))
 
         def pace(where: tuple[Author, int]) -> float:
             law = self.laws[where[0]]
@@ -92,7 +100,8 @@ class _Traveller:
         chance = random.Random(problem)
         self.problem = problem
         self.length = 2 * chance.randint(*world.turns)
-        self.kept = chance.randint(*world.kept)
+        self.tokens = [chance.randint(world.kept // 2, world.kept * 3 // 2) for _ in range(self.length)]
+        self.kept: list[int] = []
         self.turns: list[tuple[tuple[Author, int], float]] = []
         self.began = self.ended = self.at = 0.0
 
@@ -113,9 +122,9 @@ class Played(NamedTuple):
     def total(self, role: Author, what: str) -> float:
         """Turns, or tokens kept or written, of a role."""
         return sum(
-            {"turns": 1, "kept": trace.kept, "written": trace.kept + self.wasted}[what]
+            {"turns": 1, "kept": kept, "written": kept + self.wasted}[what]
             for trace in self.traces
-            for (who, _), _ in trace.turns
+            for ((who, _), _), kept in zip(trace.turns, trace.kept, strict=True)
             if who is role
         )
 
@@ -157,7 +166,7 @@ class Played(NamedTuple):
         recorder.begin()
         text = "so it goes " * trace.length
         recorder.close_span(0, Span(Author.TEACHER, Kind.THINKING, text, end=SpanEnd.END_OF_TURN))
-        for (role, replica), seconds in trace.turns:
-            received = trace.kept + self.wasted
-            recorder.turn(Turn(role, f"{role}-{replica}", received, received, trace.kept, 3, True, seconds, prompt=100))
+        for ((role, replica), seconds), kept in zip(trace.turns, trace.kept, strict=True):
+            received = kept + self.wasted
+            recorder.turn(Turn(role, f"{role}-{replica}", received, received, kept, 3, True, seconds, prompt=100))
         await recorder.finish(Status.COMPLETE)

@@ -11,7 +11,7 @@ from antiphon.errors import UsageError
 from antiphon.scale.plan import Estimate, Forecast, Pool, Question, forecast, pool, read
 from antiphon.synth.spend import Prices
 from antiphon.trace import Author
-from tests.scale.plan.pilots import Law, Played, World
+from tests.scale.plan.pilots import Law, World
 
 STUDENT, TEACHER = Author.STUDENT, Author.TEACHER
 WORLDS = {
@@ -150,12 +150,3 @@ def test_a_role_that_takes_no_turns(pools: Mapping[str, Pool]) -> None:
 def test_equal_seeds_give_equal_forecasts(pools: Mapping[str, Pool]) -> None:
     given = pools["the teacher limits"]
     assert asked(given) == asked(given)
-
-
-def test_played_runs_differ_by_their_seed_alone() -> None:
-    """Of the play, which the other tests lean on."""
-    world = World()
-    one: Played = world.play(range(20), 5, seed=1)
-    assert one.seconds == world.play(range(20), 5, seed=1).seconds
-    assert one.seconds != world.play(range(20), 5, seed=2).seconds
-    assert one.total(TEACHER, "turns") == world.play(range(20), 20, seed=2).total(TEACHER, "turns")

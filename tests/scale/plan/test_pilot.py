@@ -39,7 +39,7 @@ def test_a_pilot_is_what_was_played(small: Path) -> None:
     assert told.places == 4
     assert told.in_flight == pytest.approx(3.9, abs=0.2)
     assert told.moments[-1] - told.moments[0] + told.start == pytest.approx(truth.seconds, rel=1e-6)
-    assert told.processing == pytest.approx(WORLD.process)
+    assert told.processing == pytest.approx(WORLD.process / WORLD.kept, rel=0.05)
     assert told.complete.sum() == 24
     assert told.database.sum() == (small / "run.sqlite").stat().st_size
 
@@ -48,9 +48,9 @@ def test_the_law_is_found_again(small: Path, large: Path) -> None:
     given = pool([read(large), read(small)])  # in any order
     student, teacher, process = given.stations(np.ones(48))
     for station, law in ((student, WORLD.laws[Author.STUDENT]), (teacher, WORLD.laws[Author.TEACHER])):
-        assert station.more == pytest.approx(law.more, rel=0.2)
-        assert station.alone == pytest.approx(law.alone, rel=0.2)
-    assert process.capacity == pytest.approx(1 / WORLD.process)
+        assert station.more == pytest.approx(law.more / WORLD.kept, rel=0.2)
+        assert station.alone == pytest.approx(law.alone / WORLD.kept, rel=0.2)
+    assert process.capacity == pytest.approx(WORLD.kept / WORLD.process, rel=0.05)
 
 
 def test_several_replicas_are_told_apart(tmp_path: Path) -> None:
@@ -59,7 +59,7 @@ def test_several_replicas_are_told_apart(tmp_path: Path) -> None:
     assert pilots[0].replicas == {"student": 1, "teacher": 2, "process": 1}
     _, teacher, _ = pool(pilots).stations(np.ones(96))
     assert teacher.replicas == 2
-    assert teacher.more == pytest.approx(0.008, rel=0.25)
+    assert teacher.more == pytest.approx(0.008 / world.kept, rel=0.25)
 
 
 def test_servers_of_both_roles_are_one_station(tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_traces_that_were_taken_up_are_not_timed(tmp_path: Path) -> None:
     connection.close()
     told = read(directory)
     assert np.isnan(told.spans[0]).sum() == 1
-    assert told.waits["teacher"].turns[0] == 0
+    assert told.waits["teacher"].kept[0] == 0
     assert told.roles[Author.TEACHER].turns[0] > 0  # what it took is known all the same
     assert np.isfinite(pool([told, read(WORLD.play(range(12), 12).write(tmp_path / "other"))]).lengths).all()
 

@@ -1,9 +1,8 @@
 """The course of a run: it begins with all places taken, and ends with the longest traces alone.
 
 While there are traces to begin, all places are taken, and each trace goes on at an even pace. When there are none, the
-rest grow fewer and go on faster, as the servers have less to do. So lengths are counted not in seconds but in turns'
-worth of work, which a trace in flight with m others does at X(m) / m a second; the order in which traces end does not
-depend on how fast that is.
+rest grow fewer and go on faster, as the servers have less to do. So lengths are counted not in seconds but in work, of
+which one of m traces in flight does X(m) / m a second. In which order traces end does not depend on how fast that is.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ class Course(NamedTuple):
 
     @property
     def in_flight(self) -> float:
-        """Traces in flight on average over the work done, which is what a mean over turns sees."""
+        """Traces in flight on average over the work done, which is what a mean over tokens sees."""
         left = len(self.ends) - np.arange(len(self.ends))
         tail = np.diff(self.ends, prepend=self.full)
         return float((self.full * len(self.ends) ** 2 + (tail * left**2).sum()) / max(self.work, 1e-12))

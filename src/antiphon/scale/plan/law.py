@@ -1,9 +1,10 @@
 """How fast traces go, by how many are in flight: a closed network of stations.
 
 A trace in flight is always at one station: in a turn of a role, at one of its servers, or with this process. Servers
-that decode many sequences at once take longer for each the more there are, very nearly in a straight line: a turn takes
-`alone + more * n` seconds where n traces share a replica. So a replica ends n / (alone + more * n) turns a second, and
-never more than 1 / more. With x turns a second at a replica, Little's law (n = x * seconds) gives the traces there:
+that decode many sequences at once take longer for each the more there are, very nearly in a straight line: a kept token
+takes `alone + more * n` seconds (what is read before it and thrown away behind it included) where n traces share a
+replica. So a replica gives n / (alone + more * n) of them a second, and never more than 1 / more. With x a second at a
+replica, Little's law (n = x * seconds) gives the traces there:
 
     n(x) = x * alone / (1 - x * more)
 
@@ -31,8 +32,8 @@ class Station(NamedTuple):
     stations (`together`).
 
     Attributes:
-        share: of all turns, those that come here.
-        alone: seconds of a turn where no other trace is.
+        share: of all kept tokens, those that are written here.
+        alone: seconds of a token where no other trace is.
         more: seconds more for each trace at the same replica, up to so many as were `seen` there, and `beyond` that.
     """
 
@@ -46,12 +47,12 @@ class Station(NamedTuple):
 
     @property
     def capacity(self) -> Array:
-        """Turns a second, all of the run's counted, that it lets through at most; infinite where no limit was seen."""
+        """Tokens a second, all of the run's counted, that it lets through at most; infinite where no limit was seen."""
         with np.errstate(divide="ignore"):
             return np.divide(self.replicas, np.multiply(self.share, self.beyond), dtype=np.float64)
 
     def there(self, rate: Array) -> Array:
-        """How many traces are at each replica, with so many turns a second in all."""
+        """How many traces are at each replica, with so many tokens a second in all."""
         each = rate * self.share / self.replicas
         below = each * self.alone / np.maximum(1 - each * self.more, _NEXT_TO_NOTHING)
         bent = self.alone + (np.asarray(self.more) - self.beyond) * self.seen
@@ -72,7 +73,7 @@ def together(networks: Sequence[Sequence[Station]]) -> list[Station]:
 
 
 def straight(points: Iterable[tuple[float, float]]) -> tuple[float, float]:
-    """`alone` and `more` of the line through pairs of traces at a replica and seconds of a turn; neither below 0.
+    """`alone` and `more` of the line through pairs of traces at a replica and seconds of a token; neither below 0.
 
     A line that would begin below 0 is one from 0 through the last point: a station that was crowded in all pilots. One
     that falls is level at the last point.
@@ -92,7 +93,7 @@ def straight(points: Iterable[tuple[float, float]]) -> tuple[float, float]:
 
 
 def rates(stations: Sequence[Station], in_flight: Array) -> Array:
-    """Turns a second with so many traces in flight each; of many networks at once, a row for each."""
+    """Kept tokens a second with so many traces in flight each; of many networks at once, a row for each."""
     most = np.minimum.reduce([station.capacity for station in stations]) * _NEARLY
     alone = sum((np.multiply(station.share, station.alone) for station in stations), start=np.zeros(1))
     high = np.minimum(most, in_flight / np.maximum(alone, _NEXT_TO_NOTHING))
@@ -106,7 +107,7 @@ def rates(stations: Sequence[Station], in_flight: Array) -> Array:
 
 
 def paces(stations: Sequence[Station], places: int) -> Array:
-    """Turns a second of each of m traces in flight, by m - 1, up to so many places; of many networks a row each."""
+    """Kept tokens a second of each of m traces in flight, by m - 1, up to so many; of many networks, a row for each."""
     knots = np.unique(np.geomspace(1, places, _KNOTS).round())
     numbers = np.arange(1, places + 1, dtype=np.float64)
     found = rates(stations, knots)

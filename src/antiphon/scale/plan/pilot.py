@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,9 +35,9 @@ class Column(NamedTuple):
 
 
 class Waits(NamedTuple):
-    """At a station, in each trace: its turns, and the seconds that they took together."""
+    """At a station, in each trace: tokens kept of its turns there (all, at the process), and the seconds they took."""
 
-    turns: Array
+    kept: Array
     seconds: Array
 
 
@@ -55,12 +55,13 @@ class Pilot:
         waits: by station: `teacher`, `student`, or `teacher and student` where both are the same servers', and the
             process. Of the time after the start, and without traces that another session took up.
         replicas: by station, the servers that there were.
-        in_flight: traces in flight on average over the turns, after the start.
+        in_flight: traces in flight on average over the work, after the start.
         moments, flying: from when on how many traces were in flight, in seconds. The start is left out: what was lost
             there has no length.
         spans: of each trace, from when to when; nan where it was taken up.
-        ended: when each turn ended, of those after the start.
-        processing: seconds of the event loop, waiting for a core included, a turn; None where no session tells.
+        settled: when the start was over.
+        ended: when each turn ended, and the tokens kept in it.
+        processing: seconds of the event loop, waiting for a core included, a kept token; None where no session tells.
         database, parquet: bytes, by trace.
     """
 
@@ -77,7 +78,8 @@ class Pilot:
     moments: Array
     flying: Array
     spans: tuple[Array, Array]
-    ended: Array
+    settled: float
+    ended: tuple[Array, Array]
     processing: float | None
     prices: Mapping[Author, Prices]
     database: Array
@@ -151,14 +153,15 @@ def _pilot(
     spans = np.array(
         [(t.started, t.finished) if known else (np.nan, np.nan) for (t, _), known in zip(traces, timed, strict=True)]
     )
-    stays = _stays(traces, timed, at)
+    stays = _stays(traces, timed, at, {role for role in present if _textual(variant.about.get(role, {}))})
     began, ended = spans[~np.isnan(spans[:, 0])].T
     moments, flying = _steps(began, ended)
     settled, lost = _start(stays, moments, flying)
     about = {role: variant.about.get(role, {}) for role in present}
     text = np.array([max(1, len(trace.response)) for trace, _ in traces], dtype=np.float64)
-    turns = sum(session.turns for session in sessions)
+    roles = {role: _column(traces, role, textual=_textual(about[role])) for role in present}
     after = [stay for stay in stays if stay.began >= settled]
+    turned = [stay for stay in stays if stay.station != PROCESS]
     lasted = np.diff(np.maximum(moments, settled), append=moments[-1]) * flying
     return Pilot(
         directory=directory,
@@ -167,19 +170,30 @@ def _pilot(
         places=max((session.places for session in sessions), default=int(flying.max())),
         start=lost,
         complete=np.array([trace.status is Status.COMPLETE for trace, _ in traces], dtype=np.float64),
-        roles={role: _column(traces, role, textual=_textual(about[role])) for role in present},
+        roles=roles,
         waits={name: _waits([s for s in after if s.station == name], len(traces)) for name in (*at.values(), PROCESS)},
         replicas={name: len({s.replica for s in stays if s.station == name}) for name in (*at.values(), PROCESS)},
         in_flight=float((lasted * flying).sum() / lasted.sum()),
         moments=np.maximum(moments, moments[0] + lost),
         flying=flying,
         spans=(np.maximum(spans[:, 0], moments[0] + lost), np.maximum(spans[:, 1], moments[0] + lost)),
-        ended=np.sort([stay.ended for stay in after if stay.station != PROCESS]),
-        processing=sum(session.cpu + (session.coreless or 0.0) for session in sessions) / turns if turns else None,
+        settled=settled,
+        ended=(np.array([stay.ended for stay in turned]), np.array([stay.kept for stay in turned])),
+        processing=_processing(sessions, roles),
         prices={role: Prices(**about[role]["prices"]) for role in present if about[role].get("prices")},
         database=text / text.sum() * _database(directory),
         parquet=text / text.sum() * _parquet(traces, prompts),
     )
+
+
+def _processing(sessions: Sequence[Session], roles: Mapping[Author, Column]) -> float | None:
+    turns = sum(session.turns for session in sessions)
+    if not turns:
+        return None
+    spent = sum(session.cpu + (session.coreless or 0.0) for session in sessions) / turns
+    taken = sum(float(column.turns.sum()) for column in roles.values())
+    kept = sum(float(column.kept.sum()) for column in roles.values())
+    return spent * taken / max(1.0, kept)
 
 
 def _timed(trace: Trace, sessions: Sequence[Session]) -> bool:
@@ -237,10 +251,14 @@ class _Stay(NamedTuple):
     replica: str
     began: float
     ended: float
+    kept: float
 
 
 def _stays(
-    traces: Sequence[tuple[Trace, Sequence[Turn]]], timed: Sequence[bool], at: Mapping[Author, str]
+    traces: Sequence[tuple[Trace, Sequence[Turn]]],
+    timed: Sequence[bool],
+    at: Mapping[Author, str],
+    textual: Collection[Author],
 ) -> list[_Stay]:
     """Each trace's turns one after the other; what is left of its time lies evenly between them, with the process."""
     stays = []
@@ -253,16 +271,18 @@ def _stays(
         between = max(0.0, trace.finished - trace.started - sum(turn.seconds for turn in heard)) / len(heard)
         now = trace.started
         for turn in heard:
-            stays.append(_Stay(number, PROCESS, "", now, now + between))
-            stays.append(_Stay(number, at[turn.role], turn.server, now + between, now + between + turn.seconds))
-            now += between + turn.seconds
+            kept = estimated_tokens(turn.kept) if turn.role in textual else turn.kept
+            begins, ends = now + between, now + between + turn.seconds
+            stays.append(_Stay(number, PROCESS, "", now, begins, kept))
+            stays.append(_Stay(number, at[turn.role], turn.server, begins, ends, kept))
+            now = ends
     return stays
 
 
 def _waits(stays: Sequence[_Stay], traces: int) -> Waits:
     owner = [stay.trace for stay in stays]
     return Waits(
-        np.bincount(owner, minlength=traces).astype(np.float64),
+        np.bincount(owner, [stay.kept for stay in stays], traces).astype(np.float64),
         np.bincount(owner, [stay.ended - stay.began for stay in stays], traces).astype(np.float64),
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,7 +27,7 @@ class Pool:
     Attributes:
         problems: how many there are.
         problem, pilot: the number of each trace's.
-        lengths: of each trace, in turns at the pace of its pilot: how long it was under way, were it always as crowded.
+        lengths: of each trace, in tokens at the pace of its pilot: how long it was under way, whatever was beside it.
         stray: by how much the pilots' pace strayed from the law, as the standard deviation of its logarithm.
     """
 
@@ -110,7 +110,7 @@ def _require_comparable(pilots: Sequence[Pilot]) -> None:
 
 
 def _stations(pilots: Sequence[Pilot], weights: Sequence[Array], own: Sequence[float]) -> list[Station]:
-    """The line of a role's servers goes through how long turns took in each pilot, by the traces there.
+    """The line of a role's servers goes through how long a kept token took in each pilot, by the traces there.
 
     Turns are timed by this process, and one that is busy sees late that they are over: of what turns take longer in the
     larger pilots, as much may be its own as the share of the time for which it is busy.
@@ -125,25 +125,25 @@ def _stations(pilots: Sequence[Pilot], weights: Sequence[Array], own: Sequence[f
         for pilot, each in zip(pilots, weights, strict=True)
     ]
     cycles = [sum(seconds for _, seconds in found.values()) for found in waits]
-    turns, _ = waits[-1][PROCESS]
+    whole, _ = waits[-1][PROCESS]
     processing = last.processing or 0.0
-    busy = min(1.0, processing * last.in_flight * turns / cycles[-1])
+    busy = min(1.0, processing * last.in_flight * whole / cycles[-1])
     stations = []
     for place, name in enumerate(last.waits):
         if name == PROCESS:
-            _, between = waits[0][PROCESS]
-            alone = between / waits[0][PROCESS][0]
+            kept, between = waits[0][PROCESS]
+            alone = between / max(1.0, kept)
             stations.append(Station(name, 1.0, alone, processing, 0.0, processing))
             continue
         points = [
-            (pilot.in_flight * found[name][1] / cycle / pilot.replicas[name], found[name][1] / found[name][0])
+            (pilot.in_flight * found[name][1] / cycle / pilot.replicas[name], found[name][1] / max(1.0, found[name][0]))
             for pilot, found, cycle in zip(pilots, waits, cycles, strict=True)
         ]
         alone, more = straight(points)
         stations.append(
             Station(
                 name,
-                waits[-1][name][0] / turns,
+                max(1.0, waits[-1][name][0]) / max(1.0, whole),
                 alone,
                 more,
                 seen=points[-1][0],
@@ -155,38 +155,32 @@ def _stations(pilots: Sequence[Pilot], weights: Sequence[Array], own: Sequence[f
 
 
 def _lengths(pilot: Pilot, pace: Array) -> Array:
-    """Traces of which nobody knows how long they took are as long as their turns."""
+    """Traces of which nobody knows how long they took are as long as what was kept of them."""
     speed = pace[np.maximum(pilot.flying[:-1].astype(int) - 1, 0)]
     done = np.concatenate([[0.0], np.cumsum(speed * np.diff(pilot.moments))])
     began, ended = (np.interp(moments, pilot.moments, done) for moments in pilot.spans)
-    turns = np.sum([column.turns for column in pilot.roles.values()], axis=0)
+    kept = np.sum([column.kept for column in pilot.roles.values()], axis=0)
     lengths = ended - began
     known = ~np.isnan(lengths)
-    return np.asarray(np.where(known, lengths * turns[known].sum() / lengths[known].sum(), turns), dtype=np.float64)
+    return np.asarray(np.where(known, lengths * kept[known].sum() / lengths[known].sum(), kept), dtype=np.float64)
 
 
 def _stray(pilots: Sequence[Pilot], ways: Sequence[Array]) -> float:
-    """By the turns that ended in parts of each pilot, to those that the law has there."""
-    found, weights = [], []
+    """By the tokens of turns that ended in parts of each pilot, to those that the law has there. What differs because a
+    part has few turns, which are long or short, is no straying."""
+    found, weights, by_chance = [], [], []
     for pilot, pace in zip(pilots, ways, strict=True):
         flying = pilot.flying[:-1]
         speed = pace[np.maximum(flying.astype(int) - 1, 0)] * flying
         done = np.concatenate([[0.0], np.cumsum(speed * np.diff(pilot.moments))])
-        edges = np.linspace(pilot.moments[0], pilot.moments[-1], _BLOCKS + 1)
+        edges = np.linspace(pilot.settled, pilot.moments[-1], _BLOCKS + 1)
         expected = np.diff(np.interp(edges, pilot.moments, done))
-        ended = np.diff(np.searchsorted(pilot.ended, edges, side="right")).astype(np.float64)
+        moments, kept = pilot.ended
+        ended, squares = (np.histogram(moments, edges, weights=kept**power)[0] for power in (1, 2))
         seen = (expected > 0) & (ended > 0)
         found += np.log(ended[seen] / expected[seen]).tolist()
         weights += (ended[seen] / ended.sum()).tolist()
+        by_chance += (squares[seen] / ended[seen] ** 2).tolist()
     middle = np.average(found, weights=weights)
-    return float(np.sqrt(np.average((np.array(found) - middle) ** 2, weights=weights)))
-
-
-def with_replicas(stations: Sequence[Station], replicas: Mapping[Author, int], shards: int) -> list[Station]:
-    """The same with other numbers of replicas. Where both roles are the same servers', the larger number counts."""
-    found = []
-    for station in stations:
-        asked = [number for role, number in replicas.items() if role in station.name.split(" and ")]
-        number = shards if station.name == PROCESS else max(asked, default=station.replicas)
-        found.append(station._replace(replicas=number))
-    return found
+    spread = np.average((np.array(found) - middle) ** 2, weights=weights) - np.average(by_chance, weights=weights)
+    return float(np.sqrt(max(0.0, spread)))
