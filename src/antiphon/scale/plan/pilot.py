@@ -60,7 +60,7 @@ class Pilot:
             there has no length.
         spans: of each trace, from when to when; nan where it was taken up.
         settled: when the start was over.
-        ended: when each turn ended, and the tokens kept in it.
+        turned: when each turn began, when it ended, and the tokens kept in it.
         processing: seconds of the event loop, waiting for a core included, a kept token; None where no session tells.
         database, parquet: bytes, by trace.
     """
@@ -79,7 +79,7 @@ class Pilot:
     flying: Array
     spans: tuple[Array, Array]
     settled: float
-    ended: tuple[Array, Array]
+    turned: tuple[Array, Array, Array]
     processing: float | None
     prices: Mapping[Author, Prices]
     database: Array
@@ -161,7 +161,7 @@ def _pilot(
     text = np.array([max(1, len(trace.response)) for trace, _ in traces], dtype=np.float64)
     roles = {role: _column(traces, role, textual=_textual(about[role])) for role in present}
     after = [stay for stay in stays if stay.began >= settled]
-    turned = [stay for stay in stays if stay.station != PROCESS]
+    turned = np.array([(stay.began, stay.ended, stay.kept) for stay in stays if stay.station != PROCESS]).T
     lasted = np.diff(np.maximum(moments, settled), append=moments[-1]) * flying
     return Pilot(
         directory=directory,
@@ -178,7 +178,7 @@ def _pilot(
         flying=flying,
         spans=(np.maximum(spans[:, 0], moments[0] + lost), np.maximum(spans[:, 1], moments[0] + lost)),
         settled=settled,
-        ended=(np.array([stay.ended for stay in turned]), np.array([stay.kept for stay in turned])),
+        turned=(turned[0], turned[1], turned[2]),
         processing=_processing(sessions, roles),
         prices={role: Prices(**about[role]["prices"]) for role in present if about[role].get("prices")},
         database=text / text.sum() * _database(directory),

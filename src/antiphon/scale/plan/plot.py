@@ -11,7 +11,7 @@ from antiphon.errors import MissingDependency, UsageError
 from antiphon.scale.plan.forecast import Question, forecast
 from antiphon.scale.plan.pool import Pool
 
-_POINTS, _DRAWS = 12, 100
+_POINTS, _DRAWS = 10, 60
 
 
 def draw(pool: Pool, question: Question, to: Path, *, seed: int = 0) -> None:
@@ -25,11 +25,14 @@ def draw(pool: Pool, question: Question, to: Path, *, seed: int = 0) -> None:
         from matplotlib.figure import Figure
     except ImportError:
         raise MissingDependency("matplotlib", "plot", "drawing a plan (--plot)") from None
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    kinds = figure.canvas.get_supported_filetypes()
+    if to.suffix.lstrip(".") not in kinds or not to.absolute().parent.is_dir():
+        raise UsageError(f"{to} cannot be drawn: give a file .svg, .png or .pdf in a folder that is there")
     most = question.concurrency or pool.largest.places
     numbers = np.unique(np.geomspace(1, 2 * most, _POINTS).round().astype(int))
     made = [forecast(pool, replace(question, concurrency=int(n)), seed=seed, draws=_DRAWS) for n in numbers]
     hours = np.array([each.seconds for each in made]) / 3600
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2)
     left.plot(numbers, hours[:, 0], color="C0")
     left.fill_between(numbers, hours[:, 1], hours[:, 2], color="C0", alpha=0.2, linewidth=0)
@@ -47,5 +50,5 @@ def draw(pool: Pool, question: Question, to: Path, *, seed: int = 0) -> None:
         axes.spines[["top", "right"]].set_visible(False)
     try:
         figure.savefig(to)
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise UsageError(f"{to} cannot be drawn: {error}") from error

@@ -14,6 +14,7 @@ from antiphon.scale.plan.pilot import PROCESS, Pilot
 from antiphon.trace import Author
 
 _APART = 1.5  # times as many traces in flight, at least, in the last pilot as in the first
+_ANOTHER_TIME = 0.05  # by how much a machine's pace differs from one hour to another, which no pilot sees
 _BLOCKS = 8  # parts of a pilot whose pace is compared with the law's
 
 _Numbers = npt.NDArray[np.int64]
@@ -166,7 +167,7 @@ def _lengths(pilot: Pilot, pace: Array) -> Array:
 
 
 def _stray(pilots: Sequence[Pilot], ways: Sequence[Array]) -> float:
-    """By the tokens of turns that ended in parts of each pilot, to those that the law has there. What differs because a
+    """By the tokens that were written in parts of each pilot, to those that the law has there. What differs because a
     part has few turns, which are long or short, is no straying."""
     found, weights, by_chance = [], [], []
     for pilot, pace in zip(pilots, ways, strict=True):
@@ -175,12 +176,14 @@ def _stray(pilots: Sequence[Pilot], ways: Sequence[Array]) -> float:
         done = np.concatenate([[0.0], np.cumsum(speed * np.diff(pilot.moments))])
         edges = np.linspace(pilot.settled, pilot.moments[-1], _BLOCKS + 1)
         expected = np.diff(np.interp(edges, pilot.moments, done))
-        moments, kept = pilot.ended
-        ended, squares = (np.histogram(moments, edges, weights=kept**power)[0] for power in (1, 2))
-        seen = (expected > 0) & (ended > 0)
-        found += np.log(ended[seen] / expected[seen]).tolist()
-        weights += (ended[seen] / ended.sum()).tolist()
-        by_chance += (squares[seen] / ended[seen] ** 2).tolist()
+        began, ended, kept = pilot.turned
+        part = np.clip((edges[:, None] - began) / np.maximum(ended - began, 1e-9), 0, 1)  # of each turn, by each edge
+        written = np.diff(part @ kept)
+        squares = np.diff(part @ kept**2)
+        seen = (expected > 0) & (written > 0)
+        found += np.log(written[seen] / expected[seen]).tolist()
+        weights += (written[seen] / written.sum()).tolist()
+        by_chance += (squares[seen] / written[seen] ** 2).tolist()
     middle = np.average(found, weights=weights)
     spread = np.average((np.array(found) - middle) ** 2, weights=weights) - np.average(by_chance, weights=weights)
-    return float(np.sqrt(max(0.0, spread)))
+    return float(np.sqrt(max(0.0, spread) + _ANOTHER_TIME**2))
