@@ -197,8 +197,8 @@ def _processing(sessions: Sequence[Session], roles: Mapping[Author, Column]) -> 
 
 
 def _timed(trace: Trace, sessions: Sequence[Session]) -> bool:
-    """Whether it was written in one go."""
-    if trace.started is None or trace.finished is None:
+    """Whether it was written in one go, by a clock that went forwards."""
+    if trace.started is None or trace.finished is None or trace.finished < trace.started:
         return False
     return not sessions or any(
         session.began - _SLACK <= trace.started and trace.finished <= session.ended + _SLACK for session in sessions

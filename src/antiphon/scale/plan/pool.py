@@ -99,7 +99,8 @@ def _require_comparable(pilots: Sequence[Pilot]) -> None:
             )
         if list(pilot.waits) != list(first.waits):
             raise UsageError(
-                f"{first.directory} and {pilot.directory} had their servers shared out otherwise between the roles"
+                f"{first.directory} and {pilot.directory} had other roles at work, or shared their servers otherwise; "
+                "write both pilots with the same servers"
             )
     if last.in_flight < _APART * first.in_flight:
         there = " and ".join(f"{pilot.in_flight:.0f}" for pilot in pilots)
