@@ -18,6 +18,7 @@ def train(monkeypatch: pytest.MonkeyPatch) -> Trainer:
     """In the place of `antiphon.train`."""
     trainer = Trainer()
     monkeypatch.setattr("antiphon.train.sft.train", trainer)
+    monkeypatch.setattr("antiphon.train.sft.require_libraries", lambda recipe: None)
     return trainer
 
 

@@ -35,6 +35,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
+    pytest.importorskip("trl")
     path = tmp_path / "small.toml"
     path.write_text(SMALL, "utf-8")
     return path

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Any, Self
@@ -15,6 +15,7 @@ from rich.table import Table
 
 from antiphon.cli import options
 from antiphon.cli.progress import duration, faults_told_once
+from antiphon.cli.stopping import interruptible
 from antiphon.cli.terminal import print_json, say, show, stderr, visible, warn
 
 if TYPE_CHECKING:
@@ -117,15 +118,21 @@ def _work(experiment: Experiment, directory: Path, *, quiet: bool) -> list[Done]
     from antiphon.lab.place import Place
     from antiphon.lab.processes import performed
 
+    means = Means()
     require(experiment)
     failed = []
-    with opened(experiment, directory):
-        place, means = Place(directory), Means()
+    with opened(experiment, directory), interruptible():
+        place = Place(directory)
         asked = units(experiment)
         missing = [unit for unit in asked if not unit.is_done(experiment, place)]
-        with _Following(len(asked), len(asked) - len(missing), quiet=quiet) as following:
+        if any(unit.kind == "student" for unit in missing):
+            means.require(experiment)
+        with (
+            _Following(len(asked), len(asked) - len(missing), quiet=quiet) as following,
+            closing(performed(experiment, directory, missing, means, experiment.jobs)) as work,
+        ):
             try:
-                for done in performed(experiment, directory, missing, means, experiment.jobs):
+                for done in work:
                     following.heard(done)
                     if done.fault:
                         failed.append(done)

@@ -5,13 +5,26 @@ from __future__ import annotations
 import os
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from threading import Thread
 from types import TracebackType
 from typing import Any, Self
 
 INTERRUPTED = 130
 """The exit code of a command that was stopped."""
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """While the context lasts, either signal raises KeyboardInterrupt, also where a shell had them ignored: for work
+    that can be broken off anywhere."""
+    before = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class Stopping:

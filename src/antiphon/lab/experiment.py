@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,11 +25,12 @@ from antiphon.lab.place import Place
 from antiphon.lab.results import BASE, load, put, save
 from antiphon.lab.settings import Experiment
 from antiphon.lab.stages import Stages
-from antiphon.settings import Role
 from antiphon.store import Reader
 from antiphon.store.place import Lock
 from antiphon.synth.cast import EngineOpener, find_voice
 from antiphon.trace import Author
+from antiphon.verify.choose import NAMES, verifiers
+from antiphon.verify.judge import Judges
 from antiphon.verify.workers import cores
 from antiphon.version import __version__
 
@@ -88,6 +90,17 @@ class Means:
 
         return train
 
+    def require(self, experiment: Experiment) -> None:
+        """Sees that students can be trained here.
+
+        Raises:
+            MissingDependency: the extra `train` is not installed.
+        """
+        if self.train is None:
+            from antiphon.train.sft import require_libraries
+
+            require_libraries(experiment.recipe(experiment.trained[0], experiment.training.rate, 0))
+
 
 def units(experiment: Experiment) -> list[Unit]:
     """All work, in the order in which it is begun: a seed's data before the students of the seed before it, so that
@@ -125,11 +138,12 @@ async def _data(experiment: Experiment, place: Place, seed: int, open_engine: En
     run.parent.mkdir(parents=True, exist_ok=True)
     with stages("write"):
         await writing.write(experiment, seed, run, open_engine)
-    scored = open_engine(experiment.student, runs="in-process") if experiment.likelihood else None
+    scored, scorer = None, None
+    if experiment.likelihood:
+        role = experiment.synthesis.student
+        scored = open_engine(experiment.student, runs="in-process", device=role.device, context=role.context)
     try:
-        scorer = None
         if scored is not None:
-            role = Role(model=experiment.student, dialect=experiment.synthesis.student.dialect)
             scorer = Scorer(await find_voice(Author.STUDENT, scored, role))
             await scorer.require()
         with Reader(run) as reader:
@@ -198,14 +212,15 @@ def _joined(experiment: Experiment, known: Any, directory: Path) -> Experiment:
 
 
 def require(experiment: Experiment) -> None:
-    """Sees that its problems are there, before anything is spent.
+    """Sees that its problems are there and can be judged here, before anything is spent.
 
     Raises:
         UsageError: they are not; says what is missing.
     """
-    evaluation(experiment)
-    for seed in experiment.seeds:
-        training(experiment, seed)
+    judges = Judges(verifiers(experiment.problems.verifiers or NAMES))
+    judges.require(list(chain.from_iterable(evaluation(experiment).values())))
+    for seed in experiment.seeds if experiment.trained else ():
+        judges.require(training(experiment, seed))
 
 
 def _environment() -> dict[str, str]:

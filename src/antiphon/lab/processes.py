@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -34,7 +34,7 @@ class Done(NamedTuple):
 
 def performed(
     experiment: Experiment, directory: Path, units: Sequence[Unit], means: Means, jobs: int
-) -> Iterator[Done]:
+) -> Generator[Done, None, None]:
     """Does units, each after those that it needs, and tells of each when it is over. What needs a unit that failed is
     not begun. Closing the iterator, or an interrupt, ends what is under way; that is kept as far as it came.
 

@@ -48,7 +48,6 @@ class Evaluating(_Section):
 
     sampling: Sampling = Field(Sampling(temperature=0.0), description="how tokens are drawn; greedily")
     budget: Budget = Field(Budget(thinking=300, answer=50), description="lengths")
-    samples: int = Field(1, description="answers to each problem; with several, right is the first", ge=1)
     concurrency: int = Field(128, description="answers in flight", ge=1)
 
 
@@ -160,7 +159,8 @@ class Experiment(_Section):
                     }
                 ),
                 "budget": self.evaluation.budget,
-                "samples": self.evaluation.samples,
+                "samples": 1,
+                "until_right": None,
                 "concurrency": self.evaluation.concurrency,
                 "seed": None,
             }

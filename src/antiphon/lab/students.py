@@ -107,7 +107,7 @@ async def _evaluated(
     settings = experiment.evaluated(model)
     directory.parent.mkdir(parents=True, exist_ok=True)
     told = await measured(problems, directory, settings, judges, variant=variant, open_engine=open_engine)
-    samples = {sample.key.problem: sample for sample in reversed(told.samples)}
+    samples = {sample.key.problem: sample for sample in told.samples}
     return tuple(_of_family(family, some, samples, **point) for family, some in asked.items())
 
 
