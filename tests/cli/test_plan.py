@@ -28,9 +28,9 @@ def test_it_tells_people(command: Command, pilots: tuple[Path, Path]) -> None:
         "cost",
         "GPU hours",
         "of them thrown away",
-        "The teacher is the limit",
+        "The busiest is the teacher, busy for",
         "replicas of the student for each",
-        "4 of the student",
+        "teacher replicas 1 student 2 student 4 student",
     ):
         assert what in " ".join(done.out.split()), done.out
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
-    from antiphon.scale.plan import Estimate, Forecast, Pool, RoleForecast
+    from antiphon.scale.plan import Estimate, Forecast, Pool, Question, RoleForecast
     from antiphon.synth.spend import Prices
 
 _MACHINES, _PRICES = "Machines", "Prices"
@@ -106,7 +106,7 @@ def plan(
     if json:
         print_json(_as_json(given, made))
     else:
-        for part in _told(given, made):
+        for part in _told(given, question, made):
             show(part)
 
 
@@ -145,7 +145,7 @@ def _as_json(given: Pool, made: Forecast) -> dict[str, Any]:
 # -- for people
 
 
-def _told(given: Pool, made: Forecast) -> Iterator[RenderableType]:
+def _told(given: Pool, question: Question, made: Forecast) -> Iterator[RenderableType]:
     from rich.text import Text
 
     in_flight = " and ".join(f"{pilot.in_flight:.1f}" for pilot in given.pilots)
@@ -161,7 +161,7 @@ def _told(given: Pool, made: Forecast) -> Iterator[RenderableType]:
     yield ""
     yield _stations(made)
     yield ""
-    yield Text(_limit(made))
+    yield Text(_limit(made, question))
     if made.balance is not None:
         yield Text(
             f"Teacher and student are equally busy with {_spread(made.balance, '.2f')} replicas of the student for each"
@@ -173,13 +173,13 @@ def _told(given: Pool, made: Forecast) -> Iterator[RenderableType]:
         yield Text(f"Note: {note}.")
 
 
-def _limit(made: Forecast) -> str:
-    busy = f"{made.stations[made.bottleneck].busy.value:.0%}"
-    if made.bottleneck == "process":
-        return (
-            f"This process is the limit (busy for {busy} of the time): share the problems among several (--shards 2)."
-        )
-    return f"The {made.bottleneck} is the limit (busy for {busy} of the time)."
+def _limit(made: Forecast, question: Question) -> str:
+    name, station = made.bottleneck, made.stations[made.bottleneck]
+    busy = f"busy for {station.busy.value:.0%} of the time"
+    if name == "process":
+        more = 2 * question.shards
+        return f"The busiest is this process, {busy}. Where that is the limit, share the problems: --shards {more}."
+    return f"The busiest is the {name}, {busy}."
 
 
 def _whole(made: Forecast) -> Table:
@@ -234,13 +234,13 @@ def _choices(made: Forecast) -> Table:
     """Time by replicas: a row for each number of the first role's, a column for each of the other's."""
     roles = list(made.choices[0].replicas)
     if len(roles) == 1:
-        table = _table(f"replicas of the {roles[0]}", "time", "limit")
+        table = _table(f"{roles[0]} replicas", "time", "limit")
         for choice in made.choices:
             table.add_row(str(choice.replicas[roles[0]]), _span(choice.seconds), choice.bottleneck)
         return table
     across, down = roles
     columns = list(dict.fromkeys(choice.replicas[across] for choice in made.choices))
-    table = _table(f"replicas of the {down}", *(f"{number} of the {across}" for number in columns))
+    table = _table(f"{down} replicas", *(f"{number} {across}" for number in columns))
     rows: dict[int, list[str]] = {}
     for choice in made.choices:
         rows.setdefault(choice.replicas[down], []).append(f"{_time(choice.seconds.value)} ({choice.bottleneck})")

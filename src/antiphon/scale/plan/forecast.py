@@ -261,7 +261,7 @@ def _role(
     pool: Pool, question: Question, role: Author, drawn: Sequence[_Draw], seconds: Array
 ) -> tuple[RoleForecast, Array | None]:
     columns = Column(*(pool.column(role, name) for name in Column._fields))
-    used = [_usage(pool, columns, draw, question.longer) for draw in drawn]
+    used = [_usage(pool, columns, draw, question) for draw in drawn]
     station = next(s for s in drawn[0].stations if role in _roles(s))
     replicas = _with_replicas([station], question.replicas, 1)[0].replicas
     hours = seconds / 3600 * replicas * question.gpus.get(role, 1)
@@ -287,14 +287,15 @@ def _role(
     return forecast, costs
 
 
-def _usage(pool: Pool, columns: Column, draw: _Draw, longer: float) -> tuple[float, Usage]:
+def _usage(pool: Pool, columns: Column, draw: _Draw, question: Question) -> tuple[float, Usage]:
     """A role's turns and usage in the run of a draw. Requests and waste of a turn go with the traces in flight, prompts
     with the length of what stands before them."""
+    longer, here = question.longer, draw.course.in_flight / question.shards
     sums = Column(*(pool.by_pilot(values, draw.pilots) for values in columns))
     turns = float(draw.run @ columns.turns) * longer
     kept = float(draw.run @ columns.kept) * longer
-    requests = turns * _at(pool, sums.requests / np.maximum(sums.turns, 1), draw)
-    waste = turns * _at(pool, (sums.received - sums.kept) / np.maximum(sums.turns, 1), draw)
+    requests = turns * _at(pool, sums.requests / np.maximum(sums.turns, 1), here, draw.grows)
+    waste = turns * _at(pool, (sums.received - sums.kept) / np.maximum(sums.turns, 1), here, draw.grows)
     prompt = requests * longer * sums.prompt[-1] / max(sums.requests[-1], 1)
     cached = prompt * sums.cached.sum() / max(sums.prompt.sum(), 1)
     return turns, Usage(
@@ -302,15 +303,14 @@ def _usage(pool: Pool, columns: Column, draw: _Draw, longer: float) -> tuple[flo
     )
 
 
-def _at(pool: Pool, values: Array, draw: _Draw) -> float:
-    """What a turn takes with as many traces in flight as the run has, by what it took in the pilots. Beyond them it
-    stays as it was in the last, or goes on as from the one before, or anything between."""
+def _at(pool: Pool, values: Array, here: float, grows: float) -> float:
+    """What a turn takes with so many traces in flight in a process, by what it took in the pilots. Beyond them it stays
+    as it was in the last, or goes on as from the one before, or anything between: by the share `grows`."""
     there = np.array([pilot.in_flight for pilot in pool.pilots])
-    here = draw.course.in_flight
     if here <= there[-1]:
         return float(np.interp(here, there, values))
     slope = (values[-1] - values[-2]) / (there[-1] - there[-2])
-    return float(values[-1] + draw.grows * max(0.0, slope) * (here - there[-1]))
+    return float(values[-1] + grows * max(0.0, slope) * (here - there[-1]))
 
 
 def _station(station: Station, stations: Sequence[Station], places: int) -> StationForecast:
