@@ -40,7 +40,7 @@ def run(
         bool, typer.Option("--quick", metavar=options.NO_VALUE, help="One seed, three arms, in a few minutes.")
     ] = False,
     config: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Another experiment, on real models too (docs/replicate.md).")
+        Path | None, typer.Option(metavar="FILE", help="Another experiment, on real models too (docs/lab.md).")
     ] = None,
     pair: Annotated[
         Path | None,
