@@ -108,3 +108,14 @@ def test_an_interrupt_ends_it_and_its_workers(config: Path, tmp_path: Path) -> N
     assert process.returncode == 130 and "goes on" in said and "Traceback" not in said, said
     assert gone(others)
     assert read(tmp_path / "lab").seconds > 0, "the session is noted"
+
+
+def test_the_quick_one_is_done_in_minutes(tmp_path: Path) -> None:
+    pytest.importorskip("trl")
+    command = [sys.executable, "-m", "antiphon", "lab", "run", "--quick", "--to", str(tmp_path / "lab")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=480)
+    assert done.returncode == 0, done.stderr
+    results = read(tmp_path / "lab")
+    print(f"{done.stdout}\nafter {results.seconds:.0f} s: {results.stages}")
+    assert {one.arm for one in results.evaluations} == {"base", "teacher_only", "tessy", "student_only"}
+    assert (tmp_path / "lab" / "report.md").is_file()
