@@ -137,7 +137,7 @@ def test_money(pools: Mapping[str, Pool]) -> None:
 
 def test_what_lies_far_beyond_the_pilots_is_said(pools: Mapping[str, Pool]) -> None:
     given = pools["the teacher limits"]
-    assert not asked(given, concurrency=60).notes
+    assert not asked(given, concurrency=60).notes  # 96 problems, 1,900 turns of each
     assert any("the pilots had" in note for note in asked(given, problems=5_000, concurrency=2_000).notes)
     assert any("nothing is busy" in note for note in asked(pools["no limit is near"], concurrency=10).notes)
 
@@ -150,3 +150,10 @@ def test_a_role_that_takes_no_turns(pools: Mapping[str, Pool]) -> None:
 def test_equal_seeds_give_equal_forecasts(pools: Mapping[str, Pool]) -> None:
     given = pools["the teacher limits"]
     assert asked(given) == asked(given)
+
+
+def test_pilots_that_are_small(tmp_path: Path) -> None:
+    few = pool([read(World().play(range(10), n).write(tmp_path / str(n))) for n in (2, 8)])
+    notes = asked(few).notes
+    assert any("the pilots have 10 problems" in note for note in notes)
+    assert any("turns of the student: requests a turn may still change" in note for note in notes)

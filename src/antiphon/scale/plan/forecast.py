@@ -27,6 +27,7 @@ _DRAWS = 400
 _TAIL = 0.025
 _IDLE = 0.5  # a busiest station that is less busy than this limits nothing
 _BEYOND = 2  # times as many traces as the pilots had, from which on a forecast is an extrapolation to be told of
+_PROBLEMS, _TURNS = 64, 500  # of which pilots should have no fewer
 _FACTORS = (1, 2, 4)  # of the replicas that are asked for, in the table of choices
 _SOME = 100  # draws, for that table
 
@@ -350,8 +351,16 @@ def _choices(pool: Pool, question: Question, drawn: Sequence[_Draw], places: int
 def _notes(pool: Pool, question: Question, stations: Mapping[str, StationForecast], places: int) -> Sequence[str]:
     largest = pool.largest
     said = []
-    if pool.problems < 64:
-        said.append(f"the pilots have {pool.problems} problems: intervals are narrower than they should be below 64")
+    if pool.problems < _PROBLEMS:
+        said.append(
+            f"the pilots have {pool.problems} problems: below {_PROBLEMS} intervals are narrower than they should be"
+        )
+    for role, column in largest.roles.items():
+        if column.turns.sum() < _TURNS and question.problems > len(set(largest.problems)):
+            said.append(
+                f"the larger pilot has {column.turns.sum():.0f} turns of the {role}: requests a turn may still change,"
+                " as a run learns how to ask (run_ahead); give it more problems"
+            )
     for name, station in stations.items():
         if station.seen is not None and station.there.value > _BEYOND * station.seen:
             said.append(
