@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import sys
 from pathlib import Path
 
@@ -100,3 +101,17 @@ def test_pilots_of_the_command_itself(command: Command, finished: Path, problems
     done = command("plan", finished, finished, "--problems", 100)
     assert done.code == 2
     assert "two concurrencies are needed" in done.err
+
+
+def test_a_role_alone(command: Command, tmp_path: Path) -> None:
+    pilots = [World().play(range(32), n).write(tmp_path / str(n)) for n in (2, 8)]
+    for pilot in pilots:
+        with sqlite3.connect(pilot / "run.sqlite") as connection:
+            for table in ("turns", "usage"):
+                connection.execute(f"DELETE FROM {table} WHERE role = 'student'")
+        connection.close()
+    done = command("plan", *pilots, "--problems", 100)
+    assert (done.code, done.err) == (0, "")
+    assert "teacher replicas time limit" in " ".join(done.out.split())
+    assert "student" not in done.out
+    assert command("plan", *pilots, "--problems", 100, "--student-replicas", 2).code == 2
