@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from collections.abc import Callable
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -215,6 +216,29 @@ def test_two_processes_on_one_shard(synth: Callable[..., Any], shards: list[Path
         refused = synth(shards[0], "--shard", "0/3", code=2)
         assert "is being written by process" in refused.err
     synth(shards[0], "--shard", "0/3")
+
+
+def test_a_clock_that_jumps(
+    command: Command, pair: Pair, problems: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It dates what is recorded, and nothing else goes by it: no duration, no order, no merge."""
+    jumps = cycle([0.0, 2e9, 5.0, 1e9])
+    monkeypatch.setattr("time.time", lambda: next(jumps))
+    run, whole = tmp_path / "run", tmp_path / "whole"
+    known = 0
+    for limit in (4, 8, COUNT):
+        assert command("synth", problems, "--run", run, *MODELS, "--shard", "0/1", "--limit", limit).code == 0
+        taken = command("merge", run, "--to", whole, "--json").json["taken"][str(run)]
+        assert (taken["new"], taken["changed"]) == (4, 0)
+        with Reader(run) as reader:
+            new = list(reader.traces(since=known))
+            assert len(new) == 4 and [trace.change for trace in new] == sorted({trace.change for trace in new})
+            assert all(0 <= turn.seconds < 60 for trace in new for turn in reader.turns(trace.key))
+            assert all(0 <= session.ended - session.began < 60 for session in reader.sessions("tessy"))
+            known = reader.change()
+    assert command("verify", run, *SCRIPTED).code == 0
+    assert command("merge", run, "--to", whole, "--json").json["taken"][str(run)]["changed"] == COUNT
+    assert records(whole) == records(run)
 
 
 # -- merging

@@ -134,7 +134,7 @@ class Stage:
             warn(remark)
         recorder = MemoryRecorder()
         key = Key(problem.id, settings.method, 0)
-        started = time.time()
+        started, began = time.time(), time.monotonic()
         try:
             if not self._silent:
                 self._announce(settings, problem)
@@ -143,6 +143,7 @@ class Stage:
             if not self._silent:
                 pen.close()
             await cast.close()
+        seconds = time.monotonic() - began
         trace = Trace(
             key,
             tuple(recorder.spans),
@@ -151,10 +152,10 @@ class Stage:
             recorder.closed_by,
             recorder.usage,
             started=started,
-            finished=time.time(),
+            finished=started + seconds,
         )
         if not self._silent:
-            self._conclude(trace, recorder)
+            self._conclude(trace, recorder, seconds)
         return trace, recorder
 
     def _announce(self, settings: Settings, problem: Problem) -> None:
@@ -177,7 +178,7 @@ class Stage:
             self._console.print(Text(visible(message["content"]), "bold"))
         self._console.print()
 
-    def _conclude(self, trace: Trace, recorder: MemoryRecorder) -> None:
+    def _conclude(self, trace: Trace, recorder: MemoryRecorder, seconds: float) -> None:
         from antiphon.cli.pen import Look, write_legend
         from antiphon.cli.progress import duration
 
@@ -187,7 +188,6 @@ class Stage:
         write_legend(self._console, looks)
         self._console.print(f"{trace.status}{': ' if trace.cause else ''}{visible(trace.cause)}", style="bold")
         turns = recorder.turns
-        seconds = (trace.finished or 0) - (trace.started or 0)
         self._console.print(f"{len(turns)} turns in {duration(seconds)}")
         for role, used in trace.usage.items():
             self._console.print(f"the {role} wrote {used.received:,} tokens, {used.thrown_away:,} of them rolled back")

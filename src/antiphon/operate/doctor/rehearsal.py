@@ -41,9 +41,10 @@ async def rehearse(
             with Reader(run.directory) as reader:
                 trace = reader.trace(run.keys[0])
                 turns = len(reader.turns(run.keys[0]))
+                seconds = sum(session.ended - session.began for session in reader.sessions(run.variant))
         except AntiphonError as error:
             return failure(f"a trace could not be written: {error}"), problem, None
-    return _judged(trace, turns), problem, trace
+    return _judged(trace, turns, seconds), problem, trace
 
 
 def _small(settings: Settings, close: bool) -> Settings:
@@ -69,12 +70,11 @@ def _small(settings: Settings, close: bool) -> Settings:
     )
 
 
-def _judged(trace: Trace, turns: int) -> Finding:
+def _judged(trace: Trace, turns: int, seconds: float) -> Finding:
     shares: Counter[str] = Counter()
     for span in trace.spans:
         if span.kind is not Kind.MARKER:
             shares[f"{span.author} {span.kind}"] += len(span.text)
-    seconds = (trace.finished or 0) - (trace.started or 0)
     by_author = ", ".join(f"{who} {characters}" for who, characters in shares.items()) or "nothing"
     small = " (the budget is that small)" if trace.status is Status.TOO_LONG else ""
     says = f"{trace.status}{small} after {turns} turns and {seconds:.1f} s; characters by author: {by_author}"
