@@ -98,6 +98,9 @@ def serving() -> Iterator[S3]:
     class Silent(WSGIRequestHandler):
         def log(self, *said: object) -> None: ...
 
+        def connection_dropped(self, error: BaseException, environ: Any = None) -> None:
+            self.close_connection = True  # else it would wait for another request
+
     store = S3(DomainDispatcherApplication(create_backend_app))
     server = make_server("127.0.0.1", 0, store, threaded=True, request_handler=Silent)
     server.daemon_threads = True

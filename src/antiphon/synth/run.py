@@ -160,7 +160,9 @@ class Run:
                 finally:
                     self.ahead = cast.score.run_ahead.settled
                     self.admitted = cast.score.admission.told
-                    self._tell_of_session("session_ended", **{status.value: n for status, n in self.tally.finished.items()})
+                    self._tell_of_session(
+                        "session_ended", **{status.value: n for status, n in self.tally.finished.items()}
+                    )
                     if self.tally.turns:
                         store.add_session(self.variant, loop.session(self.tally))
                     await store.flush()
