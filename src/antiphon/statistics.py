@@ -7,7 +7,7 @@ other samples of the model. Where models were trained several times, seeds are d
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from math import comb, exp, lgamma, log, sqrt
+from math import comb, exp, lgamma, log, log1p, pi, sqrt
 from statistics import NormalDist
 from typing import Any, NamedTuple
 
@@ -20,6 +20,7 @@ _SHUFFLES = 20_000
 _GROUP = 1_000  # of them at once, so that memory does not grow with their number
 _NEAR = 1e-9  # sums of the same shares differ by less, different ones by more
 _TERMS = 1_000  # of a continued fraction that needs some tens
+_STEPS = 100  # of Newton's method, which needs ten
 
 _Array = npt.NDArray[np.float64]
 
@@ -139,7 +140,8 @@ def crossed(
     variance = sum(part for part, _ in parts)
     if variance < _NEAR**2:
         alike = sides[1].tolist()
-        return Difference(mean, mean_interval(alike, least=least, most=most, level=level), _chance(alike, 0))
+        chance = 1.0 if abs(mean) < _NEAR else 0.5 ** (len(alike) - 1)  # of the exchanges of each problem's sides
+        return Difference(mean, mean_interval(alike, least=least, most=most, level=level), chance)
     freedom = variance**2 / sum(part**2 / less for part, less in parts)
     reach = _student_quantile(1 - level, freedom) * sqrt(variance)
     interval = Interval(max(least, mean - reach), min(most, mean + reach))
@@ -153,14 +155,17 @@ def student_tails(t: float, freedom: float) -> float:
 
 
 def _student_quantile(tails: float, freedom: float) -> float:
-    """The t whose tails these are."""
-    low, high = 0.0, 1.0
-    while student_tails(high, freedom) > tails:
-        low, high = high, 2 * high
-    while high - low > _NEAR * high:
-        middle = (low + high) / 2
-        low, high = (middle, high) if student_tails(middle, freedom) > tails else (low, middle)
-    return (low + high) / 2
+    """The t whose tails these are, by Newton's method: tails are convex and heavier than the normal distribution's, so
+    that it comes from the left and never goes too far."""
+    t = NormalDist().inv_cdf(1 - tails / 2)
+    scale = lgamma((freedom + 1) / 2) - lgamma(freedom / 2) - log(freedom * pi) / 2
+    for _ in range(_STEPS):
+        density = exp(scale - (freedom + 1) / 2 * log1p(t * t / freedom))
+        further = (student_tails(t, freedom) - tails) / (2 * density)
+        t += further
+        if further < _NEAR * t:
+            break
+    return t
 
 
 def _beta(x: float, a: float, b: float) -> float:

@@ -30,6 +30,7 @@ from antiphon.lab.report.findings import (
     Score,
 )
 from antiphon.lab.report.tables import Answers, Table, minus
+from antiphon.lab.report.telling import rated
 from antiphon.lab.results import BASE, ArmData, Drift, Results
 from antiphon.statistics import crossed, holm, rank_correlation
 
@@ -297,6 +298,6 @@ def _missing(results: Results, answers: Answers) -> Iterator[str]:
             lacking = sum(seed not in table for seed in seeds for table in done)
             if lacking:
                 whole = len(seeds) * len(done)
-                yield f"{arm} at {rate:g}: {lacking} of {whole} evaluations (seeds times points) are not done yet."
+                yield f"{arm} at {rated(rate)}: {lacking} of {whole} evaluations (seeds times points) are not done yet."
     if len(answers.seeds) == 1:
         yield "There is one seed: intervals and tests are over problems alone, and speak of these trainings only."
