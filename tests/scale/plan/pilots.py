@@ -133,16 +133,13 @@ class Played(NamedTuple):
         """Tokens thrown away in a turn."""
         return round(self.world.waste * min(self.places, len(self.traces)))
 
-    def write(self, directory: Path, *, temperature: float = 0.7, sessions: bool = True) -> Path:
+    def write(self, directory: Path, *, temperature: float = 0.7, coreless: float = 0.0) -> Path:
         """The run directory that a run would have left."""
         with Store.open(directory) as store:
             asyncio.run(self._record(store, temperature))
-            if sessions:
-                turns = sum(len(trace.turns) for trace in self.traces)
-                store.add_session(
-                    VARIANT,
-                    Session(EPOCH, EPOCH + self.seconds, self.places, turns, turns * self.world.process, 0.0),
-                )
+            turns = sum(len(trace.turns) for trace in self.traces)
+            cpu, without = turns * self.world.process, coreless * self.seconds
+            store.add_session(VARIANT, Session(EPOCH, EPOCH + self.seconds, self.places, turns, cpu, without))
         connection = sqlite3.connect(directory / "run.sqlite")
         connection.executemany(
             """UPDATE traces SET started = ?, finished = ?

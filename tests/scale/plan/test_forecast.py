@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -157,3 +158,24 @@ def test_pilots_that_are_small(tmp_path: Path) -> None:
     notes = asked(few).notes
     assert any("the pilots have 10 problems" in note for note in notes)
     assert any("turns of the student: requests a turn may still change" in note for note in notes)
+
+
+def test_a_pilot_that_had_no_core_of_its_own(tmp_path: Path) -> None:
+    world = World()
+    pilots = [
+        read(world.play(range(64), n).write(tmp_path / str(n), coreless=coreless))
+        for n, coreless in ((4, 0.1), (24, 0.6))
+    ]
+    (note,) = [note for note in asked(pool(pilots)).notes if "waited for a core" in note]
+    assert note.startswith(f"in {tmp_path / '24'} this process waited for a core for 60% of the time")
+
+
+def test_pilots_of_an_older_version_do_not_tell_of_the_process(tmp_path: Path) -> None:
+    directories = [World().play(range(64), n).write(tmp_path / str(n)) for n in (4, 24)]
+    for directory in directories:
+        with sqlite3.connect(directory / "run.sqlite") as connection:
+            connection.execute("DELETE FROM sessions")
+        connection.close()
+    made = asked(pool([read(directory) for directory in directories]))
+    assert any("do not tell what this process took" in note for note in made.notes)
+    assert made.bottleneck == "teacher"

@@ -27,6 +27,7 @@ _DRAWS = 400
 _TAIL = 0.025
 _IDLE = 0.5  # a busiest station that is less busy than this limits nothing
 _BEYOND = 2  # times as many traces as the pilots had, from which on a forecast is an extrapolation to be told of
+_CORELESS = 0.2  # of the time: a pilot that waited so much for a core was not alone on its machine
 _PROBLEMS, _TURNS = 64, 500  # of which pilots should have no fewer
 _FACTORS = (1, 2, 4)  # of the replicas that are asked for, in the table of choices
 _SOME = 100  # draws, for that table
@@ -367,6 +368,12 @@ def _notes(pool: Pool, question: Question, stations: Mapping[str, StationForecas
                 f"{station.there.value:.0f} traces would be at each {name}, the pilots had {station.seen:.0f}: what a "
                 "server does with more (its limit of sequences, its cache) is not known; a pilot with more traces tells"
             )
+    said += [
+        f"in {pilot.directory} this process waited for a core for {pilot.coreless:.0%} of the time, which other"
+        " programs had: the forecast is of a machine as busy as that"
+        for pilot in pool.pilots
+        if pilot.coreless > _CORELESS
+    ]
     if largest.processing is None:
         said.append("the pilots do not tell what this process took (an older version, or killed): its limit is unknown")
     if all(station.busy.value < _IDLE for name, station in stations.items()):

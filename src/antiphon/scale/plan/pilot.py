@@ -62,6 +62,8 @@ class Pilot:
         settled: when the start was over.
         turned: when each turn began, when it ended, and the tokens kept in it.
         processing: seconds of the event loop, waiting for a core included, a kept token; None where no session tells.
+        coreless: the share of the time in which the event loop could have gone on and had no core; 0 where that is not
+            told.
         database, parquet: bytes, by trace.
     """
 
@@ -81,6 +83,7 @@ class Pilot:
     settled: float
     turned: tuple[Array, Array, Array]
     processing: float | None
+    coreless: float
     prices: Mapping[Author, Prices]
     database: Array
     parquet: Array
@@ -180,6 +183,8 @@ def _pilot(
         settled=settled,
         turned=(turned[0], turned[1], turned[2]),
         processing=_processing(sessions, roles),
+        coreless=sum(session.coreless or 0.0 for session in sessions)
+        / max(1e-9, sum(session.ended - session.began for session in sessions)),
         prices={role: Prices(**about[role]["prices"]) for role in present if about[role].get("prices")},
         database=text / text.sum() * _database(directory),
         parquet=text / text.sum() * _parquet(traces, prompts),
