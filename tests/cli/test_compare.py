@@ -63,6 +63,22 @@ def test_for_programs(command: Command, run: Path) -> None:
     assert told["marks"] is None and told["under"] is None
 
 
+def test_as_a_page(command: Command, run: Path, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    done = command("compare", run, "--boundary", "general", "--html", page)
+    assert done.code == 0 and "words of thinking" in done.out
+    assert "24 traces that contribute most to differences" in done.err and "<!doctype html>" in page.read_text("utf-8")
+    done = command("compare", run, "--boundary", "general", "--json", "--html", page)
+    assert done.code == 0 and done.json["pilot"] is None
+
+
+def test_a_page_that_cannot_be_written_is_said_before_anything_is_measured(
+    command: Command, run: Path, tmp_path: Path, scorer: list[Scoring]
+) -> None:
+    done = command("compare", run, "--under", "some:model", "--html", tmp_path / "no" / "page.html")
+    assert done.code == 2 and "there is no folder" in " ".join(done.err.split()) and not scorer
+
+
 def test_a_file_of_hostile_text_alone(command: Command, tmp_path: Path) -> None:
     rows = [{"problem": f"{n} {HOSTILE}", "response": f"<think>\n{HOSTILE}\n</think>\n\n{HOSTILE}"} for n in range(3)]
     file = write_lines(tmp_path / "data.jsonl", rows)
