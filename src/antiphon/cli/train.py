@@ -137,7 +137,7 @@ def train(
 
     quiet = json or not sft.is_main_process()
     file = {} if config is None else read_recipe(config)
-    given = {
+    given: dict[str, Any] = {
         "epochs": epochs,
         "steps": steps,
         "batch": batch,

@@ -152,7 +152,7 @@ def _activations(config: Any, recipe: Recipe, tokens: int, width: int, stream: i
     inner = said.get("intermediate_size") or 4 * hidden
     if experts := said.get("num_experts_per_tok"):
         inner = experts * (said.get("moe_intermediate_size") or inner)
-    layer: int = tokens * (2 * (8 + width) * hidden + (8 + 2 * width) * (queries + keys) + 4 * width * inner)
+    layer: int = tokens * (2 * (8 + width) * hidden + (8 + 2 * stream) * (queries + keys) + 4 * width * inner)
     if recipe.gradient_checkpointing:
         return tokens * hidden * stream * layers + layer
     return layer * layers
