@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from antiphon.errors import ModelError, UsageError
-from antiphon.train.memory import GIB, Memory, estimate, require_room
+from antiphon.errors import ModelError
+from antiphon.train.memory import GIB, Memory, estimate, shortfall
 from antiphon.train.recipe import PRESETS, Recipe, recipe
 
 QWEN3_8B = {  # its config.json, of which these fields are needed
@@ -58,11 +58,11 @@ def test_lora_of_8b_takes_its_frozen_weights_in_bfloat16_and_16_bytes_for_each_t
 
 def test_the_presets_fit_where_they_say(qwen3_8b: Path) -> None:
     one = estimate(qwen3_8b, PRESETS["gpu24"], 4096)
-    require_room(one, PRESETS["gpu24"], 24 * 10**9, device="cuda")
-    with pytest.raises(UsageError, match="--lora 16, --precision bfloat16, more devices"):
-        require_room(estimate(qwen3_8b, PRESETS["paper"], 4096), PRESETS["paper"], 80 * 10**9, device="cuda")
+    assert not shortfall(one, PRESETS["gpu24"], 24 * 10**9, device="cuda")
+    alone = shortfall(estimate(qwen3_8b, PRESETS["paper"], 4096), PRESETS["paper"], 80 * 10**9, device="cuda")
+    assert "What helps: --lora 16, --precision bfloat16, more devices" in alone
     eight = estimate(qwen3_8b, PRESETS["paper"], 16384, devices=8, shared=True)
-    require_room(eight, PRESETS["paper"], 80 * 10**9, device="cuda")
+    assert not shortfall(eight, PRESETS["paper"], 80 * 10**9, device="cuda")
 
 
 def test_checkpointing_keeps_one_layer_and_what_goes_into_each(qwen3_8b: Path) -> None:
@@ -70,9 +70,8 @@ def test_checkpointing_keeps_one_layer_and_what_goes_into_each(qwen3_8b: Path) -
         estimate(qwen3_8b, recipe("paper", {"gradient_checkpointing": on}), 4096).activations for on in (False, True)
     )
     assert some == whole // 36 + 36 * 4096 * 4096 * 4
-    with pytest.raises(UsageError, match="--checkpointing"):
-        long = recipe("gpu24", {"gradient_checkpointing": False})
-        require_room(estimate(qwen3_8b, long, 16384), long, 24 * 10**9, device="cuda")
+    long = recipe("gpu24", {"gradient_checkpointing": False})
+    assert "--checkpointing" in shortfall(estimate(qwen3_8b, long, 16384), long, 24 * 10**9, device="cuda")
 
 
 SHAPES = {
@@ -126,6 +125,5 @@ def _small() -> Recipe:
 
 def test_a_gpus_own_gigabyte_counts() -> None:
     memory = Memory(1, 1, GIB, 0, 0, 0, 0)
-    require_room(memory, _small(), round(1.1 * GIB), device="cpu")
-    with pytest.raises(UsageError, match=r"it takes 2\.0 GiB, cuda has 1\.1"):
-        require_room(memory, _small(), round(1.1 * GIB), device="cuda")
+    assert not shortfall(memory, _small(), round(1.1 * GIB), device="cpu")
+    assert shortfall(memory, _small(), round(1.1 * GIB), device="cuda").startswith("it takes 2.0 GiB, cuda has 1.1")

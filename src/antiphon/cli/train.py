@@ -13,7 +13,7 @@ import typer
 from antiphon.cli import options
 from antiphon.cli.stopping import INTERRUPTED, Stopping
 from antiphon.cli.terminal import print_json, say, show, stderr, visible, warn
-from antiphon.errors import SettingsError
+from antiphon.errors import SettingsError, UsageError
 
 if TYPE_CHECKING:
     from antiphon.train.recipe import Recipe
@@ -166,7 +166,12 @@ def train(
     room = None if memory is None else round(memory * 1e9)
     if dry_run:
         plan = sft.plan(data, student, recipe, room=room)
-        print_json(_plan_json(plan, recipe)) if json else _tell(data, plan, recipe)
+        if json:
+            print_json(_plan_json(plan, recipe))
+        elif not quiet:
+            _tell(data, plan, recipe)
+        if plan.short:
+            raise UsageError(plan.short)
         return
     if to is None:
         raise typer.BadParameter("where to? Give a folder", param_hint="--to")

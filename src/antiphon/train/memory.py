@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from antiphon.errors import ModelError, UsageError
+from antiphon.errors import ModelError
 from antiphon.train.recipe import Recipe
 
 GIB = 1 << 30
@@ -74,18 +74,15 @@ def estimate(model: Path, recipe: Recipe, length: int, *, devices: int = 1, shar
     )
 
 
-def require_room(memory: Memory, recipe: Recipe, room: int, *, device: str) -> None:
-    """Returns where a training goes into a device.
+def shortfall(memory: Memory, recipe: Recipe, room: int, *, device: str) -> str:
+    """Why a training does not go into a device, and what to change; "" where it does.
 
     Args:
         room: bytes that a device has.
-
-    Raises:
-        UsageError: it does not; says what to change.
     """
     needed = round(memory.total * _SPARE) + (_GPU_OWN if device != "cpu" else 0)
     if needed <= room:
-        return
+        return ""
     crowded = memory.activations > needed // 10
     ways = {
         "--checkpointing": crowded and not recipe.gradient_checkpointing,
@@ -95,7 +92,7 @@ def require_room(memory: Memory, recipe: Recipe, room: int, *, device: str) -> N
         "--precision bfloat16": recipe.precision != "bfloat16",
         "more devices, with FSDP or DeepSpeed (docs/train.md)": True,
     }
-    raise UsageError(
+    return (
         f"it takes {needed / GIB:,.1f} GiB, {device} has {room / GIB:,.1f}: weights {memory.weights / GIB:,.1f},"
         f" gradients {memory.gradients / GIB:,.1f}, optimizer {memory.optimizer / GIB:,.1f}, activations"
         f" {memory.activations / GIB:,.1f}. What helps: {', '.join(way for way, helps in ways.items() if helps)}"

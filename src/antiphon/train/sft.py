@@ -15,7 +15,7 @@ from antiphon.errors import MissingDependency, ModelError, SettingsError, UsageE
 from antiphon.export.student import Student, read_student
 from antiphon.train.curve import draw
 from antiphon.train.folder import Folder, refuse_other
-from antiphon.train.memory import Memory, estimate, require_room, room_here
+from antiphon.train.memory import Memory, estimate, room_here, shortfall
 from antiphon.train.recipe import Recipe
 from antiphon.train.rows import IGNORED, Count, TrainingRow, data_files, training_rows
 from antiphon.train.tell import Progress, Trained
@@ -38,6 +38,7 @@ class Plan:
         shown: one row, in pieces of text with their weights, 0 where they are masked.
         memory: what it takes of each device.
         device, room: the device, and how many bytes of it are free.
+        short: why it does not go into it, "" where it does.
         done: steps that an interrupted training has done already.
     """
 
@@ -49,6 +50,7 @@ class Plan:
     memory: Memory
     device: str
     room: int
+    short: str
     done: int = 0
 
 
@@ -108,10 +110,10 @@ def train(
 
 
 def plan(data: Path, student: str, recipe: Recipe, *, room: int | None = None) -> Plan:
-    """What a training would do. See `train`.
+    """What a training would do, also one that does not go into the device. See `train`.
 
     Raises:
-        UsageError: it could not be done.
+        UsageError: it could not be done for another reason.
     """
     files = require_student(student)
     require_libraries(recipe)
@@ -174,7 +176,7 @@ class _Reading(Iterable[TrainingRow]):
         """What was found.
 
         Raises:
-            UsageError: nothing can be trained on, or a device cannot hold it.
+            UsageError: nothing can be trained on.
         """
         if self._shown is None:
             why = ", ".join(f"{count} {reason}" for reason, count in self._count.left_out.items())
@@ -186,9 +188,9 @@ class _Reading(Iterable[TrainingRow]):
         memory = estimate(self._model, self._recipe, self._count.longest, devices=devices, shared=shared)
         device, free = room_here(self._recipe)
         room = free if self._room is None else self._room
-        require_room(memory, self._recipe, room, device=device)
+        short = shortfall(memory, self._recipe, room, device=device)
         shown = _pieces(self._student, self._shown)
-        return Plan(self._count, steps, per_epoch, self._limit, shown, memory, device, room)
+        return Plan(self._count, steps, per_epoch, self._limit, shown, memory, device, room, short)
 
 
 def _limit(files: ModelFiles, recipe: Recipe) -> int:
@@ -252,7 +254,10 @@ def _prepare(folder: Folder, reading: _Reading, recipe: Recipe, asked: Mapping[s
                     writer.write_batch(pyarrow.RecordBatch.from_pylist(held, schema))
                     held.clear()
             writer.write_batch(pyarrow.RecordBatch.from_pylist(held, schema))
-        steps = reading.plan().steps
+        plan = reading.plan()
+        if plan.short:
+            raise UsageError(plan.short)
+        steps = plan.steps
         beyond = [step for step in asked["save_at"] if not 1 <= step <= steps]
         if beyond:
             raise SettingsError(f"save_at {beyond[0]}: the training has {steps} steps")
