@@ -19,9 +19,12 @@ from urllib.parse import unquote
 from antiphon.errors import MissingDependency, StorageError, UsageError
 
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
-_BLOCK = 8 << 20  # bytes asked for at once where a file is read on and on
+_BLOCK = 8 << 20  # bytes asked for at once
 _PART = 32 << 20  # bytes of one piece of an upload in pieces, which begins at two of them
 _TRIES = 6
+_LONGEST, _SLOWEST = 900.0, 100_000
+"""Seconds after which a call is given up that neither ends nor fails, and the bytes a second that an upload has to make
+beside them. It is more than all tries together take: libraries may wait for a free connection without an end."""
 _S3: dict[str, Any] = {
     "config_kwargs": {
         # botocore's own: errors of the server, of the line and "slow down", with growing, random waits.
@@ -93,21 +96,21 @@ class Remote:
         """`file`, `directory`, or "" where there is nothing of this name."""
         with self._told("cannot be looked at"):
             try:
-                return str(self._files.info(self._path)["type"])
+                return str(self._call("info")["type"])
             except FileNotFoundError:
                 return ""
 
     def matches(self) -> list[Remote]:
         """The objects that match it as a pattern (`*`, `**`, `?`, `[a-z]`), sorted."""
         with self._told("cannot be listed"):
-            found = self._files.glob(self._path, detail=True)
+            found = self._call("glob", detail=True)
         return [self._beside(path) for path, info in sorted(found.items()) if info["type"] == "file"]
 
     def sizes(self) -> dict[str, int]:
         """The bytes of all objects below it, by their path from here."""
         with self._told("cannot be listed"):
             try:
-                found: Mapping[str, Mapping[str, Any]] = self._files.find(self._path, detail=True)
+                found: Mapping[str, Mapping[str, Any]] = self._call("find", detail=True)
             except FileNotFoundError:
                 return {}
         root = self._path.rstrip("/") + "/"
@@ -119,31 +122,40 @@ class Remote:
         Reading raises StorageError where the store fails.
         """
         with self._told("cannot be read"):
-            stream = self._files.open(self._path, "rb", block_size=_BLOCK)
-        return io.BufferedReader(_Reading(self, stream), 1 << 18)
+            size = int(self._call("info")["size"])
+        return io.BufferedReader(_Reading(self, size), _BLOCK)
+
+    def read(self, start: int, end: int) -> bytes:
+        """Some of its bytes."""
+        if start >= end:
+            return b""
+        with self._told("cannot be read further"):
+            data = cast(bytes, self._call("cat_file", start=start, end=end))
+            if len(data) != end - start:
+                raise EOFError(f"{len(data)} of {end - start} bytes came")
+        return data
 
     def digest(self) -> str:
         """The SHA-256 of its bytes, which are read for it; "" where there is nothing."""
+        if self.kind() != "file":
+            return ""
         digest = hashlib.sha256()
-        with self._told("cannot be read"):
-            try:
-                with self._files.open(self._path, "rb", block_size=_BLOCK) as stream:
-                    while block := stream.read(_BLOCK):
-                        digest.update(block)
-            except FileNotFoundError:
-                return ""
+        with self.open() as stream:
+            while block := stream.read(_BLOCK):
+                digest.update(block)
         return digest.hexdigest()
 
     def put(self, file: Path) -> None:
         """Sends a file there; it replaces what has this name, in one step where the store can."""
         with self._told("cannot be written"):
-            self._files.put_file(str(file), self._path, **self._in_pieces)
+            longest = _LONGEST + file.stat().st_size / _SLOWEST
+            self._call("put_file", str(file), self._path, longest=longest, **self._in_pieces)
 
     def remove(self) -> None:
         """Removes it, if it is there."""
         with self._told("cannot be removed"):
             try:
-                self._files.rm_file(self._path)
+                self._call("rm_file")
             except FileNotFoundError:
                 return
 
@@ -155,6 +167,12 @@ class Remote:
         other.name = str(self._files.unstrip_protocol(path))
         other._files, other._path, other._in_pieces = self._files, path, self._in_pieces
         return other
+
+    def _call(self, name: str, *arguments: Any, longest: float | None = None, **more: Any) -> Any:
+        """What the library's function of that name gives, which must end in time."""
+        if self._files.async_impl:  # these take it beside their own arguments
+            more["timeout"] = longest or _LONGEST
+        return getattr(self._files, name)(*(arguments or (self._path,)), **more)
 
     @contextmanager
     def _told(self, what: str) -> Iterator[None]:
@@ -168,10 +186,10 @@ class Remote:
 
 
 class _Reading(io.RawIOBase):
-    """The stream of a store, whose errors are StorageErrors."""
+    """An object as a stream: each read is a call."""
 
-    def __init__(self, remote: Remote, stream: Any):
-        self._remote, self._stream = remote, stream
+    def __init__(self, remote: Remote, size: int):
+        self._remote, self._size, self._at = remote, size, 0
 
     def readable(self) -> bool:
         return True
@@ -180,21 +198,17 @@ class _Reading(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        with self._remote._told("cannot be read further"):
-            data = self._stream.read(len(buffer))
+        data = self._remote.read(self._at, min(self._at + len(buffer), self._size))
         buffer[: len(data)] = data
+        self._at += len(data)
         return len(data)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        with self._remote._told("cannot be read further"):
-            return int(self._stream.seek(offset, whence))
+        self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        return self._at
 
     def tell(self) -> int:
-        return int(self._stream.tell())
-
-    def close(self) -> None:
-        self._stream.close()
-        super().close()
+        return self._at
 
 
 def _line(error: Exception) -> str:
