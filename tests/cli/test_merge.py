@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from antiphon.store import Reader, Store
+from antiphon.trace import Author
 from tests.cli.conftest import MODELS, Command, asked, write_lines
 from tests.cli.grading import GradingPair
 from tests.cli.pair import Pair, install
@@ -134,6 +135,22 @@ def test_half_of_a_shard_is_the_teachers_in_teacher_mix(synth: Callable[..., Any
     with Reader(tmp_path / "0") as reader:
         authors = [trace.spans[1].author for trace in reader.traces()]
     assert abs(2 * authors.count("teacher") - len(authors)) <= 1
+
+
+def test_whoever_began_a_trace_goes_on_with_it_in_the_whole(
+    command: Command, synth: Callable[..., Any], problems: Path, tmp_path: Path
+) -> None:
+    mix = ("--method", "teacher_mix", "--concurrency", 64)
+    directories = [tmp_path / str(index) for index in range(2)]
+    for index, directory in enumerate(directories):
+        synth(directory, "--shard", f"{index}/2", *mix, "--max-tokens-total", 60)
+    done = command("merge", *directories, "--to", tmp_path / "whole", "--json").json
+    assert done["traces"] == {"pending": COUNT}
+    synth(tmp_path / "whole", *mix)
+    with Reader(tmp_path / "whole") as reader:
+        for trace in reader.traces():
+            assert trace.status == "complete"
+            assert len({span.author for span in trace.spans if span.author is not Author.NONE}) == 1
 
 
 def test_the_limit_comes_before_the_shard(synth: Callable[..., Any], tmp_path: Path) -> None:

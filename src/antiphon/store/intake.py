@@ -55,11 +55,13 @@ class Taken:
 
 
 class _Pair(NamedTuple):
-    """A trace there and the one of its key here. `own`: the one here was taken from there and is as it was then."""
+    """A trace there and the one of its key here. `known`: it was taken from there, or compared; `own`: it was taken and
+    is as it was then."""
 
     theirs: int
     ours: int
     state: str
+    known: bool
     own: bool
     status_there: str | None
     status_here: str | None
@@ -250,7 +252,7 @@ class _Source:
     def _next(self, source: int, after: int) -> list[_Pair]:
         """The next traces there that are not as they were when they were last taken or looked at."""
         rows = self._connection.execute(
-            f"""SELECT t.number, m.ours, {_STATE} AS state, k.change IS o.change, t.status, o.status,
+            f"""SELECT t.number, m.ours, {_STATE}, k.state IS NOT NULL, k.change IS o.change, t.status, o.status,
                 o.started IS NOT NULL
             FROM theirs.traces t JOIN temp.trace_of m ON m.theirs = t.number JOIN main.traces o ON o.number = m.ours
             LEFT JOIN main.taken k ON k.trace = m.ours AND k.source = ?
@@ -261,12 +263,9 @@ class _Source:
 
     def _is_wanted(self, pair: _Pair, source: int, changes: Changes) -> bool:
         """Whether a trace takes the place of the one here."""
-        is_known = self._connection.execute(
-            "SELECT EXISTS (SELECT 1 FROM main.taken WHERE trace = ? AND source = ?)", (pair.ours, source)
-        ).fetchone() != (0,)
         if pair.own or (pair.status_here is None and not pair.begun_here):
-            self._taken.changed += is_known
-            self._taken.new += not is_known
+            self._taken.changed += pair.known
+            self._taken.new += not pair.known
             return True
         if pair.status_here is None or pair.status_here == Status.FAILED:
             if pair.status_there not in (None, Status.FAILED):
