@@ -319,29 +319,44 @@ def test_the_model_at_the_end_is_the_students_weights_and_loras(data: Path, tmp_
 # --- what goes wrong
 
 
-def test_a_loss_that_is_no_number_stops_and_names_its_rows(tmp_path: Path) -> None:
-    """One embedding is broken, and only one row has its token."""
-    broken, odd = tmp_path / "broken", STUDENT.vocabulary.encode("§")[0]
+def test_a_loss_that_is_no_number_stops_and_names_its_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The loss of one row, the only one with its first token, is no number."""
+    from trl import SFTTrainer
+
+    odd, compute_loss = STUDENT.vocabulary.encode("§")[0], SFTTrainer.compute_loss
     assert all(odd not in one["input_ids"] for one in ROWS)
-    shutil.copytree(LAB, broken)
-    content = weights(LAB)
-    content["model.embed_tokens.weight"][odd] = float("nan")
-    config = json.loads((broken / "config.json").read_text())
-    (broken / "config.json").write_text(json.dumps({**config, "tie_word_embeddings": False}))
-    content["lm_head.weight"] = weights(LAB)["model.embed_tokens.weight"].clone()
-    save_file(content, broken / "model.safetensors", metadata={"format": "pt"})
+
+    def broken(self: Any, model: Any, inputs: dict[str, Any], *rest: Any) -> torch.Tensor:
+        loss: torch.Tensor = compute_loss(self, model, inputs, *rest)
+        return loss * math.nan if (inputs["input_ids"] == odd).any() else loss
+
+    monkeypatch.setattr(SFTTrainer, "compute_loss", broken)
     bad = {**ROWS[0], "id": "the bad one", "input_ids": [odd, *ROWS[0]["input_ids"][1:]]}
     data = write(tmp_path / "data.jsonl", [*ROWS[1:8], bad])
     how = recipe("lab", {"steps": 8, "batch": 1, "save_every": 1})
     with pytest.raises(AntiphonError, match=r"the loss is no number at step \d, rows the bad one; .*is kept") as error:
-        train(data, str(broken), tmp_path / "to", how)
+        train(data, "lab:student", tmp_path / "to", how)
     step = int(str(error.value).split("step ")[1].split(",")[0])
     assert (tmp_path / "to" / "states" / str(step - 1)).is_dir()
     assert not (tmp_path / "to" / "model").exists()
 
 
+def test_weights_that_are_no_numbers_are_not_kept(data: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+    shutil.copytree(LAB, broken)
+    content = weights(LAB)
+    content["model.embed_tokens.weight"][STUDENT.vocabulary.encode("§")[0]] = math.nan
+    content["lm_head.weight"] = weights(LAB)["model.embed_tokens.weight"].clone()
+    save_file(content, broken / "model.safetensors", metadata={"format": "pt"})
+    config = json.loads((broken / "config.json").read_text())
+    (broken / "config.json").write_text(json.dumps({**config, "tie_word_embeddings": False}))
+    with pytest.raises(AntiphonError, match="the weights are no numbers after step 2; no state was written before"):
+        train(data, str(broken), tmp_path / "to", HOW)
+    assert not (tmp_path / "to" / "states" / "2").exists()
+
+
 def test_a_full_disk_leaves_the_state_before(data: Path, undisturbed: Trained, tmp_path: Path) -> None:
-    """The system refuses files over a limit, as it refuses any on a full disk, once step 4 is done."""
+    """The system refuses files over a limit, as it refuses any on a full disk, once step 3 is done."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
 
     def watch(now: Progress) -> None:
@@ -349,7 +364,9 @@ def test_a_full_disk_leaves_the_state_before(data: Path, undisturbed: Trained, t
             resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, hard))
 
     try:
-        with pytest.raises(StoreFull, match=r"states/4: cannot be written \(.*the same command goes on from there"):
+        with pytest.raises(
+            StoreFull, match=r"checkpoints/3: cannot be written \(.*the same command goes on"
+        ):
             train(data, "lab:student", tmp_path / "to", HOW, save_at=[3, 6], watch=watch)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
@@ -384,11 +401,12 @@ def test_gguf_files_are_not_trained(data: Path, tmp_path: Path) -> None:
 
 def test_fields_of_trl(data: Path, tmp_path: Path) -> None:
     for given, says in (
-        ({"speed": 1}, "SFTConfig has no field 'speed'"),
-        ({"learning_rate": 1}, "learning_rate follows from the recipe"),
-        ({"report_to": ["nothing"]}, "nothing"),
+        ({"speed": 1}, "trainer: SFTConfig has no field 'speed'"),
+        ({"learning_rate": 1}, "trainer: learning_rate follows from the recipe"),
+        ({"logging_steps": "often"}, "trainer: .*'str' and 'int'"),
+        ({"report_to": ["nothing"]}, "the trainer cannot be made: nothing is not supported"),
     ):
-        with pytest.raises(SettingsError, match=f"trainer: .*{says}"):
+        with pytest.raises(SettingsError, match=says):
             train(data, "lab:student", tmp_path / "to", HOW, trainer=given)
 
 

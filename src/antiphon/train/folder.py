@@ -53,7 +53,7 @@ class Folder:
         """
         try:
             about = json.loads(self.about.read_text("utf-8"))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             if self.path.exists() and not (self.path.is_dir() and set(self._names()) <= {self.rows.name}):
                 raise UsageError(f"{self.path}: something else is there already; name another folder") from None
             return None

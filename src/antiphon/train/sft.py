@@ -303,20 +303,23 @@ def _fit(
         model, dtype = load_student(files.path, recipe)
         tokenizer = transformers.AutoTokenizer.from_pretrained(files.path, local_files_only=True)
         following = Following(is_due, asked_to_stop, watch)
-        fitting = Fitting(
-            folder=folder,
-            source=files.path,
-            dtype=dtype,
-            kept=kept,
-            names=rows["name"],
-            model=model,
-            args=args,
-            train_dataset=rows.remove_columns("name"),
-            data_collator=Collator(pad_token_id=tokenizer.pad_token_id or 0),
-            processing_class=tokenizer,
-            peft_config=lora_configuration(recipe),
-            callbacks=[following],
-        )
+        try:
+            fitting = Fitting(
+                folder=folder,
+                source=files.path,
+                dtype=dtype,
+                kept=kept,
+                names=rows["name"],
+                model=model,
+                args=args,
+                train_dataset=rows.remove_columns("name"),
+                data_collator=Collator(pad_token_id=tokenizer.pad_token_id or 0),
+                processing_class=tokenizer,
+                peft_config=lora_configuration(recipe),
+                callbacks=[following],
+            )
+        except (ValueError, ImportError, RuntimeError) as error:  # TRL's, of settings that do not go together
+            raise SettingsError(f"the trainer cannot be made: {' '.join(str(error).split())}") from None
         state = folder.last_state()
         fitting.train(resume_from_checkpoint=None if state is None else str(state))
         if following.stopped:
