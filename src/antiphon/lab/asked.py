@@ -4,7 +4,7 @@ on, which are the same for all and never trained on."""
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import chain
 
 import antiphon.problem
@@ -71,6 +71,10 @@ def replayed(experiment: Experiment, seed: int) -> list[Problem]:
     return [
         problem for place, family in enumerate(others) for problem in _own(each + (place < more), seed, family, ids)
     ]
+
+
+DRAWN: Mapping[str, Callable[[Experiment, int], list[Problem]]] = {"train": training, REPLAY: replayed}
+"""How the problems are drawn that variants are written of (`antiphon.lab.arms.Writing.problems`)."""
 
 
 def _evaluated(experiment: Experiment) -> list[Problem]:

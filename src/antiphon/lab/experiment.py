@@ -18,15 +18,15 @@ from antiphon.analyse.likelihood import Scorer
 from antiphon.engine import models
 from antiphon.errors import StoreFull, UsageError
 from antiphon.lab import students, writing
-from antiphon.lab.arms import arm
-from antiphon.lab.asked import evaluation, training
+from antiphon.lab.arms import arm, writings
+from antiphon.lab.asked import DRAWN, evaluation
 from antiphon.lab.data import Source
 from antiphon.lab.place import Place
 from antiphon.lab.results import BASE, load, put, save
 from antiphon.lab.settings import Experiment
 from antiphon.lab.stages import Stages
 from antiphon.store import Reader
-from antiphon.store.place import Lock
+from antiphon.store.place import LOCK, Lock
 from antiphon.synth.cast import EngineOpener, find_voice
 from antiphon.trace import Author
 from antiphon.verify.choose import NAMES, verifiers
@@ -148,10 +148,13 @@ async def _data(experiment: Experiment, place: Place, seed: int, open_engine: En
             await scorer.require()
         with Reader(run) as reader:
             source = Source(experiment, seed, reader, scorer)
+            folder = place.data(seed, BASE).parent
+            folder.mkdir(exist_ok=True)
+            for left in folder.glob(".*"):  # what a killed session has not finished
+                left.unlink()
             for name in experiment.trained:
                 record = place.data_record(seed, name)
                 if not record.exists():
-                    record.parent.mkdir(exist_ok=True)
                     with stages("data"):
                         data = await source.make(arm(name), place.data(seed, name))
                     put(record, data=(data,), stages=stages.seconds)
@@ -176,7 +179,7 @@ def opened(experiment: Experiment, directory: Path) -> Iterator[None]:
     except OSError as error:
         raise StoreFull(f"{directory}: cannot be made: {error.strerror}") from None
     known = load(place.experiment)
-    if known is None and any(path.name != "lock" for path in directory.iterdir()):
+    if known is None and any(path.name != LOCK and not path.name.startswith(".") for path in directory.iterdir()):
         raise UsageError(f"{directory}: there is something else in it; name another folder (--to)")
     with Lock(directory):
         joined = _joined(experiment, known, directory)
@@ -219,8 +222,11 @@ def require(experiment: Experiment) -> None:
     """
     judges = Judges(verifiers(experiment.problems.verifiers or NAMES))
     judges.require(list(chain.from_iterable(evaluation(experiment).values())))
-    for seed in experiment.seeds if experiment.trained else ():
-        judges.require(training(experiment, seed))
+    asked = {one.problems for one in writings(experiment.trained).values()}
+    for seed in experiment.seeds:
+        for name, drawn in DRAWN.items():
+            if name in asked:
+                judges.require(drawn(experiment, seed))
 
 
 def _environment() -> dict[str, str]:

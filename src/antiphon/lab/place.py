@@ -1,7 +1,6 @@
 """Where everything stands in an experiment's directory.
 
 experiment.json          the settings and the machine
-problems/FAMILY.jsonl    what students are evaluated on (written for people; nothing reads it)
 base.json, base          the evaluation of the student as it was, and its run directory
 seed-N/run               the traces of one seed, all variants
 seed-N/data/ARM.jsonl    an arm's training file, and ARM.json what it is like

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -85,7 +84,8 @@ class ArmData:
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """One student's training: where it is (`folder`, `curve`: relative to the directory), how long it took."""
+    """One student's training: where it is (`folder`, `curve`: relative to the directory), how long it took (if it was
+    broken off: since it was taken up)."""
 
     arm: str
     rate: float
@@ -213,7 +213,7 @@ def save(path: Path, value: Any) -> None:
     Raises:
         StoreFull: it cannot be written.
     """
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
+    part = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with part.open("w", encoding="utf-8") as file:

@@ -12,6 +12,7 @@ from typing import Any
 
 from antiphon.analyse.drift import drift
 from antiphon.analyse.form import Form, form_of
+from antiphon.analyse.report import Distance
 from antiphon.analyse.text import Text, marked, problem_key, stretches
 from antiphon.evaluation.results import Sample
 from antiphon.evaluation.run import measured
@@ -57,9 +58,11 @@ def student(
     recipe = experiment.recipe(arm, rate, seed)
     with stages("train"):
         trained = train(place.data(seed, arm), experiment.student, folder, recipe, save_at=points)
+        if not trained.checkpoints.keys() >= set(points):  # it was evaluated before, and its record removed
+            shutil.rmtree(folder)
+            trained = train(place.data(seed, arm), experiment.student, folder, recipe, save_at=points)
     found: list[Evaluation] = []
     for step in points:
-        model = trained.checkpoints.get(step, trained.model) if step == points[-1] else trained.checkpoints[step]
         with stages("evaluate"):
             found += asyncio.run(
                 _evaluated(
@@ -67,7 +70,7 @@ def student(
                     asked,
                     answers,
                     _variant(step),
-                    model,
+                    trained.checkpoints[step],
                     open_engine,
                     arm=arm,
                     rate=rate,
@@ -136,16 +139,18 @@ async def _drift(
         parts[OTHERS] = {problem.id for family in others for problem in asked[family]}
     found = []
     for name, ids in parts.items():
-        sides = [[form for id, form in forms if id in ids] for forms in (before, after)]
-        if not all(sides):
+        one, other = ([form for id, form in forms if id in ids] for forms in (before, after))
+        if not (one and other):
             continue
-        told = drift(*sides)
-        figures = {
-            one.name: DriftFigure(one.value, *(one.interval or (None, None)), one.chance, one.p)
-            for one in told.distances
-        }
+        told = drift(one, other)
+        figures = {far.name: _figure(far) for far in told.distances}
         found.append(Drift(arm, rate, seed, name, told.second, figures))
     return found
+
+
+def _figure(far: Distance) -> DriftFigure:
+    low, high = far.interval or (None, None)
+    return DriftFigure(far.value, low, high, far.chance, far.p)
 
 
 async def _forms(experiment: Experiment, directory: Path, variant: str) -> list[tuple[str, Form]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from antiphon.lab.arithmetic import Arithmetic
 from antiphon.lab.arms import BY_RULE, Writing, writings
-from antiphon.lab.asked import replayed, training
+from antiphon.lab.asked import DRAWN
 from antiphon.lab.language import CLOSE, OPEN, STUDENT, told
 from antiphon.lab.settings import Experiment
 from antiphon.lab.tasks import Task, draw
@@ -33,11 +33,8 @@ async def write(experiment: Experiment, seed: int, directory: Path, open_engine:
     Raises:
         AntiphonError: as `Run.work` and `judge`.
     """
-    problems = {"train": training(experiment, seed)}
     for name, writing in writings(experiment.trained).items():
-        if writing.problems not in problems:
-            problems[writing.problems] = replayed(experiment, seed)
-        asked = problems[writing.problems]
+        asked = DRAWN[writing.problems](experiment, seed)
         if name == BY_RULE:
             await _by_rule(asked, seed, directory)
         else:
