@@ -176,8 +176,8 @@ class Following:
                 events.happened("server_leaving", server=server.client.shown)
             server.leaving = leaves
             if leaves and not server.sequences:
-                del self._here[member]
                 await self._servers.remove(server)
+                del self._here[member]
                 events.happened("server_removed", server=server.client.shown)
             elif not leaves and not server.up:
                 self._servers.watch(server)

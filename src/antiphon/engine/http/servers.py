@@ -156,8 +156,8 @@ class Servers:
 
     async def remove(self, server: Server) -> None:
         """Lets go of one where no sequence lives."""
-        self._servers.remove(server)
         await server.close()
+        self._servers.remove(server)
 
     @property
     def states(self) -> list[ServerState]:
