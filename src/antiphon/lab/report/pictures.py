@@ -83,7 +83,7 @@ def _curves(found: Findings) -> Figure | None:
         axes.set_xlabel("steps")
     for row in grid:
         row[0].set_ylabel("right, %")
-    grid[0][-1].legend(frameon=False, fontsize=8)
+    grid[0][-1].legend(loc="lower right", frameon=False, fontsize=8)
     return figure
 
 
@@ -105,7 +105,7 @@ def _arms(found: Findings) -> Figure | None:
         _in_percent(axes)
     for axes in grid[-1]:
         axes.set_xlabel("steps")
-    grid[0][0].legend(frameon=False, fontsize=7)
+    grid[0][0].legend(loc="lower right", frameon=False, fontsize=7)
     return figure
 
 
