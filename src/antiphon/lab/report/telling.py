@@ -9,9 +9,10 @@ from antiphon.lab.report.findings import Contrast
 
 
 def told(one: Contrast) -> str:
-    """A difference with its interval, its corrected p, and how many seeds share its sign."""
+    """A difference with its interval, its corrected p, and of several seeds how many share its sign."""
     agree = sum(value * one.mean > 0 for value in one.seeds.values())
-    seeds = f", {agree} of {len(one.seeds)} seeds {'above' if one.mean > 0 else 'below'} 0" if one.mean else ""
+    side = "above" if one.mean > 0 else "below"
+    seeds = f", {agree} of {len(one.seeds)} seeds {side} 0" if one.mean and len(one.seeds) > 1 else ""
     return f"{points(one.mean)} points ({between(one.low, one.high)}; p {chance(one.adjusted)}{seeds})"
 
 
