@@ -82,8 +82,8 @@ def _opening(results: Results, found: Findings) -> Iterator[str]:
         f"{len(found.arms)} arms, seeds {', '.join(map(str, found.seeds)) or 'none'}, evaluated after"
         f" {', '.join(map(str, found.points))} steps at the main rate {rated(found.rate)}"
         + (f" (beside it: {', '.join(map(rated, found.rates[1:]))})" if found.rates[1:] else "")
-        + f", on {asked or 'nothing yet'}. What is compared, by which tests, and what counts as the claim failing stands"
-        " in docs/lab.md (The experiment), as it was fixed before the miniature was run."
+        + f", on {asked or 'nothing yet'}. What is compared, by which tests, and what counts as the claim failing"
+        " stands in docs/lab.md (The experiment), as it was fixed before the miniature was run."
     )
     yield ""
     yield from (f"- {line}" for line in found.missing)
@@ -224,8 +224,8 @@ def _form(form: Sequence[Form]) -> list[str]:
     if not rows:
         return []
     said = (
-        "Trained students' own traces at the last point against the base's: mean over seeds (least to most). Where answers"
-        " are greedy, a phrase that becomes a little likelier than another takes its place in all traces."
+        "Trained students' own traces at the last point against the base's: mean over seeds (least to most). Where"
+        " answers are greedy, a phrase that becomes a little likelier than another takes its place in all traces."
     )
     return ["### Form", "", said, "", *table(("arm", "rate", "on", *names), rows)]
 
