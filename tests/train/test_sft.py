@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 from antiphon.engine.model_files import ModelFiles
 from antiphon.errors import AntiphonError, MissingDependency, ModelError, SettingsError, StoreFull, UsageError
 from antiphon.trace import Kind
+from antiphon.train.folder import Folder
 from antiphon.train.recipe import Recipe, recipe
 from antiphon.train.rows import Count, training_rows
 from antiphon.train.sft import Plan, plan, train
@@ -158,7 +159,6 @@ class Bench:
         from transformers import AutoTokenizer
 
         from antiphon.train.fitting import Collator, Fitting, configuration, load_student, quiet
-        from antiphon.train.folder import Folder
 
         read = training_rows(write(tmp_path / "bench.jsonl", made), STUDENT, how, 1024, Count())
         columns = []
@@ -355,22 +355,23 @@ def test_weights_that_are_no_numbers_are_not_kept(data: Path, tmp_path: Path) ->
     assert not (tmp_path / "to" / "states" / "2").exists()
 
 
-def test_a_full_disk_leaves_the_state_before(data: Path, undisturbed: Trained, tmp_path: Path) -> None:
-    """The system refuses files over a limit, as it refuses any on a full disk, once step 3 is done."""
+@pytest.mark.parametrize(("step", "target"), [(3, "checkpoints/3"), (4, "states/4")])
+def test_a_full_disk_leaves_the_state_before(
+    data: Path, undisturbed: Trained, tmp_path: Path, step: int, target: str
+) -> None:
+    """The system refuses files over a limit, as it refuses any on a full disk, once this step is done."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
 
     def watch(now: Progress) -> None:
-        if now.step == 3:
+        if now.step == step:
             resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, hard))
 
     try:
-        with pytest.raises(
-            StoreFull, match=r"checkpoints/3: cannot be written \(.*the same command goes on"
-        ):
+        with pytest.raises(StoreFull, match=rf"{target}: cannot be written \(.*the same command goes on"):
             train(data, "lab:student", tmp_path / "to", HOW, save_at=[3, 6], watch=watch)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert [path.name for path in (tmp_path / "to" / "states").iterdir()] == ["2"]
+    assert list(Folder(tmp_path / "to").states_by_step()) == [2]
     again = train(data, "lab:student", tmp_path / "to", HOW, save_at=[3, 6])
     assert same(again.model, undisturbed.model)
 

@@ -19,7 +19,7 @@ from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling, SFTTrainer
 
 from antiphon.errors import AntiphonError, ModelError, SettingsError
-from antiphon.train.folder import Folder
+from antiphon.train.folder import Folder, removed
 from antiphon.train.recipe import Recipe
 from antiphon.train.tell import Progress
 
@@ -110,11 +110,17 @@ class Fitting(SFTTrainer):  # type: ignore[misc]
             raise AntiphonError(f"the weights are no numbers after step {step}; {self._last_good()}")
         if step in self._kept:
             self.write_model(self._folder.checkpoints / str(step))
-        with self._written(self._folder.states / str(step)) as part:
-            super(SFTTrainer, self)._save_checkpoint(model, trial)
-            self.accelerator.wait_for_everyone()  # each process has written a part
+        work = Path(self.args.output_dir)
+        try:
+            with self._written(self._folder.states / str(step)) as part:
+                super(SFTTrainer, self)._save_checkpoint(model, trial)
+                self.accelerator.wait_for_everyone()  # each process has written a part
+                if self.args.should_save:
+                    (work / f"checkpoint-{step}").rename(part)
+        except BaseException:
             if self.args.should_save:
-                (Path(self.args.output_dir) / f"checkpoint-{step}").rename(part)
+                removed(work)  # or what is half-written would go on filling the disk
+            raise
         if self.args.should_save:
             self._folder.drop_old_states()
 
