@@ -195,9 +195,9 @@ def _tell(results: Results) -> None:
     """Right answers of the target and of the others, by arm and rate, at each point; the mean over seeds."""
     rows = _rows(results)
     steps = sorted({step for row in rows for step in row["target"]} - {0})
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
-    for heading in ("", "rate", "seeds", *(f"step {step}" for step in steps), "others at the end"):
-        table.add_column(heading, justify="left" if not heading else "right")
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for heading in ("right after steps", "rate", "seeds", *map(str, steps), "others"):
+        table.add_column(heading, justify="right" if table.columns else "left", no_wrap=True)
     for row in rows:
         values: Sequence[float | None] = [row["target"].get(step) for step in steps or (0,)]
         if row["rate"] is None:
@@ -205,6 +205,7 @@ def _tell(results: Results) -> None:
         rate = "" if row["rate"] is None else f"{row['rate']:g}"
         table.add_row(row["arm"], rate, str(row["seeds"]), *map(_share, values), _share(row["others"]))
     show(table)
+    say("others: right answers on the other families, at the end")
 
 
 def _share(value: float | None) -> str:
