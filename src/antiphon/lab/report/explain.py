@@ -84,7 +84,7 @@ def _said_of(gap: Gap, by: str, whole: Contrast) -> str:
         return f"{TESSY} is not ahead of {TEACHER} by more than chance, so there is no gap that {by} could explain."
     if gap.gone.verdict == 0:
         if gap.high is not None and round(gap.high, 2) <= 0:
-            return f"No difference between the two can be told, {gone}, and the interval leaves {by} nothing to explain."
+            return f"No difference between the two can be told, {gone}; the interval leaves {by} nothing to explain."
         most = "of which there is no bound" if gap.high is None else f"at most {gap.high:.0%} of the gap"
         return f"No difference between the two can be told, {gone}: {by} may explain a part, {most}, or nothing."
     if gap.gone.verdict < 0:
