@@ -15,6 +15,7 @@
     │   │                                cannot hold it                                              exit 2
     │   └── StoreFull                    the disk is full or read-only; all finished work is kept     exit 3
     ├── StorageError                     a file at a URL: the store fails, or refuses                  exit 3
+    ├── ClusterError                     a Ray cluster is out of reach, or its processes die again and again  exit 3
     ├── EngineError                      where tokens come from
     │   ├── EngineUnavailable            nothing answers: traces stay pending                          exit 3
     │   ├── RequestRefused               this request, while others are served: the trace fails
@@ -96,6 +97,12 @@ class StoreFull(StoreError):
 
 class StorageError(AntiphonError):
     """A store of files at URLs does not answer, refuses or breaks off; the message names the file."""
+
+    exit_code = 3
+
+
+class ClusterError(AntiphonError):
+    """Something at a Ray cluster. What its shards have kept is joined; a shard's own error keeps its exit code."""
 
     exit_code = 3
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from antiphon.synth.sampling import Check
 
 _CONFIGURATION = "antiphon.toml"
+_CLUSTER = "On a Ray cluster"
 
 
 def synth(
@@ -75,6 +77,27 @@ def synth(
     where: options.Where = None,
     limit: options.Limit = None,
     shard: options.Shard = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Write shards on its machines (docs/scale.md): auto, local, host:port, ray://host:port.",
+            rich_help_panel=_CLUSTER,
+        ),
+    ] = None,
+    shards: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="So many; one a machine unless given.", rich_help_panel=_CLUSTER),
+    ] = None,
+    snapshot: Annotated[
+        float | None,
+        typer.Option(
+            min=1,
+            metavar="SECONDS",
+            help="What is lost with a machine at most; 60 unless given.",
+            rich_help_panel=_CLUSTER,
+        ),
+    ] = None,
     thinking_budget: options.ThinkingBudget = None,
     answer_budget: options.AnswerBudget = None,
     on_budget: options.OnBudget = None,
@@ -177,6 +200,9 @@ def synth(
         },
     )
     _refuse_in_vain(settings, samples, until_right, max_samples, verifier, unsafe_local)
+    if ray is None and (shards or snapshot):
+        flag = "--shards" if shards else "--snapshot"
+        raise typer.BadParameter("it says something with --ray only", param_hint=flag)
     if problems:
         loaded = read(problems, field=field, template=template, where=where, limit=settings.limit, skip_bad=skip_bad)
     else:
@@ -186,9 +212,10 @@ def synth(
             loaded,
             run,
             settings,
-            check=None if settings.until_right is None else _check(loaded.problems, verifier, unsafe=unsafe_local),
+            make_check=None if settings.until_right is None else partial(_check, specs=verifier, unsafe=unsafe_local),
             variant=variant,
             retry=options.statuses(retry or (), "--retry"),
+            cluster=None if ray is None else {"address": ray, "shards": shards, "snapshot": snapshot or 60.0},
             json=json,
         )
     )
@@ -233,7 +260,7 @@ def _refuse_in_vain(
                 raise typer.BadParameter("it says something with --until-right only", param_hint=flag)
 
 
-def _check(problems: Sequence[Problem], specs: Sequence[str] | None, *, unsafe: bool) -> Check:
+def _check(problems: Sequence[Problem], *, specs: Sequence[str] | None, unsafe: bool) -> Check:
     """What judges the answers to these problems.
 
     Raises:
@@ -252,12 +279,13 @@ def _work(
     directory: Path,
     settings: Settings,
     *,
-    check: Check | None,
+    make_check: Callable[[Sequence[Problem]], Check] | None,
     variant: str | None,
     retry: Sequence[Status],
+    cluster: Mapping[str, Any] | None,
     json: bool,
 ) -> int:
-    """Runs; gives the exit code."""
+    """Runs, here or on a cluster; gives the exit code."""
     from antiphon.cli.progress import Following
     from antiphon.cli.stopping import INTERRUPTED, Stopping
     from antiphon.cli.summary import summary, tell
@@ -265,17 +293,33 @@ def _work(
     from antiphon.operate.metrics import Metrics
     from antiphon.synth.run import Run
 
-    metrics = None if settings.metrics is None else Metrics()
-    run = Run(
-        loaded.problems,
-        directory,
-        settings,
-        variant=variant,
-        retry=retry,
-        listener=metrics,
-        open_engine=models.open_engine,
-        check=check,
-    )
+    run: Run
+    metrics = None
+    if cluster is None:
+        metrics = None if settings.metrics is None else Metrics()
+        run = Run(
+            loaded.problems,
+            directory,
+            settings,
+            variant=variant,
+            retry=retry,
+            listener=metrics,
+            open_engine=models.open_engine,
+            check=None if make_check is None else make_check(loaded.problems),
+        )
+    else:
+        from antiphon.scale.ray import ClusterRun
+
+        run = ClusterRun(
+            loaded.problems,
+            directory,
+            settings,
+            variant=variant,
+            retry=retry,
+            open_engine=models.open_engine,
+            make_check=make_check,
+            **cluster,
+        )
     try:
         with (
             _watched(run, metrics),

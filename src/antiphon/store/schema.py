@@ -140,16 +140,17 @@ def version_of(connection: sqlite3.Connection, path: Path) -> int:
     return int(version)
 
 
-def migrate(connection: sqlite3.Connection, version: int) -> None:
-    """Brings tables of `version` up to date, wholly or not at all."""
-    if version == len(MIGRATIONS):
+def migrate(connection: sqlite3.Connection, version: int, to: int | None = None) -> None:
+    """Brings tables of `version` up to date, or to a version on the way there, wholly or not at all."""
+    to = len(MIGRATIONS) if to is None else to
+    if version >= to:
         return
     connection.execute("BEGIN IMMEDIATE")
     try:
-        for step in MIGRATIONS[version:]:
+        for step in MIGRATIONS[version:to]:
             step(connection)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+        connection.execute(f"PRAGMA user_version = {to}")
         connection.execute("COMMIT")
     except BaseException:
         connection.execute("ROLLBACK")

@@ -58,7 +58,8 @@ class Spend:
         textual: roles whose tokens are counted in characters.
 
     Attributes:
-        reached: the limit that stopped the run ("max.cost"), None while none did.
+        reached: the limit that stopped the run ("max.cost"), None while none did. Who sets it stops the run.
+        earlier, textual: as given.
 
     Raises:
         SettingsError: a limit on the cost, and no prices.
@@ -77,12 +78,12 @@ class Spend:
         self._limits = settings.max
         self._prices = prices(settings)
         self._began = began
-        self._session, self._earlier, self._textual = session, earlier, textual
+        self._session, self.earlier, self.textual = session, earlier, textual
 
     @property
     def tokens(self) -> int:
         """Tokens that both models wrote, each in its own, kept or not."""
-        return sum(tokens_received(usage, ids=role not in self._textual) for role, usage in self._usage())
+        return sum(tokens_received(usage, ids=role not in self.textual) for role, usage in self._usage())
 
     @property
     def hours(self) -> float:
@@ -93,7 +94,7 @@ class Spend:
     def costs(self) -> dict[Author, float]:
         """What each role that has a price has cost."""
         return {
-            role: self._prices[role].cost(usage, ids=role not in self._textual)
+            role: self._prices[role].cost(usage, ids=role not in self.textual)
             for role, usage in self._usage()
             if role in self._prices
         }
@@ -136,7 +137,7 @@ class Spend:
 
     def _usage(self) -> Iterator[tuple[Author, Usage]]:
         for role in _ROLES:
-            yield role, self._earlier.get(role, Usage()) + self._session.get(role, Usage())
+            yield role, self.earlier.get(role, Usage()) + self._session.get(role, Usage())
 
 
 def prices(settings: Settings) -> dict[Author, Prices]:
