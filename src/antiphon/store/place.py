@@ -214,11 +214,12 @@ def attach(connection: sqlite3.Connection, directory: Path, name: str) -> Iterat
     """
     open_for_reading(directory).close()
     path = directory / DATABASE
-    connection.execute(f"ATTACH ? AS {name}", (_uri(path, "mode=ro"),))
     try:
+        connection.execute(f"ATTACH ? AS {name}", (_uri(path, "mode=ro"),))
         connection.execute(f"SELECT count(*) FROM {name}.sqlite_master").fetchone()
     except sqlite3.OperationalError:  # where it was opened without its log, just now
-        connection.execute(f"DETACH {name}")
+        with contextlib.suppress(sqlite3.OperationalError):
+            connection.execute(f"DETACH {name}")
         connection.execute(f"ATTACH ? AS {name}", (_uri(path, "mode=ro&immutable=1"),))
     try:
         yield
