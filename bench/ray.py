@@ -29,7 +29,11 @@ from bench.simulated import PIECEMEAL, ROOT, faults, traces
 from bench.simulator import Pair, flags, problems, simulated_pairs, write_problems
 
 SHARDS = 4
-QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_raylet_start_wait_time_s": "300",
+}
 
 
 class Machines:
