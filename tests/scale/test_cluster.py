@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +25,10 @@ COUNT = 8
 
 
 @pytest.fixture
-def ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeRay:
-    return install(FakeRay(tmp_path / "disks"), monkeypatch.setattr)
+def ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeRay]:
+    ray = install(FakeRay(tmp_path / "disks"), monkeypatch.setattr)
+    yield ray
+    ray.head.close()
 
 
 @pytest.fixture
