@@ -14,22 +14,16 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import antiphon.boundary
+import antiphon
 from antiphon import lab
-from antiphon.analyse.compare import compare
 from antiphon.analyse.drift import APART, STYLE
-from antiphon.analyse.likelihood import Scorer
 from antiphon.analyse.report import Comparison, Row
-from antiphon.analyse.source import find
-from antiphon.engine.local import LocalEngine
 from antiphon.errors import AntiphonError
 from antiphon.problem import Problem, load
 from antiphon.settings import Settings
 from antiphon.settings import load as load_settings
-from antiphon.synth.cast import find_voice
 from antiphon.synth.methods import METHODS
 from antiphon.synth.run import Run
-from antiphon.trace import Author
 from antiphon.verify.choose import verifiers
 from antiphon.verify.judge import judge
 
@@ -87,14 +81,8 @@ async def write(problems: Sequence[Problem], directory: Path) -> list[str]:
 
 
 async def measured(directory: Path, methods: Sequence[str]) -> Comparison:
-    settings = settings_of(STUDENT)
-    engine = LocalEngine.load("lab:student")
-    try:
-        scorer = Scorer(await find_voice(Author.STUDENT, engine, settings.student))
-        sides = find([f"{directory}:{method}" for method in methods])
-        return await compare(sides, predictor=antiphon.boundary.load("lab"), scorer=scorer)
-    finally:
-        await engine.close()
+    places = [f"{directory}:{method}" for method in methods]
+    return await antiphon.compare(places, under="lab:student", boundary="lab", scores=directory / "likelihoods")
 
 
 def cell(row: Row | None, side: int) -> str:

@@ -1,7 +1,8 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and are there after a power cut."""
 
 from __future__ import annotations
 
+import errno
 import os
 import uuid
 from collections.abc import Iterator
@@ -33,3 +34,22 @@ def replaced(path: Path) -> Iterator[BinaryIO]:
         raise UsageError(f"{path}: cannot be written: {error.strerror}") from None
     finally:
         part.unlink(missing_ok=True)
+
+
+def synchronise(path: Path) -> None:
+    """Brings a file, or the names in a folder, to the disk, where the system lets it be opened and synchronised.
+
+    Raises:
+        OSError: the disk failed.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except OSError:  # some systems do not open folders
+        return
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # nor synchronise them
+            raise
+    finally:
+        os.close(handle)

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from antiphon.analyse.contrast import Array, deal
 from antiphon.analyse.form import HABITS, LENGTHS, Form
 from antiphon.analyse.report import Contribution
-from antiphon.statistics import Interval
+from antiphon.statistics import Interval, ranks
 
 _FOLDS = 5
 _DEALS = 999
@@ -146,18 +146,12 @@ def _centred(labels: Array, trained: npt.NDArray[np.bool_]) -> Array:
 
 def _areas(scores: Array, labels: Array) -> Array:
     """Areas under the ROC curve, one a column; equal scores count half."""
-    ranks = np.column_stack([_ranks(column) for column in np.round(scores, 9).T])
+    ranked = np.column_stack([ranks(column) for column in np.round(scores, 9).T])
     ones = labels.sum(axis=0)
     zeros = len(labels) - ones
     with np.errstate(invalid="ignore", divide="ignore"):
-        areas = ((ranks * labels).sum(axis=0) - ones * (ones + 1) / 2) / (ones * zeros)
+        areas = ((ranked * labels).sum(axis=0) - ones * (ones + 1) / 2) / (ones * zeros)
     return np.asarray(np.where(ones * zeros > 0, areas, 0.5))
-
-
-def _ranks(scores: Array) -> Array:
-    """The ranks from 1; those of equal scores are their mean."""
-    ordered = np.sort(scores)
-    return (ordered.searchsorted(scores, "left") + ordered.searchsorted(scores, "right") + 1) / 2
 
 
 def _spread(

@@ -15,7 +15,7 @@ import typer
 
 from antiphon.cli import options
 from antiphon.cli.options import MORE, NO_VALUE
-from antiphon.cli.terminal import print_json, stdout, visible, warn
+from antiphon.cli.terminal import columned, print_json, stdout, visible, warn
 from antiphon.errors import UsageError
 from antiphon.trace import Status
 
@@ -206,18 +206,9 @@ def _process(figures: Figures) -> str:
     )
 
 
-def _table(*headings: str) -> Table:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
-    for number, heading in enumerate(headings):
-        table.add_column(heading, justify="right" if number else "left")
-    return table
-
-
 def _roles(figures: Figures) -> Table:
     roles = figures.roles
-    table = _table("", *roles, *(["together"] if len(roles) > 1 else []))
+    table = columned("", *roles, *(["together"] if len(roles) > 1 else []))
     for name, cell, together in _ROWS:
         cells = [cell(role) for role in roles.values()]
         if any(cells):
@@ -237,7 +228,7 @@ def _by_address(figures: Figures) -> list[ServerFigures]:
 
 
 def _servers(servers: Sequence[ServerFigures]) -> Table:
-    table = _table("server", "wait", "served", "queued", "cache", "tokens/s")
+    table = columned("server", "wait", "served", "queued", "cache", "tokens/s")
     table.columns[0].overflow = "fold"
     for server in servers:
         told = (server.running, server.queued, server.filled, server.written)

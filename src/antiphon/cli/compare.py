@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.padding import Padding
-from rich.table import Table
 
 from antiphon.cli import options
 from antiphon.cli.reading import first
-from antiphon.cli.terminal import print_json, say, show, visible, warn
+from antiphon.cli.terminal import columned, print_json, say, show, visible, warn
 from antiphon.errors import UsageError
 from antiphon.trace import Status
 
@@ -140,10 +139,7 @@ def _tell(made: Comparison) -> None:
 
 
 def _tell_grid(grid: Grid) -> None:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column("", no_wrap=True)
-    for name in grid.head:
-        table.add_column(name, justify="right", no_wrap=True)
+    table = columned("", *grid.head, tight=True)
     for row in grid.rows:
         table.add_row(*map(visible, row))
     show(f"\n{visible(grid.title)}")

@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 
 from antiphon.cli.reading import first
-from antiphon.cli.terminal import show, visible, warn
+from antiphon.cli.terminal import columned, show, visible, warn
 from antiphon.verify.result import Result
 
 if TYPE_CHECKING:
@@ -184,10 +184,7 @@ def _contrast_row(name: str, contrast: Contrast) -> Sequence[str]:
 
 
 def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for number, column in enumerate(columns):
-        table.add_column(_short(column), justify="right" if number else "left", no_wrap=True)
-    return table
+    return columned(*map(_short, columns), tight=True)
 
 
 def _show(table: Table, rows: Iterable[Sequence[str]]) -> None:

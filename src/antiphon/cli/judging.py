@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from antiphon.cli.progress import faults_told_once
-from antiphon.cli.terminal import stderr, visible
+from antiphon.cli.terminal import columned, stderr, visible
 from antiphon.verify.result import Result, result_of
 
 if TYPE_CHECKING:
@@ -121,10 +121,7 @@ _BY_STATUS = (Result.NO_ANSWER, Result.CUT_OFF)
 def table(variants: Iterable[Mapping[str, Any]]) -> Table:
     """What the traces of several variants came to, a column each. Takes `facts` with `name`."""
     variants = list(variants)
-    found = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
-    found.add_column("")
-    for variant in variants:
-        found.add_column(visible(variant["name"]), justify="right")
+    found = columned("", *(visible(variant["name"]) for variant in variants))
     for result in Result:
         if any(result in variant["results"] for variant in variants):
             found.add_row(result.says, *(_cell(variant, result) for variant in variants))

@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from antiphon.cli import options
 from antiphon.cli.progress import duration, faults_told_once
 from antiphon.cli.stopping import interruptible
-from antiphon.cli.terminal import print_json, say, show, stderr, visible, warn
+from antiphon.cli.terminal import columned, print_json, say, show, stderr, visible, warn
 
 if TYPE_CHECKING:
     from antiphon.lab.processes import Done
@@ -195,9 +194,7 @@ def _tell(results: Results) -> None:
     """Right answers of the target and of the others, by arm and rate, at each point; the mean over seeds."""
     rows = _rows(results)
     steps = sorted({step for row in rows for step in row["target"]} - {0})
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for heading in ("right after steps", "rate", "seeds", *map(str, steps), "others"):
-        table.add_column(heading, justify="right" if table.columns else "left", no_wrap=True)
+    table = columned("right after steps", "rate", "seeds", *map(str, steps), "others", tight=True)
     for row in rows:
         values: Sequence[float | None] = [row["target"].get(step) for step in steps or (0,)]
         if row["rate"] is None:

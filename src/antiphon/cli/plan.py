@@ -10,7 +10,7 @@ import typer
 
 from antiphon.cli import options
 from antiphon.cli.options import MORE
-from antiphon.cli.terminal import print_json, show
+from antiphon.cli.terminal import columned, print_json, show
 from antiphon.trace import Author
 
 if TYPE_CHECKING:
@@ -185,7 +185,7 @@ def _limit(made: Forecast, question: Question) -> str:
 def _whole(made: Forecast) -> Table:
     from antiphon.synth.spend import money
 
-    table = _table("", "forecast", "95% interval")
+    table = columned("", "forecast", "95% interval")
     rows: list[tuple[str, Estimate, Callable[[float], str]]] = [("time", made.seconds, _time)]
     if made.cost is not None:
         rows.append(("cost", made.cost, money))
@@ -202,7 +202,7 @@ def _whole(made: Forecast) -> Table:
 def _roles(made: Forecast) -> Table:
     from antiphon.synth.spend import money
 
-    table = _table("", *made.roles)
+    table = columned("", *made.roles)
     rows: list[tuple[str, Callable[[RoleForecast], str]]] = [
         ("replicas", lambda role: str(role.replicas)),
         ("turns", lambda role: _amount(role.turns)),
@@ -222,7 +222,7 @@ def _roles(made: Forecast) -> Table:
 
 
 def _stations(made: Forecast) -> Table:
-    table = _table("where traces are", "busy", "at each replica", "in the pilots")
+    table = columned("where traces are", "busy", "at each replica", "in the pilots")
     for name, station in made.stations.items():
         seen = "" if station.seen is None else f"{station.seen:.0f}"
         who = "this process" if name == "process" else name
@@ -234,27 +234,18 @@ def _choices(made: Forecast) -> Table:
     """Time by replicas: a row for each number of the first role's, a column for each of the other's."""
     roles = list(made.choices[0].replicas)
     if len(roles) == 1:
-        table = _table(f"{roles[0]} replicas", "time", "limit")
+        table = columned(f"{roles[0]} replicas", "time", "limit")
         for choice in made.choices:
             table.add_row(str(choice.replicas[roles[0]]), _span(choice.seconds), choice.bottleneck)
         return table
     across, down = roles
     columns = list(dict.fromkeys(choice.replicas[across] for choice in made.choices))
-    table = _table(f"{down} replicas", *(f"{number} {across}" for number in columns))
+    table = columned(f"{down} replicas", *(f"{number} {across}" for number in columns))
     rows: dict[int, list[str]] = {}
     for choice in made.choices:
         rows.setdefault(choice.replicas[down], []).append(f"{_time(choice.seconds.value)} ({choice.bottleneck})")
     for number, cells in rows.items():
         table.add_row(str(number), *cells)
-    return table
-
-
-def _table(*headings: str) -> Table:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
-    for number, heading in enumerate(headings):
-        table.add_column(heading, justify="right" if number else "left")
     return table
 
 

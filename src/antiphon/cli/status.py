@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from antiphon.cli import options
-from antiphon.cli.terminal import print_json, say, show, stdout, visible, warn
+from antiphon.cli.terminal import columned, print_json, say, show, stdout, visible, warn
 from antiphon.trace import Author, Status, Usage
 
 if TYPE_CHECKING:
@@ -204,15 +204,11 @@ def _tell(lines: Sequence[Mapping[str, Any]], problems: int, variants: Sequence[
 
 def _table(facts: Mapping[str, Any]) -> Any:
     from rich.padding import Padding
-    from rich.table import Table
 
     from antiphon.synth.spend import money
 
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
-    table.add_column("")
     roles: dict[str, dict[str, Any]] = facts["roles"]
-    for role in roles:
-        table.add_column(role, justify="right")
+    table = columned("", *roles)
     in_turns = any(values["words"] for values in roles.values())
     for name, cell in (*_ROWS, *(_ROWS_IN_TURNS if in_turns else ())):
         table.add_row(name, *(cell(values) for values in roles.values()))

@@ -11,6 +11,7 @@ from rich.console import Console
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+    from rich.table import Table
 
 _UNSHOWN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
 
@@ -45,6 +46,20 @@ def in_colour(console: Console) -> bool:
 def show(what: RenderableType) -> None:
     """Prints on standard output; text is cleaned by its maker."""
     stdout().print(what, soft_wrap=isinstance(what, str))
+
+
+def columned(*headings: str, tight: bool = False) -> Table:
+    """A table without lines: the first column to the left, all others to the right.
+
+    Args:
+        tight: two blanks between columns instead of three, and no cell is broken into lines.
+    """
+    from rich.table import Table
+
+    made = Table(box=None, pad_edge=False, padding=(0, 2 if tight else 3, 0, 0), header_style="bold")
+    for number, heading in enumerate(headings):
+        made.add_column(heading, justify="right" if number else "left", no_wrap=tight)
+    return made
 
 
 def say(text: str, *, style: str = "") -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from antiphon.errors import UsageError
+from antiphon.files import synchronise
 
 MANIFEST = "manifest.json"
 """In a folder, what tells that an export wrote it, and what belongs to it. It is written last: a folder without it
@@ -97,7 +98,7 @@ class Place:
                 raise
         else:
             self._part.replace(self.path)
-        _sync(self.path.parent)
+        synchronise(self.path.parent)
         _removed(self._old)
 
     def _taken(self) -> int:
@@ -145,15 +146,3 @@ def _removed(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
-
-
-def _sync(folder: Path) -> None:
-    """Makes a rename durable, where the system lets folders be opened."""
-    try:
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -11,7 +11,6 @@ rows.arrow       while it is not finished: the rows as they are trained on
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import json
 import os
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from antiphon.errors import SettingsError, StoreFull, UsageError
+from antiphon.files import synchronise
 
 STATES_KEPT = 2
 
@@ -129,7 +129,7 @@ class Folder:
             if target.is_dir():
                 removed(target)
             part.replace(target)
-            _sync(target.parent)
+            synchronise(target.parent)
         except BaseException as error:
             removed(part)
             if is_failed_write(error):
@@ -194,18 +194,4 @@ def _sync_tree(path: Path) -> None:
     if path.is_dir():
         for inner in path.iterdir():
             _sync_tree(inner)
-    _sync(path)
-
-
-def _sync(path: Path) -> None:
-    try:
-        handle = os.open(path, os.O_RDONLY)
-    except OSError:  # some systems do not open folders
-        return
-    try:
-        os.fsync(handle)
-    except OSError as error:
-        if error.errno != errno.EINVAL:  # nor sync them
-            raise
-    finally:
-        os.close(handle)
+    synchronise(path)
