@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -31,3 +32,14 @@ def shared() -> Path:
 def pair(monkeypatch: pytest.MonkeyPatch) -> Pair:
     """The scripted pair in the place of every model."""
     return install(Pair(), monkeypatch.setattr)
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """PyTorch on one core: models so small only lose by more."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

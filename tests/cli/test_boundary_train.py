@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from antiphon.boundary import load
 from tests.cli.conftest import Command, Outcome, write_lines
 from tests.cli.test_bad_input import refused
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 TEXTS: list[dict[str, Any]] = [
     {
@@ -23,14 +23,6 @@ TEXTS: list[dict[str, Any]] = [
     }
     for number in range(24)
 ]
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +13,9 @@ from antiphon.train import sft
 from antiphon.train.tell import Progress, Trained
 from tests.cli.conftest import Command
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 LAB = ("--student", "lab:student", "--preset", "lab", "--batch", "2")
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

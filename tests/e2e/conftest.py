@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
 Serve = Callable[..., str]
@@ -71,3 +72,14 @@ def opened(browser: Browser, **options: object) -> Iterator[Watched]:
 def page(browser: Browser) -> Iterator[Page]:
     with opened(browser, viewport={"width": 1280, "height": 800}) as watched:
         yield watched.page
+
+
+def barriers(page: Page, within: str | None = None) -> list[tuple[str, list[str]]]:
+    """What axe finds on a page, or in a part of it, that keeps people out: each rule that is broken seriously, and
+    where first."""
+    found = Axe().run(page, context=within).response["violations"]
+    return [
+        (one["id"], [node["html"][:160] for node in one["nodes"][:3]])
+        for one in found
+        if one["impact"] in ("serious", "critical")
+    ]

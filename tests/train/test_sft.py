@@ -7,7 +7,7 @@ import math
 import resource
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,17 +25,11 @@ from antiphon.train.sft import Plan, plan, train
 from antiphon.train.tell import Progress, Trained
 from tests.train.data import STUDENT, row, rows, write
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 LAB = ModelFiles.read("lab:student").path
 ROWS = rows(12)
 HOW = recipe("lab", {"steps": 6, "batch": 4, "rate": 1e-3, "save_every": 2})
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

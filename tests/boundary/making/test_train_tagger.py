@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
@@ -28,6 +28,8 @@ from antiphon.cli.app import app
 from antiphon.errors import ModelError, SettingsError, UsageError
 from antiphon.trace import Author
 from tests.boundary.classifiers import make
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 BASE = Path(str(files("antiphon.lab") / "models" / "student"))
 HOW = TaggerTraining(epochs=2, rate=3e-3, batch=4, held_out=0.2, save_every=3, lookahead=1, tokens=600)
@@ -51,14 +53,6 @@ def marked_texts(number: int, phrases: int = 5) -> list[MarkedText]:
 
 
 TEXTS = marked_texts(24)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
