@@ -34,7 +34,9 @@ def test_a_configuration_is_run_to_its_report(command: Command, pair: Pair, trai
         ["tessy", "3e-05", "1"],
     ]
     assert "5 of 5, after" in shown.err and f"{to}/report.md" in shown.err
-    assert (to / "report.md").read_text("utf-8").startswith("#")
+    assert "(traces.html)" in (to / "report.md").read_text("utf-8")
+    traces = (to / "traces.html").read_text("utf-8")
+    assert "teacher_only" in traces and "tessy" in traces
     assert set(train.asked) == {"teacher_only-0.0001", "tessy-0.0001", "tessy-3e-05"}
     told = command("lab", "run", "--config", config, "--to", to, "--json").json
     assert told["exit_code"] == 0 and [row["arm"] for row in told["arms"]] == [line[0] for line in lines]

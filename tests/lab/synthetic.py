@@ -29,6 +29,7 @@ def config(**more: Any) -> dict[str, Any]:
     return {
         "training": {**training, **more.pop("training", {})},
         "problems": {"evaluation": {}},
+        "synthesis": {"boundary": {"student": "lab"}},
         "arms": [BASE, "teacher_only", "tessy", "student_only"],
         "seeds": [0, 1, 2, 3, 4],
         **more,

@@ -10,6 +10,7 @@ from antiphon.lab.report.measure import find
 from antiphon.lab.report.page import markdown
 from antiphon.lab.report.pairs import beside
 from antiphon.lab.report.pictures import draw
+from antiphon.lab.report.traces import side_by_side
 from antiphon.lab.report.words import answers, claim
 from antiphon.lab.results import Results, save
 
@@ -19,13 +20,14 @@ PAGE, JSON = "report.md", "report.json"
 
 
 def write(results: Results, directory: str | Path) -> Path:
-    """Writes `report.md`, `report.json` and pictures.
+    """Writes `report.md`, `report.json`, pictures, and `traces.html`: the first seed's traces side by side.
 
     Returns:
         The page. Without matplotlib there are no pictures, which it says.
 
     Raises:
-        StoreFull: something cannot be written.
+        StoreFull, UsageError: something cannot be written.
+        StoreError: the traces cannot be read.
     """
     directory = Path(directory)
     found = find(results)
@@ -33,6 +35,8 @@ def write(results: Results, directory: str | Path) -> Path:
         drawn = draw(found, directory)
     except MissingDependency as error:
         drawn, found = [], replace(found, missing=(*found.missing, f"No pictures: {error}."))
+    student = results.config["synthesis"]["boundary"]["student"]
+    traces = side_by_side(directory, found.seeds[0], student) if found.seeds else None
     parts, said = claim(found), answers(found)
     save(
         directory / JSON,
@@ -47,7 +51,7 @@ def write(results: Results, directory: str | Path) -> Path:
     )
     to = directory / PAGE
     try:
-        to.write_text(markdown(results, found, parts, said, drawn), "utf-8")
+        to.write_text(markdown(results, found, parts, said, drawn, traces), "utf-8")
     except OSError as error:
         raise StoreFull(f"{to}: cannot be written: {error.strerror or error}") from None
     return to

@@ -18,12 +18,18 @@ _STARS = (
 
 
 def markdown(
-    results: Results, found: Findings, claim: Sequence[Part], answers: Sequence[Answer], pictures: Sequence[Path]
+    results: Results,
+    found: Findings,
+    claim: Sequence[Part],
+    answers: Sequence[Answer],
+    pictures: Sequence[Path],
+    traces: Path | None = None,
 ) -> str:
     """The whole report.
 
     Args:
         pictures: relative to the report.
+        traces: the page of traces, too.
     """
     return "\n".join(
         [
@@ -35,6 +41,7 @@ def markdown(
             *table(("the claim", "", "by"), claim, words=3),
             *(line for one in answers for line in _answer(one)),
             *(line for picture in pictures for line in (f"![{_title(picture)}]({picture.as_posix()})", "")),
+            *([f"[The first seed's traces, side by side]({traces.as_posix()})", ""] if traces else []),
             "## Figures",
             "",
             _STARS,

@@ -160,19 +160,20 @@ def _style_and_dip(found: Findings) -> Figure | None:
     shown = [one for one in found.style if one.measure in _LIKELIHOODS]
     if not shown:
         return None
-    figure = _figure(3.6 * len(shown), 3.4)
+    figure = _figure(3.2 * len(shown) + 1.6, 3.4)
     likelihood = {one.arm: one.likelihood for one in found.data}
+    markers = {arm: (f"C{number}", "os^D"[number // 10]) for number, arm in enumerate(likelihood)}
     for axes, one in zip(figure.subplots(1, len(shown), squeeze=False)[0], shown, strict=True):
         for arm in one.arms:
             dip = found.dip(arm, found.rate)
             if dip is None:
                 continue
             cost, depth = likelihood[arm][one.measure], -100 * dip.mean
-            axes.plot(cost, depth, "o", color="C0", markersize=4)
-            axes.annotate(arm, (cost, depth), xytext=(4, 3), textcoords="offset points", fontsize=7)
+            color, marker = markers[arm]
+            axes.plot(cost, depth, marker, color=color, markersize=5, label=arm)
         axes.set_title(f"{LIKELIHOODS[one.measure]}: {one.rho:+.2f}", fontsize=8)
         axes.set_xlabel("nats a token under the base")
-        axes.margins(x=0.25)
         axes.spines[["top", "right"]].set_visible(False)
     figure.axes[0].set_ylabel("lowest point below base, points")
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside right center", frameon=False, fontsize=7)
     return figure
