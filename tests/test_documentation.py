@@ -19,6 +19,7 @@ import builtins
 import doctest
 import gzip
 import importlib
+import importlib.util
 import json
 import os
 import re
@@ -228,6 +229,40 @@ def test_every_command_stands_in_a_block_that_is_run(page: Path) -> None:
         assert block.language in RUN + SHOWN, f"{name(page)}:{block.line}: a block of {block.language or 'nothing'}"
         if block.language in SHOWN:
             assert not re.search(r"^(\$ |antiphon |pip |python )", block.text, re.MULTILINE), f"{page}:{block.line}"
+
+
+# -- one site
+
+
+def test_every_page_has_one_place_in_the_navigation() -> None:
+    named = re.findall(r"^ +- .*?: ([\w/-]+\.md)", (ROOT / "mkdocs.yml").read_text("utf-8"), re.MULTILINE)
+    there = [str(page.relative_to(ROOT / "docs")) for page in (ROOT / "docs").rglob("*.md")]
+    assert sorted(named) == sorted([*there, "commands.md"])
+
+
+def test_the_page_of_commands_has_all_of_them() -> None:
+    """It is made when the site is: here it is looked at that nothing is missing from it."""
+    made = importlib.util.spec_from_file_location("commands", ROOT / "scripts" / "commands.py")
+    assert made is not None and made.loader is not None
+    hook = importlib.util.module_from_spec(made)
+    made.loader.exec_module(hook)
+    told = {section.partition("\n")[0]: section for section in hook.page().split("\n## ")[1:]}
+
+    def walk(command: Any, name: str) -> Iterator[tuple[str, Any]]:
+        if not hasattr(command, "commands"):
+            yield name, command
+        for key, inner in getattr(command, "commands", {}).items():
+            yield from walk(inner, f"{name} {key}")
+
+    there = dict(walk(COMMAND, "antiphon"))
+    assert told.keys() == there.keys()
+    for name, command in there.items():
+        for parameter in command.params:
+            spelled = parameter.opts if parameter.param_type_name == "option" else [parameter.metavar]
+            assert all(f"`{one}`" in told[name] for one in spelled), f"{name}: {parameter.name}"
+            assert re.search(rf"^\| .*`{re.escape(spelled[0])}`.* \| \S", told[name], re.MULTILINE), f"{name}: no help"
+        for target in re.findall(r"\]\((\w+\.md)\)", told[name]):
+            assert (ROOT / "docs" / target).exists(), f"{name}: {target}"
 
 
 # -- tables are the code's
