@@ -64,6 +64,11 @@ def name_of(path: Path) -> str:
     return ".".join(path.relative_to(SOURCE.parent).with_suffix("").parts).removesuffix(".__init__")
 
 
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text("utf-8"))
+
+
 def package_of(module: str) -> str:
     """The row of the table: the first name below `antiphon`, or the first two where they have a row of their own, or
     `antiphon` itself."""
@@ -91,7 +96,7 @@ def imports(path: Path) -> Iterator[Import]:
             else:
                 yield from walk(child, at_top and not inside and not typing_only)
 
-    yield from walk(ast.parse(path.read_text("utf-8")), at_top=True)
+    yield from walk(tree_of(path), at_top=True)
 
 
 def test_the_table_names_every_package_and_no_other() -> None:
@@ -108,6 +113,12 @@ def test_a_module_imports_from_below(path: Path) -> None:
         other = package_of(imported.module)
         allowed = other == own or other in beside or floors()[other].number < number
         assert allowed, f"{path.relative_to(ROOT)}:{imported.line}: {own} (floor {number}) imports {imported.module}"
+
+
+def test_the_first_line_of_a_module_says_what_it_is_for() -> None:
+    """It is a sentence, and a blank line follows."""
+    said = {path: (ast.get_docstring(tree_of(path)) or "").splitlines() or [""] for path in MODULES}
+    assert [path for path, (first, *more) in said.items() if any(more[:1]) or not re.search(r"\w.*[.:]$", first)] == []
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)

@@ -1,5 +1,7 @@
-"""A pilot: sides that differ in one numeric setting alone, as curves over it. A predictor's threshold is one, too,
-though it stands in the predictor's id."""
+"""A pilot: sides that differ in one numeric setting alone, as curves over it.
+
+A predictor's threshold is one, too, though it stands in the predictor's id.
+"""
 
 from __future__ import annotations
 

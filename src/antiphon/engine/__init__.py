@@ -1,0 +1,1 @@
+"""Where tokens come from: models in process, servers, a script; `base` is what all of them promise."""

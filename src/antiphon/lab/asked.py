@@ -1,5 +1,7 @@
-"""Which problems an experiment asks: those that data are written of, by seed, and those that students are evaluated
-on, which are the same for all and never trained on."""
+"""Which problems an experiment asks: those that data are written of, and those that students are evaluated on.
+
+The former go by seed; the latter are the same for all and never trained on.
+"""
 
 from __future__ import annotations
 

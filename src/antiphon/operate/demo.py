@@ -1,5 +1,4 @@
-"""The main job on the two embedded models: problems, traces in turns and alone, right answers, a training file, a page
-to look at."""
+"""The main job on the two embedded models: problems, traces, right answers, a training file, a page to look at."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""TRL's trainer, with what it lacks: a weight for each token, states that are whole or not there, and an end where the
-loss is no number."""
+"""TRL's trainer and what it lacks: weights of tokens, states whole or not there, an end where the loss is no number."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Comparisons for a page, each made in a process of its own, so that neither pages nor memory wait for it:
-python -m antiphon.view.comparing, asked on standard input in JSON, answers with a pickle of what came of it.
+"""Comparisons for a page, each made in a process of its own, so that neither pages nor memory wait for it.
 
-What is cheap is compared; likelihood only if it was measured before.
+`python -m antiphon.view.comparing`, asked on standard input in JSON, answers with a pickle of what came of it. What is
+cheap is compared; likelihood only if it was measured before.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""Keeps the index of a run directory up to date, in a process of its own: python -m antiphon.view.indexing RUN INDEX
+"""Keeps the index of a run directory up to date, in a process of its own.
 
-It ends with the process that started it, and leaves the writing to another if there is one.
+`python -m antiphon.view.indexing RUN INDEX` ends with the process that started it, and leaves the writing to another
+if there is one.
 """
 
 from __future__ import annotations

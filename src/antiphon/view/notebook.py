@@ -1,9 +1,9 @@
-"""Traces and comparisons in a notebook's output: the pages' own parts and style, in one element that needs no script
-and nothing from outside.
+"""Traces and comparisons in a notebook's output, in the pages' own parts and style.
 
-An output shares its document with a notebook. So the style sheet is nested in the element's class: what it says of
-the whole page holds for the element, all else for what is inside it, and none of it for the notebook. Two more classes
-keep the notebook from taking what is written between dollars for formulas.
+Each is one element that needs no script and nothing from outside. An output shares its document with a notebook. So
+the style sheet is nested in the element's class: what it says of the whole page holds for the element, all else for
+what is inside it, and none of it for the notebook. Two more classes keep the notebook from taking what is written
+between dollars for formulas.
 """
 
 from __future__ import annotations

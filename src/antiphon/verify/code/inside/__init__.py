@@ -1,5 +1,7 @@
-"""What runs inside the sandbox: `candidate.py` with the answer's code, `checker.py` with the problem's tests, both with
-`values.py`. They are sent in as files, and import nothing of this package there."""
+"""What runs inside the sandbox: `candidate.py` with the answer's code, `checker.py` with the problem's tests.
+
+Both use `values.py`. They are sent in as files, and import nothing of this package there.
+"""
 
 from __future__ import annotations
 
