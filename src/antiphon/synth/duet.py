@@ -77,6 +77,7 @@ class Duet:
         stage = self._stage
         closed, given = stage.thinking_is_closed, self._given
         for role in stage.method.roles:
+            # Where the thinking stands already, written or given, only the voice that answers is needed.
             if role is stage.method.answer or not (closed or given):
                 speaker = await stage.enter(role)
                 if speaker.room is not None and speaker.room < 2:
@@ -95,6 +96,7 @@ class Duet:
         return await self._answer()
 
     async def _think(self) -> Author | Ending:
+        """Who closed the thinking, or how the trace ended in it."""
         stage, thinking = self._stage, self._stage.method.thinking
         if isinstance(thinking, Turns):
             return await think_in_turns(stage, thinking)

@@ -5,7 +5,12 @@
     cut       at the first word of the other class                   Proposal.cut
     keep      what stands before it; the rest is rolled back         Proposal.settle, Proposal.keep
 
-Positions count characters of the thinking. No I/O happens here: `antiphon.synth.duet` moves the text.
+A turn is `receive` and `judge` in alternation, with `settle` now and then, until the proposal is `decided` or its
+author stops. Where the author stopped by itself its last words are judged (`release`; at a budget
+`drop_unfinished_word`). Then one of three takes out what is kept: `keep`, `keep_whole_words` at a budget,
+`keep_refused_word` for liveness.
+
+Positions count characters of the thinking. No I/O happens here: `antiphon.synth.passage` moves the text.
 """
 
 from __future__ import annotations
@@ -63,6 +68,13 @@ class Kept(NamedTuple):
 class Proposal:
     """What one author writes in its turn and is not settled yet.
 
+    Its positions, in the order in which they stand:
+
+        taken out   words approved,      shown to the predictor,    held back: perhaps
+        by settle   not taken out yet    without a verdict          the beginning of a marker
+        ----------|--------------------|--------------------------|-----------------------|
+                  _start               _approved                  _shown                  end of _text
+
     Args:
         style: whether the author's own class is style (the student's) or capability (the teacher's).
         start: position in the thinking where the turn begins.
@@ -72,7 +84,8 @@ class Proposal:
         fence: whether the thinking stands inside a code fence where the turn begins.
 
     Attributes:
-        closed, ended: a marker was found, which is no part of the text.
+        cut: the verdict on the first word of the other class, once it was found.
+        closed, ended: a marker was found that closes the thinking, or ends the turn; it is no part of the text.
     """
 
     def __init__(
@@ -90,15 +103,13 @@ class Proposal:
         self.cut: Verdict | None = None
         self.closed = False
         self.ended = False
-        self._start = start  # position of the first unsettled piece
-        self._pieces: deque[Piece] = deque()
-        self._text = ""  # of the unsettled pieces
+        self._pieces: deque[Piece] = deque()  # not settled, from `_start` on
+        self._text = ""  # of these pieces
         self._words: list[Verdict] = []  # approved, not settled
-        self._approved = start  # where the last approved word ends
-        self._any_words = goes_on
+        self._any_words = goes_on  # approved in this turn
+        self._start = self._approved = self._shown = start
         self._markers = markers
         self._reader = MarkerReader(markers, fence or Fence())
-        self._shown = start  # up to here the predictor was given the text
 
     @property
     def refused(self) -> bool:
@@ -114,9 +125,14 @@ class Proposal:
     def decided(self) -> bool:
         """Nothing more needs to be written: the boundary or the close was found. A refused word is read to its end
         first, since liveness may force it."""
-        if self.closed or self.ended or self.cut is None or not self.rolls_back:
-            return self.closed or self.ended
-        return not self.refused or self._refused_word()[1]
+        if self.closed or self.ended:
+            return True
+        if self.cut is None or not self.rolls_back:
+            return False
+        if not self.refused:
+            return True
+        _, whole = self._refused_word()
+        return whole
 
     @property
     def pending(self) -> str:
