@@ -20,7 +20,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from antiphon.problem import Problem
+from antiphon.problem import load
+from antiphon.problem.shard import Shard
 from antiphon.store import Reader
 from antiphon.synth.run import Run
 from bench.finished import ROOT, Measured, asked, command
@@ -32,15 +33,18 @@ SHAPE = Shape(thinking=140, style=4, capability=24, answer=40)
 IN_FLIGHT = 512
 
 
-def written(directory: Path, shard: str, count: int) -> None:
-    """Writes one shard, in this process."""
-    problems: list[Problem] = [asked(number) for number in range(count)]
+def written(problems: Path, directory: Path, shard: str) -> None:
+    """Writes one shard of a file, in this process, as `antiphon synth --shard` does."""
+    loaded = load(problems, shard=Shard.parse(shard))
+    loaded.require_good()
     run = Run(
-        problems,
+        loaded.problems,
         directory,
         settings(concurrency=IN_FLIGHT, shard=shard),
+        share=loaded.share,
         open_engine=engines(SHAPE, chunk=16),
     )
+    loaded.problems.clear()
     asyncio.run(run.work())
 
 
@@ -71,11 +75,15 @@ def measured(work: Path, count: int) -> dict[str, Any]:
     """All of it for so many problems; what writing took is noted in the folder."""
     folder = work / str(count)
     folder.mkdir(parents=True, exist_ok=True)
+    problems = folder / "problems.jsonl"
+    with problems.open("w", encoding="utf-8") as file:
+        for problem in map(asked, range(count)):
+            file.write(json.dumps({"id": problem.id, "messages": problem.messages, **problem.metadata}) + "\n")
     shards = [folder / f"shard-{index}" for index in range(SHARDS)]
     for index, shard in enumerate(shards):
         note = folder / f"shard-{index}.json"
         if not note.exists():
-            took = in_process("--write", shard, "--shard", f"{index}/{SHARDS}", "--problems", count)
+            took = in_process("--write", problems, shard, "--shard", f"{index}/{SHARDS}")
             note.write_text(json.dumps(took._asdict()))
     writing = [Measured(**json.loads((folder / f"shard-{index}.json").read_text())) for index in range(SHARDS)]
     whole, page, parquet = folder / "whole", folder / "whole.html", folder / "whole.parquet"
@@ -150,11 +158,11 @@ def main() -> None:
     parser.add_argument("--problems", type=int, nargs="+", default=[8_000, 80_000])
     parser.add_argument("--work", type=Path, help="where the shards are made, and kept")
     parser.add_argument("--to", type=Path, help="a file that gets the figures as lines of JSON")
-    parser.add_argument("--write", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--write", type=Path, nargs=2, help=argparse.SUPPRESS)
     parser.add_argument("--shard", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.write is not None:
-        written(given.write, given.shard, given.problems[0])
+        written(*given.write, given.shard)
         return
     rows = []
     for count in given.problems:

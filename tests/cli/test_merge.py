@@ -153,12 +153,16 @@ def test_whoever_began_a_trace_goes_on_with_it_in_the_whole(
             assert len({span.author for span in trace.spans if span.author is not Author.NONE}) == 1
 
 
-def test_the_limit_comes_before_the_shard(synth: Callable[..., Any], tmp_path: Path) -> None:
+@pytest.mark.parametrize("flags", [("--limit", 5), ("--where", 'answer > "1230"', "--limit", 5)])
+def test_where_and_limit_come_before_the_shard(
+    flags: tuple[object, ...], synth: Callable[..., Any], tmp_path: Path
+) -> None:
     held = []
     for index in range(2):
-        synth(tmp_path / str(index), "--shard", f"{index}/2", "--limit", 5)
+        told = synth(tmp_path / str(index), "--shard", f"{index}/2", *flags, "--json").json
+        assert told["problems"] == 5
         held += records(tmp_path / str(index))
-    synth(tmp_path / "one", "--limit", 5)
+    synth(tmp_path / "one", *flags)
     assert sorted(held) == sorted(records(tmp_path / "one"))
 
 

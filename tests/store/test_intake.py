@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from antiphon.errors import StoreBusy
-from antiphon.store import Reader, Store, intake
+from antiphon.store import Reader, Session, Store, intake
 from antiphon.store.intake import Intake
 from antiphon.trace import Author, Key, Label, Status, Verdict
 from tests.store.records import VARIANT, finished, keys, planned, problems, span, spans, texts, turns, usages, writing
@@ -249,3 +249,31 @@ def test_kill_9_in_mid_merge(tmp_path: Path) -> None:
     with Intake.open(to) as taking:
         taken = taking.take(source)
     assert 0 < taken.new < 120 and records(to) == records(source)
+
+
+def test_sessions_come_with_their_variant_each_once(tmp_path: Path) -> None:
+    """By them `plan` knows what a run took of its process."""
+    early, late, last = (
+        Session(10.0, 20.0, 4, 30, 1.5, 0.25),
+        Session(15.0, 40.0, 8, 70, 6.0),
+        Session(50.0, 51.0, 1, 2, 0.1),
+    )
+
+    def wrote(name: str, *sessions: tuple[str, Session]) -> None:
+        with Store.open(tmp_path / name) as store:
+            for variant in ("other", "one")[:: 1 if name == "a" else -1]:
+                store.add_variant(variant, {}, {})
+            for variant, session in sessions:
+                store.add_session(variant, session)
+
+    def merged() -> dict[str, list[Session]]:
+        take(tmp_path / "whole", tmp_path / "a", tmp_path / "b")
+        with Reader(tmp_path / "whole") as reader:
+            return {variant: reader.sessions(variant) for variant in ("one", "other")}
+
+    wrote("a", ("one", early), ("other", early))
+    wrote("b", ("one", late))
+    assert merged() == {"one": [early, late], "other": [early]}
+    assert merged() == {"one": [early, late], "other": [early]}
+    wrote("a", ("one", last))
+    assert merged() == {"one": [early, late, last], "other": [early]}

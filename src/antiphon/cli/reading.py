@@ -11,6 +11,7 @@ from antiphon.cli.terminal import say, warn
 
 if TYPE_CHECKING:
     from antiphon.problem import Loaded, Problem
+    from antiphon.problem.shard import Shard
 
 _SHOWN = 10
 
@@ -23,8 +24,9 @@ def read(
     where: str | None,
     limit: int | None,
     skip_bad: bool,
+    shard: Shard | None = None,
 ) -> Loaded:
-    """The problems, and on standard error what is wrong with them.
+    """The problems, those of a shard where one is given, and on standard error what is wrong with them.
 
     Raises:
         ProblemError: there are bad records, and none may be skipped; or nothing else.
@@ -32,7 +34,10 @@ def read(
     from antiphon.errors import ProblemError
     from antiphon.problem import load
 
-    loaded = load(paths, field=field, template=template, limit=limit if where is None else None)
+    if where is None:
+        loaded = load(paths, field=field, template=template, limit=limit, shard=shard)
+    else:  # all are looked at, to say how many there are that it does not choose
+        loaded = load(paths, field=field, template=template)
     for line in first(loaded.duplicates, "duplicates"):
         warn(line)
     if not skip_bad and loaded.bad:
@@ -42,11 +47,11 @@ def read(
             raise ProblemError(f"{error}\nMend these, or pass over them with --skip-bad. Nothing was spent.") from None
     for line in first([str(error) for error in loaded.bad], "bad records"):
         warn(f"skipped: {line}")
-    return _narrowed(loaded, where, limit)
+    return _narrowed(loaded, where, limit, shard)
 
 
-def read_run(directory: Path, *, where: str | None, limit: int | None) -> Loaded:
-    """The problems that a run directory holds.
+def read_run(directory: Path, *, where: str | None, limit: int | None, shard: Shard | None = None) -> Loaded:
+    """The problems that a run directory holds, those of a shard where one is given.
 
     Raises:
         StoreUnfit: it is none.
@@ -57,17 +62,17 @@ def read_run(directory: Path, *, where: str | None, limit: int | None) -> Loaded
 
     with Reader(directory) as reader:
         problems = list(reader.problems())
-    return _narrowed(Loaded(problems if where is not None else problems[:limit]), where, limit)
+    return _narrowed(Loaded(problems if where is not None else problems[:limit]), where, limit, shard)
 
 
-def _narrowed(loaded: Loaded, where: str | None, limit: int | None) -> Loaded:
+def _narrowed(loaded: Loaded, where: str | None, limit: int | None, shard: Shard | None) -> Loaded:
     from antiphon.errors import ProblemError
 
     if where is not None:
         loaded = replace(loaded, problems=_chosen(loaded.problems, where)[:limit])
-    if not loaded.problems:
+    if not loaded.count:
         raise ProblemError("no problem is left to work on")
-    return loaded
+    return loaded if shard is None or loaded.share is not None else loaded.only(shard)
 
 
 def _chosen(problems: Sequence[Problem], where: str) -> list[Problem]:

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from antiphon.synth.run import Run
 
 
-def summary(run: Run, loaded: Loaded, *, interrupted: bool) -> dict[str, Any]:
-    """What the run came to, as JSON has it."""
+def summary(run: Run, loaded: Loaded, *, problems: int, interrupted: bool) -> dict[str, Any]:
+    """What the run came to, as JSON has it. `problems` are so many, those of other shards among them."""
     from antiphon.store import Reader
 
     wanted = set(run.keys)
@@ -33,7 +33,7 @@ def summary(run: Run, loaded: Loaded, *, interrupted: bool) -> dict[str, Any]:
     return {
         "run": str(run.directory),
         "variant": run.variant,
-        "problems": len(loaded.problems),
+        "problems": problems,
         "shard": None if run.share is None else str(run.share.shard),
         "duplicates": loaded.duplicates,
         "skipped": [str(error) for error in loaded.bad],

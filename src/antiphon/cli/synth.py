@@ -165,6 +165,7 @@ def synth(
         raise typer.BadParameter("where to? Give --run DIR", param_hint="--run")
     if not problems and not run.exists():
         raise typer.BadParameter("which problems? Give a file", param_hint="PROBLEMS")
+    from antiphon.problem.shard import Shard
     from antiphon.settings import load
 
     settings = load(
@@ -203,10 +204,19 @@ def synth(
     if ray is None and (shards or snapshot):
         flag = "--shards" if shards else "--snapshot"
         raise typer.BadParameter("it says something with --ray only", param_hint=flag)
+    part = None if settings.shard is None else Shard.parse(settings.shard)
     if problems:
-        loaded = read(problems, field=field, template=template, where=where, limit=settings.limit, skip_bad=skip_bad)
+        loaded = read(
+            problems,
+            field=field,
+            template=template,
+            where=where,
+            limit=settings.limit,
+            skip_bad=skip_bad,
+            shard=part,
+        )
     else:
-        loaded = read_run(run, where=where, limit=settings.limit)
+        loaded = read_run(run, where=where, limit=settings.limit, shard=part)
     raise typer.Exit(
         _work(
             loaded,
@@ -301,6 +311,7 @@ def _work(
             loaded.problems,
             directory,
             settings,
+            share=loaded.share,
             variant=variant,
             retry=retry,
             listener=metrics,
@@ -320,6 +331,8 @@ def _work(
             make_check=make_check,
             **cluster,
         )
+    asked = loaded.count
+    loaded.problems.clear()  # they are the run's now, and soon in its directory alone
     try:
         with (
             _watched(run, metrics),
@@ -330,7 +343,7 @@ def _work(
     finally:
         if run.repaired:
             warn(run.repaired)
-    said = summary(run, loaded, interrupted=stopping.asked)
+    said = summary(run, loaded, problems=asked, interrupted=stopping.asked)
     is_left = said["failed"] or run.tally.labels[Label.CANNOT_JUDGE]
     code = INTERRUPTED if stopping.asked else 1 if is_left else 0
     if json:

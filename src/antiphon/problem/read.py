@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +15,7 @@ from antiphon.errors import ProblemError
 from antiphon.problem import table, text
 from antiphon.problem.base import Problem, Row, content_id
 from antiphon.problem.record import Ask, problem_of, template_of
+from antiphon.problem.shard import Shard, Share, digest
 from antiphon.problem.source import DAMAGE, Source, expand
 
 _SHOWN = 10
@@ -29,11 +31,23 @@ class Loaded:
             with its file and line.
         duplicates: every record whose messages were there before, as a sentence with both places. With the earlier
             one's id, or none of its own, it is that problem, once; with another id it is a problem too.
+        share: where only a shard's problems were kept, what they are of the whole.
     """
 
     problems: list[Problem] = dataclasses.field(default_factory=list)
     bad: list[ProblemError] = dataclasses.field(default_factory=list)
     duplicates: list[str] = dataclasses.field(default_factory=list)
+    share: Share | None = None
+
+    @property
+    def count(self) -> int:
+        """How many problems there are, those of other shards among them."""
+        return len(self.problems) if self.share is None else sum(self.share.problems)
+
+    def only(self, shard: Shard) -> Loaded:
+        """The same with a shard's problems alone."""
+        share = Share.of(shard, (problem.id for problem in self.problems))
+        return dataclasses.replace(self, problems=[each for each in self.problems if each.id in shard], share=share)
 
     def require_good(self) -> None:
         """Raises:
@@ -52,6 +66,7 @@ def load(
     field: str | None = None,
     template: str | None = None,
     limit: int | None = None,
+    shard: Shard | None = None,
 ) -> Loaded:
     """Reads all problems, and all that is wrong with them, before anything is spent.
 
@@ -60,37 +75,85 @@ def load(
         field: the field that holds the text or the messages (see `problem_of`).
         template: a jinja2 template that writes the text (see `template_of`).
         limit: stop after so many problems; what comes later is not looked at.
+        shard: keep the problems of this one. Bad records are those of the whole, duplicates its own; what other shards
+            have is counted (`share`).
 
     Raises:
         ProblemError: a path that names nothing, a template that is not valid, `field` beside `template`. What is wrong
             inside a file is in the result.
     """
     loaded = Loaded()
-    by_id: dict[str, Problem] = {}
-    by_content: dict[str, Problem] = {}
+    kept, others = _Kept(loaded), _Others(loaded.bad)
     for item in iterate(paths, field=field, template=template):
         if isinstance(item, ProblemError):
             loaded.bad.append(item)
-        elif (first := by_id.setdefault(item.id, item)) is item:
-            loaded.problems.append(item)
-            twin = by_content.setdefault(content_id(item.messages), item)
-            if twin is not item:
+            continue
+        taking = kept if shard is None or item.id in shard else others
+        if taking.take(item) and len(loaded.problems) + others.count == limit:
+            break
+    if shard is None:
+        return loaded
+    sizes = others.sizes(shard.of)
+    sizes[shard.index] = len(loaded.problems)
+    return dataclasses.replace(loaded, share=Share(shard, tuple(sizes)))
+
+
+class _Kept:
+    """Problems that are kept, and what was met twice."""
+
+    def __init__(self, loaded: Loaded):
+        self._loaded = loaded
+        self._by_id: dict[str, Problem] = {}
+        self._by_content: dict[str, Problem] = {}
+
+    def take(self, problem: Problem) -> bool:
+        """Adds it, unless its id was there before; says whether it was not."""
+        loaded, first = self._loaded, self._by_id.setdefault(problem.id, problem)
+        if first is problem:
+            loaded.problems.append(problem)
+            twin = self._by_content.setdefault(content_id(problem.messages), problem)
+            if twin is not problem:
                 loaded.duplicates.append(
-                    f"{item.place}: {item.id!r} asks the same as {twin.id!r} at {twin.place}; both are kept"
+                    f"{problem.place}: {problem.id!r} asks the same as {twin.id!r} at {twin.place}; both are kept"
                 )
-            if len(loaded.problems) == limit:
-                break
-        elif item.messages == first.messages:
-            differs = "" if item.metadata == first.metadata else ", though other fields differ"
-            loaded.duplicates.append(f"{item.place}: the same as {first.place}{differs}; the first is kept")
+            return True
+        if problem.messages == first.messages:
+            differs = "" if problem.metadata == first.metadata else ", though other fields differ"
+            loaded.duplicates.append(f"{problem.place}: the same as {first.place}{differs}; the first is kept")
         else:
-            loaded.bad.append(
-                ProblemError(
-                    f"{item.place}: the id {item.id!r} stands for another text at {first.place}; make ids unique, or"
-                    " remove them"
-                )
-            )
-    return loaded
+            loaded.bad.append(_other_text(problem, f"at {first.place}"))
+        return False
+
+
+class _Others:
+    """Problems of other shards: of each no more is kept than tells it again, a hundred bytes."""
+
+    def __init__(self, bad: list[ProblemError]):
+        self._bad = bad
+        self._contents: dict[int, int] = {}  # by id; both as digests
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return len(self._contents)
+
+    def sizes(self, of: int) -> list[int]:
+        """How many each of `of` shards has."""
+        sizes = Counter(id % of for id in self._contents)
+        return [sizes[index] for index in range(of)]
+
+    def take(self, problem: Problem) -> bool:
+        """Counts it, unless its id was there before; says whether it was not."""
+        before, content = self.count, digest(content_id(problem.messages))
+        if self._contents.setdefault(digest(problem.id), content) != content:
+            self._bad.append(_other_text(problem, "before"))
+        return self.count > before
+
+
+def _other_text(problem: Problem, where: str) -> ProblemError:
+    return ProblemError(
+        f"{problem.place}: the id {problem.id!r} stands for another text {where}; make ids unique, or remove them"
+    )
 
 
 def iterate(

@@ -63,6 +63,11 @@ class Share:
 
 def place(problem: str, of: int) -> int:
     """The index of the shard that the problem of this id is in."""
+    return digest(problem) % of
+
+
+def digest(text: str) -> int:
+    """64 bits that stand for a text; of an id, its shard is the rest by their number."""
     # Its own hash: who draws a sample of problems by another one is not to find them all in one shard.
-    digest = hashlib.blake2b(problem.encode("utf-8", "surrogatepass"), digest_size=8, person=b"antiphon shard")
-    return int.from_bytes(digest.digest(), "big") % of
+    made = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8, person=b"antiphon shard")
+    return int.from_bytes(made.digest(), "big")

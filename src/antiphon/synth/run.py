@@ -16,7 +16,7 @@ from antiphon.errors import AntiphonError, EngineUnavailable, SettingsError, Sto
 from antiphon.problem import Problem
 from antiphon.problem.shard import Shard, Share
 from antiphon.settings import Settings
-from antiphon.store import Reader, Store
+from antiphon.store import Asked, Reader, Store
 from antiphon.synth.ahead import Settled
 from antiphon.synth.cast import Cast, EngineOpener, assemble, chosen_method
 from antiphon.synth.composing import Composer
@@ -44,6 +44,8 @@ class Run:
     stays, unfinished traces are pending, and `tally.spend.stopped` says why.
 
     Args:
+        share: where the problems are those of `settings.shard` alone, what they are of the whole; unless given they are
+            the whole's, of which the shard's are written.
         variant: its name in the run directory; the method's unless given.
         retry: statuses whose traces are written anew.
         listener: hears all traces as they are written.
@@ -61,6 +63,7 @@ class Run:
         directory: str | Path,
         settings: Settings,
         *,
+        share: Share | None = None,
         variant: str | None = None,
         retry: Collection[Status] = (),
         listener: Listener | None = None,
@@ -80,12 +83,12 @@ class Run:
         """How far requests run ahead, by role and server, as far as that is settled (`run_ahead`)."""
         self.admitted = ""
         """What changed the number of traces in flight, in words (`antiphon.synth.admission`)."""
-        self.share: Share | None = None
+        self.share = share
         """What this run writes of the problems, where that is a shard."""
         self.cast: Cast | None = None
         """The voices, once they are there, for those who watch."""
-        self._problems = {problem.id: problem for problem in problems[: settings.limit]}
-        if settings.shard is not None:
+        self._problems: Mapping[str, Problem] = {problem.id: problem for problem in problems[: settings.limit]}
+        if settings.shard is not None and share is None:
             shard = Shard.parse(settings.shard)
             self.share = Share.of(shard, self._problems)
             self._problems = {id: problem for id, problem in self._problems.items() if id in shard}
@@ -136,6 +139,7 @@ class Run:
                 self.repaired = store.repaired
                 store.set_share(self.share)
                 store.add_problems(self._problems.values())
+                self._problems = Asked(self._problems, reader)
                 store.add_variant(self.variant, cast.shaping, cast.about)
                 if given.source is not None:
                     self._keep_to(reader, given.source, on_remark)
