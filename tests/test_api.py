@@ -1,8 +1,15 @@
-"""What the Python functions do that the objects behind them do not."""
+"""The public names, and what the Python functions do that the objects behind them do not."""
 
 from __future__ import annotations
 
+import ast
 import asyncio
+import inspect
+import re
+from collections.abc import Iterator
+from dataclasses import is_dataclass
+from enum import Enum
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +19,50 @@ import antiphon
 from antiphon.errors import UsageError
 from antiphon.trace import Status
 from tests.analyse.runs import ANSWER, CAPABILITY, STUDENT, STYLE, TEACHER, Scoring, write_run
+
+PAGE = Path(__file__).parents[1] / "docs" / "api.md"
+
+
+def test_the_package_has_the_names_that_it_lists_and_no_others() -> None:
+    """To whoever asks it, to type checkers, and on the page."""
+    source = Path(antiphon.__file__)
+    (typed,) = (node for node in ast.parse(source.read_text("utf-8")).body if isinstance(node, ast.If))
+    homes = {alias.name: node.module for node in typed.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    names = sorted(antiphon.__all__)
+    assert antiphon.__all__ == dir(antiphon) == sorted(homes) == names
+    assert re.findall(r"^\| `(\w+)` \|", PAGE.read_text("utf-8"), re.MULTILINE) == names
+    for name, home in homes.items():
+        assert getattr(antiphon, name) is getattr(import_module(str(home)), name)
+    assert source.with_name("py.typed").is_file()
+
+
+def _called(name: str) -> Iterator[tuple[str, Any]]:
+    """What can be called of a public name: itself, or a class's constructor and methods. The fields of plain values are
+    told in their own words."""
+    found = getattr(antiphon, name)
+    if inspect.isfunction(found):
+        yield name, found
+    elif inspect.isclass(found) and not is_dataclass(found) and not issubclass(found, Enum | tuple):
+        for own, member in vars(found).items():
+            member = member.fget if isinstance(member, property) else getattr(member, "__func__", member)
+            if inspect.isfunction(member) and (own == "__init__" or not own.startswith("_")):
+                yield f"{name}.{own}", member
+
+
+@pytest.mark.parametrize("name", [name for name in antiphon.__all__ if name != "__version__"])
+def test_a_public_name_says_what_it_takes(name: str) -> None:
+    whole = inspect.getdoc(getattr(antiphon, name)) or ""
+    assert whole
+    for called, function in _called(name):
+        said = inspect.getdoc(function) or ""
+        assert said or called.endswith("__init__"), f"{called} says nothing"
+        signature = inspect.signature(function)
+        assert signature.return_annotation is not signature.empty or called.endswith("__init__"), called
+        taken = [parameter for parameter in signature.parameters.values() if parameter.name != "self"]
+        assert all(parameter.annotation is not parameter.empty for parameter in taken), called
+        if len(taken) > 1:  # one alone is what the sentence speaks of
+            told = whole + said if called.endswith("__init__") else said
+            assert [each.name for each in taken if not re.search(rf"\b{each.name}\b", told)] == [], called
 
 
 @pytest.fixture

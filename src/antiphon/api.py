@@ -40,8 +40,10 @@ def synthesize(
     Args:
         problems: files (see docs/problems.md), or `Problem` objects.
         run: the run directory; an existing one is taken up where it stands.
-        teacher, student: models: a directory, a GGUF file, `lab:teacher`, `lab:student`.
+        teacher, student: models: a server's URL, a directory, a GGUF file, `lab:teacher`, `lab:student`.
         boundary: the predictor for both roles.
+        method: how a trace is written (see docs/methods.md); unset: `tessy`.
+        variant: the traces' name in the run directory; unset: the method's.
         config: a TOML file, as for the command.
         settings: any other settings by dotted name (`{"budget.thinking": 200}`).
         check: with `until_right`, judges the answers; unset: the verifier that each problem's fields tell.

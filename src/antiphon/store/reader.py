@@ -138,6 +138,7 @@ class Reader:
         Args:
             status: only with one of these; None among them stands for pending ones.
             since: only those that changed after this change number.
+            problem: only those of the problem with this id.
 
         Raises:
             UsageError: there is no such variant.
