@@ -1,7 +1,7 @@
 """A narrow domain, from problems to trained students: text-to-SQL in miniature (docs/narrow.md).
 
-python -m bench.narrow --student smollm2-hf --data problems --to narrow    all of it; goes on where it stood
-python -m bench.narrow --to narrow --tables                                the tables of the page, of what is there
+python -m bench.narrow --model smollm2-hf --data problems --to narrow    all of it; goes on where it stood
+python -m bench.narrow --to narrow --tables                              the tables of the page, of what is there
 
 `problems` is a folder with text2sql_sqlite.jsonl and text2sql_schemas.jsonl, `smollm2-hf` what scripts/hf-form writes.
 What is done is done by antiphon's own commands (`COMMANDS`), in the folder `narrow`, and shown as it runs.
@@ -37,17 +37,26 @@ class Command(NamedTuple):
     output: str | None = None
 
 
+def _taught(role: str, epochs: int) -> Iterator[Command]:
+    """How one of the pair is made."""
+    yield Command(f"antiphon import {role}.jsonl --run gold --variant {role}")
+    yield Command(f"antiphon verify gold --variant {role}")
+    yield Command(
+        f"antiphon export gold --variant {role} --format tokens --student smollm2 --only right --to {role}-train.jsonl",
+        f"{role}-train.jsonl",
+    )
+    yield Command(
+        f"antiphon train --data {role}-train.jsonl --student smollm2 --to {role} --preset cpu --epochs {epochs}"
+        " --batch 4 --rate 2e-4 --precision mixed --set floor=0.1"
+    )
+
+
 COMMANDS = (
-    Command("antiphon import gold.jsonl --run gold --variant gold"),
-    Command("antiphon verify gold"),
-    Command("antiphon export gold --format tokens --student student --only right --to teacher.jsonl", "teacher.jsonl"),
-    Command(
-        "antiphon train --data teacher.jsonl --student student --to teacher --preset cpu --epochs 8 --batch 8"
-        " --rate 2e-4 --precision mixed --set floor=0.1"
-    ),
+    *_taught("student", 1),
+    *_taught("teacher", 4),
     Command(
         "antiphon evaluate other.jsonl same.jsonl --model teacher/model --to evaluations/teacher --by part --json"
-        " --verifier sql --temperature 0 --thinking-budget 200 --answer-budget 160 --concurrency 32"
+        " --verifier sql --temperature 0 --thinking-budget 160 --answer-budget 90 --concurrency 56"
         " --set budget.on_budget=close --set student.runs=in-process --set student.context=1024",
         output=TEACHER,
     ),
@@ -56,7 +65,7 @@ COMMANDS = (
 """From the files to the experiment's report, in this order. Each goes on where it stood."""
 
 
-def carry_out(folder: Path, data: Path, student: Path) -> None:
+def carry_out(folder: Path, data: Path, model: Path) -> None:
     """Writes the files and runs the commands.
 
     Raises:
@@ -64,9 +73,9 @@ def carry_out(folder: Path, data: Path, student: Path) -> None:
     """
     narrow_problems.write(data, folder)
     shutil.copyfile(CONFIGURATION, folder / CONFIGURATION.name)
-    named = folder / "student"
+    named = folder / "smollm2"
     if not named.is_symlink():
-        named.symlink_to(student.resolve())
+        named.symlink_to(model.resolve())
     for command in COMMANDS:
         if command.makes is not None and (folder / command.makes).exists():
             continue
@@ -178,14 +187,14 @@ def _nats(value: float | None) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--to", type=Path, required=True, help="the folder of all of it")
-    parser.add_argument("--student", type=Path, help="the student, a Hugging Face folder")
+    parser.add_argument("--model", type=Path, help="SmolLM2-135M-Instruct, a Hugging Face folder")
     parser.add_argument("--data", type=Path, default=Path("../shared/data/problems"), help="the problems")
     parser.add_argument("--tables", action="store_true", help="only print the tables")
     args = parser.parse_args()
     if not args.tables:
-        if args.student is None:
-            parser.error("--student: which folder?")
-        carry_out(args.to, args.data, args.student)
+        if args.model is None:
+            parser.error("--model: which folder?")
+        carry_out(args.to, args.data, args.model)
     print("\n".join(tables(args.to)))
 
 

@@ -1,5 +1,5 @@
-"""Files of the narrow domain (`bench/narrow.py`): problems split by database, and what the teacher learns from, gold
-queries with thinking before them that is written by rule."""
+"""Files of the narrow domain (`bench/narrow.py`): problems split by database, and what the pair learns from, gold
+queries with thinking before them that is written by rule, in the manner of each."""
 
 from __future__ import annotations
 
@@ -8,39 +8,84 @@ import random
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlglot
 from sqlglot import exp
 
 HELD_OUT = ("restaurants", "yelp")
 """Databases of which nothing is learned: their subjects are no other's, and their tables are few."""
-QUESTIONS_HELD_OUT = 6
+QUESTIONS_HELD_OUT = 4
 """Of each other database."""
-TABLES = 8
+TABLES = 4
 """The most that a prompt shows: those of the accepted queries and others, chosen at random."""
+LONGEST = 200
+"""Characters of the shortest accepted query: questions that need a longer one are left out of all parts."""
 
-SCHEMAS, TRAIN, SAME, OTHER, GOLD = "schemas.jsonl", "train.jsonl", "same.jsonl", "other.jsonl", "gold.jsonl"
+SCHEMAS, TRAIN, SAME, OTHER = "schemas.jsonl", "train.jsonl", "same.jsonl", "other.jsonl"
+
+
+class Manner(NamedTuple):
+    """How one says what a query does, clause by clause."""
+
+    tables: str
+    join: str
+    where: str
+    group: str
+    having: str
+    show: str
+    order: str
+    limit: str
+    query: str
+
+
+MANNERS = {
+    "teacher": Manner(
+        tables="Need tables {}.",
+        join="So join on {}.",
+        where="Then keep rows where {}.",
+        group="Now group by {}.",
+        having="Then keep groups where {}.",
+        show="Okay, show {}.",
+        order="Then order by {}.",
+        limit="Then stop after {}.",
+        query="So the query: {}",
+    ),
+    "student": Manner(
+        tables="First, we need to look at tables {}.",
+        join="Next, we need to join on {}.",
+        where="Next, we should keep rows where {}.",
+        group="Now we can group by {}.",
+        having="Next, we should keep groups where {}.",
+        show="Now we need to show {}.",
+        order="Finally, we can order by {}.",
+        limit="Finally, we should stop after {}.",
+        query="Therefore, the query: {}",
+    ),
+}
+"""That of telegrams, and that of one who explains."""
 
 Record = dict[str, Any]
 
 
 def write(source: Path, to: Path) -> None:
     """Writes the files: `SCHEMAS`, which the verifier looks databases up in; problems to learn from (`TRAIN`), the
-    other questions to the same databases (`SAME`), questions to databases held out (`OTHER`); `GOLD`, traces of the
-    problems in `TRAIN`.
+    other questions to the same databases (`SAME`), questions to databases held out (`OTHER`); traces of the problems in
+    `TRAIN`, for each of `MANNERS` a file of its name.
 
     Args:
         source: a folder with `text2sql_sqlite.jsonl` and `text2sql_schemas.jsonl`.
     """
     to.mkdir(parents=True, exist_ok=True)
     schemas = {record["db_id"]: record for record in _read(source / "text2sql_schemas.jsonl")}
-    problems = [_problem(record, schemas) for record in _read(source / "text2sql_sqlite.jsonl")]
+    records = _read(source / "text2sql_sqlite.jsonl")
+    problems = [_problem(one, schemas) for one in records if len(_sql(_shortest(one["gold_sql"]))) <= LONGEST]
     train, same, other = split(problems)
     _write(to / SCHEMAS, ({"db_id": name, "sqlite_setup": one["sqlite_setup"]} for name, one in schemas.items()))
     for name, records in {TRAIN: train, SAME: same, OTHER: other}.items():
         _write(to / name, records)
-    _write(to / GOLD, ({**record, "response": response(record["gold_sql"])} for record in train))
+    for name, manner in MANNERS.items():
+        _write(to / f"{name}.jsonl", ({**record, "response": response(record["gold_sql"], manner)} for record in train))
 
 
 def split(problems: Sequence[Record]) -> tuple[list[Record], list[Record], list[Record]]:
@@ -73,10 +118,14 @@ def shown(statements: Iterable[str], accepted: Iterable[str], chance: random.Ran
     return "\n".join(line for name, line in lines.items() if name in chosen)
 
 
-def response(accepted: Sequence[str]) -> str:
-    """The shortest accepted query, tidied, with thinking before it, as the teacher learns it."""
-    query = min((tidy(_parsed(gold)) for gold in accepted), key=lambda one: len(_sql(one)))
-    return f"<think>\n{thinking(query)}\n</think>\n\n```sql\n{_sql(query)}\n```"
+def response(accepted: Iterable[str], manner: Manner) -> str:
+    """The shortest accepted query, tidied, with thinking before it."""
+    query = _shortest(accepted)
+    return f"<think>\n{thinking(query, manner)}\n</think>\n\n```sql\n{_sql(query)}\n```"
+
+
+def _shortest(accepted: Iterable[str]) -> exp.Expression:
+    return min((tidy(_parsed(gold)) for gold in accepted), key=lambda one: len(_sql(one)))
 
 
 def tidy(query: exp.Expression) -> exp.Expression:
@@ -98,27 +147,21 @@ def tidy(query: exp.Expression) -> exp.Expression:
     return query
 
 
-def thinking(query: exp.Expression) -> str:
-    """What a query does, clause by clause, in a manner of its own: telegrams that open with a word of style."""
-    sources = dict.fromkeys(_sql(table) for table in query.find_all(exp.Table))
-    joins = [_sql(join.args["on"]) for join in query.find_all(exp.Join) if join.args.get("on")]
-    where = [_sql(part) for clause in query.find_all(exp.Where) for part in _parts(clause.this)]
-    groups = [_sql(key) for clause in query.find_all(exp.Group) for key in clause.expressions]
-    having = [_sql(clause.this) for clause in query.find_all(exp.Having)]
-    order = [_sql(key) for key in (query.args["order"].expressions if query.args.get("order") else ())]
+def thinking(query: exp.Expression, manner: Manner) -> str:
+    """What a query does, clause by clause, and then the query."""
+    ordered, limit = query.args.get("order"), query.args.get("limit")
     said = {
-        "Need tables {}.": sources,
-        "So join on {}.": joins,
-        "Then keep rows where {}.": where,
-        "Now group by {}.": groups,
-        "Then keep groups where {}.": having,
-        "Okay, show {}.": [_sql(column) for column in query.selects],
-        "Then order by {}.": order,
+        manner.tables: dict.fromkeys(_sql(table) for table in query.find_all(exp.Table)),
+        manner.join: [_sql(join.args["on"]) for join in query.find_all(exp.Join) if join.args.get("on")],
+        manner.where: [_sql(part) for clause in query.find_all(exp.Where) for part in _parts(clause.this)],
+        manner.group: [_sql(key) for clause in query.find_all(exp.Group) for key in clause.expressions],
+        manner.having: [_sql(clause.this) for clause in query.find_all(exp.Having)],
+        manner.show: [_sql(column) for column in query.selects],
+        manner.order: [_sql(key) for key in (ordered.expressions if ordered else ())],
+        manner.limit: [_sql(limit.expression)] if limit else (),
+        manner.query: [_sql(query)],
     }
-    lines = [text.format(", ".join(parts)) for text, parts in said.items() if parts]
-    if query.args.get("limit"):
-        lines.append(f"Then stop after {_sql(query.args['limit'].expression)}.")
-    return " ".join([*lines, f"So the query: {_sql(query)}"])
+    return " ".join(text.format(", ".join(parts)) for text, parts in said.items() if parts)
 
 
 def _parts(condition: exp.Expression) -> Iterator[exp.Expression]:

@@ -1,4 +1,4 @@
-"""The narrow domain of docs/narrow.md: its problems, what the teacher learns, its configuration and commands."""
+"""The narrow domain of docs/narrow.md: its problems, what the pair learns, its configuration and commands."""
 
 from __future__ import annotations
 
@@ -15,13 +15,25 @@ import pytest
 import sqlglot
 import typer
 from bench.narrow import COMMANDS, CONFIGURATION, shown, tables
-from bench.narrow_problems import GOLD, HELD_OUT, OTHER, SAME, TABLES, TRAIN, response, thinking, tidy, write
+from bench.narrow_problems import (
+    HELD_OUT,
+    LONGEST,
+    MANNERS,
+    OTHER,
+    SAME,
+    TABLES,
+    TRAIN,
+    thinking,
+    tidy,
+    write,
+)
 
+from antiphon import boundary
 from antiphon.cli.app import app
 from antiphon.lab.report.measure import find
 from antiphon.lab.settings import made
 from antiphon.problem import load
-from antiphon.trace import Label
+from antiphon.trace import Author, Label
 from antiphon.verify.sql import SqlVerifier
 from tests.lab.synthetic import POINTS, arm_data, results
 
@@ -42,7 +54,7 @@ def records(path: Path) -> list[dict[str, Any]]:
 
 def test_nothing_that_is_measured_is_learned_from(folder: Path) -> None:
     parts = {name: records(folder / name) for name in PARTS}
-    assert {name: len(part) for name, part in parts.items()} == {TRAIN: 105, SAME: 30, OTHER: 55}
+    assert {name: len(part) for name, part in parts.items()} == {TRAIN: 81, SAME: 20, OTHER: 36}
     for field in ("id", "problem_key", "problem"):
         seen = [{record[field] for record in part} for part in parts.values()]
         assert not seen[0] & seen[1] and not seen[0] & seen[2] and not seen[1] & seen[2], field
@@ -70,26 +82,43 @@ def _common(gold: str) -> Iterator[sqlglot.exp.CTE]:
     return sqlglot.parse_one(gold, dialect="sqlite").find_all(sqlglot.exp.CTE)
 
 
-def test_what_the_teacher_learns_is_right(folder: Path) -> None:
-    problems = {problem.id: problem for name in PARTS for problem in load([folder / name]).problems}
-    asked = {record["id"]: response(record["gold_sql"]) for name in PARTS for record in records(folder / name)}
+@pytest.mark.parametrize("role", MANNERS)
+def test_what_the_pair_learns_is_right(folder: Path, role: str) -> None:
+    problems = {problem.id: problem for problem in load([folder / TRAIN]).problems}
+    learned = {record["id"]: record["response"] for record in records(folder / f"{role}.jsonl")}
+    assert learned.keys() == problems.keys()
+    answers = {id: text.partition("</think>")[2] for id, text in learned.items()}
+    assert all(
+        len(answer.strip().removeprefix("```sql\n").removesuffix("\n```")) <= LONGEST for answer in answers.values()
+    )
 
     async def check() -> list[tuple[str, Label]]:
         verifier = SqlVerifier()
-        answers = {id: text.partition("</think>")[2] for id, text in asked.items()}
         verdicts = await asyncio.gather(*(verifier.check(problems[id], answer) for id, answer in answers.items()))
         return [(id, one.label) for id, one in zip(answers, verdicts, strict=True) if one.label is not Label.RIGHT]
 
     assert asyncio.run(check()) == []
-    assert [record["response"] for record in records(folder / GOLD)] == [
-        asked[record["id"]] for record in records(folder / TRAIN)
-    ]
+
+
+def test_the_pair_differs_in_nothing_but_style(folder: Path) -> None:
+    predictor = boundary.load("sql")
+
+    def capability(role: str) -> list[list[str]]:
+        found = []
+        for record in records(folder / f"{role}.jsonl"):
+            said = record["response"].removeprefix("<think>\n").partition("\n</think>")[0]
+            session = predictor.session(Author(role))
+            verdicts = [*session.feed(said), *session.finish()]
+            found.append([said[one.start : one.end] for one in verdicts if not one.style])
+        return found
+
+    assert capability("teacher") == capability("student")
 
 
 def told(query: str) -> tuple[str, str]:
     """A query's thinking, and the query that it comes to."""
     tidied = tidy(sqlglot.parse_one(query, dialect="sqlite"))
-    lines, _, written = thinking(tidied).partition(" So the query: ")
+    lines, _, written = thinking(tidied, MANNERS["teacher"]).partition(" So the query: ")
     return lines, written
 
 
@@ -125,7 +154,7 @@ def test_the_page_shows_the_configuration_that_is_run() -> None:
     text = CONFIGURATION.read_text("utf-8")
     assert text in blocks("toml")
     asked = made(tomllib.loads(text), CONFIGURATION.name)
-    assert (asked.problems.train, asked.problems.target, asked.problems.others) == (105, 55, 30)
+    assert (asked.problems.train, asked.problems.target, asked.problems.others) == (81, 36, 20)
 
 
 def test_the_page_shows_the_commands_that_are_run() -> None:
