@@ -59,7 +59,8 @@ def test_files_go_in_and_outputs_come_out(any_sandbox: Sandbox) -> None:
 
 
 def test_a_signal_is_told_as_a_shell_tells_it(any_sandbox: Sandbox) -> None:
-    assert run(any_sandbox, "sh", "-c", "kill -9 $$").status == 128 + signal.SIGKILL
+    for number in (signal.SIGHUP, signal.SIGKILL):
+        assert run(any_sandbox, "sh", "-c", f"kill -{number} $$").status == 128 + number
 
 
 def test_a_command_that_is_not_there(any_sandbox: Sandbox) -> None:

@@ -83,6 +83,7 @@ def test_a_schema(verifier: SchemaVerifier, answer: str, label: Label) -> None:
         ("{", {}),
         ({"$ref": "#/nowhere"}, {}),
         ({"$ref": "#"}, {}),
+        ({"properties": {"a": {"type": "nonsense"}}}, {}),  # also where the value does not come to it
         ({"properties": {"a": {"pattern": "("}}}, {"a": "x"}),
         ({"properties": {"a": {"pattern": "(a+)+$"}}}, {"a": "a" * 50 + "b"}),
         ([], {}),
