@@ -1,44 +1,29 @@
-"""HTTP to one server: requests, streams of server-sent events, and what their failures mean."""
+"""HTTP to one server: requests, and streams of server-sent events."""
 
 from __future__ import annotations
 
 import asyncio
-import json
-import os
-import re
 import resource
 import socket
-import ssl
 import struct
 from collections import deque
-from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import suppress
-from email.utils import parsedate_to_datetime
 from functools import cache
-from time import time
 from typing import Any, Self
 
 import aiohttp
-import orjson
 
 from antiphon.engine.http.address import proxy_for, trusted, without_user
-from antiphon.engine.http.faults import Broken, Denied, Down, Fault, Refused, Transient
+from antiphon.engine.http.body import DATA, events_of, parsed, spelled
+from antiphon.engine.http.diagnosis import fault_of, refusal
 from antiphon.engine.models import shown
 from antiphon.errors import SettingsError
 
-_BUSY = frozenset({408, 425, 429, 500, 502, 503, 504, 529})
-_PROXIES = {
-    413: "a proxy takes no request of this length (nginx: client_max_body_size)",
-    502: "a proxy reaches no server behind it",
-    504: "a proxy gave up waiting for the server; let it wait longer (nginx: proxy_read_timeout)",
-}
-"""What a proxy means by a status, for a server itself hardly ever says so."""
-_SHOWN = 200  # characters of a server's own words in an error
 _CLOSES = "llama.cpp"  # closes the connection after each stream without a word, so that the next request would fail
 _IDLE = 4.0  # seconds a free connection is kept: less than the 5 after which most servers close theirs
 _SECRET = 8  # characters from which a word of a header may be a secret
 _AT_ONCE = 4  # requests that may begin in one pass of the event loop
-_DATA = b"data:"
 _RESET = struct.pack("ii", 1, 0)  # linger on, for no time: close() sends RST, which leaves no TIME_WAIT behind
 
 
@@ -230,7 +215,7 @@ class _Attempt:
         self._client = client
         self._method = method
         self._path = path
-        self._body = None if body is None else _spelled(body)
+        self._body = None if body is None else spelled(body)
         self._streamed = body is not None and bool(body.get("stream"))
         self._response: aiohttp.ClientResponse | None = None
 
@@ -252,7 +237,7 @@ class _Attempt:
             self._response = response
             client._closes = response.headers.get("Server") == _CLOSES
             if response.status != 200:
-                raise _refusal(response, client.without_secrets(await response.read()))
+                raise refusal(response.status, response.headers, client.without_secrets(await response.read()))
             return response
         except Exception as error:
             self._reset()
@@ -268,6 +253,9 @@ class _Attempt:
         if isinstance(error, Exception):
             raise self._fault(error) from None
 
+    def _fault(self, error: Exception) -> Exception:
+        return fault_of(error, proxy=self._client._proxy, timeout=self._client._timeout)
+
     def _reset(self) -> None:
         response = self._response
         if response is None or response.connection is None:
@@ -278,37 +266,6 @@ class _Attempt:
                 transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             transport.abort()
         response.close()
-
-    def _fault(self, error: Exception) -> Exception:
-        """What an exception of the library means."""
-        client = self._client
-        match error:
-            case Fault():
-                return error
-            case aiohttp.ClientConnectorCertificateError():
-                return Refused(
-                    f"its certificate is not trusted ({_reason(error)}); name the authority to trust"
-                    " (server.verify = PATH), or set server.verify = false",
-                    495,
-                )
-            case aiohttp.ClientConnectorSSLError():
-                return Refused(f"no TLS connection comes about ({_reason(error)}); is it an http:// address?", 495)
-            case aiohttp.ClientProxyConnectionError():
-                return Down(f"the proxy {shown(client._proxy or '')} does not answer ({_reason(error)})")
-            case aiohttp.ClientHttpProxyError():  # its own text would show the proxy's password
-                return Transient(f"the proxy {shown(client._proxy or '')} answers HTTP {error.status}: {error.message}")
-            case aiohttp.ClientConnectorError():
-                return Down(f"nothing answers there ({_reason(error)})")
-            case aiohttp.ClientPayloadError():
-                return Broken("the connection broke in the middle of a reply")
-            case aiohttp.InvalidURL():
-                return Refused("this is no address of a server", 400)
-            case TimeoutError():
-                return Transient(f"it sent nothing for {client._timeout:g} s")
-            case aiohttp.ClientError() | ConnectionError():
-                return Broken(f"the connection broke ({_reason(error)})")
-            case _:
-                return error
 
 
 class Stream:
@@ -350,55 +307,16 @@ class Stream:
             except (aiohttp.ClientError, OSError, TimeoutError) as error:
                 block, self._broken = b"", error
             self._rest += block
-            if block and self._rest.count(_DATA) < least and not content.at_eof():
+            if block and self._rest.count(DATA) < least and not content.at_eof():
                 continue
             *lines, self._rest = self._rest.split(b"\n")
             if self._over and self._rest:
                 lines.append(self._rest)  # a server may end without a line break
             if lines:
-                return _events(lines)
+                return events_of(lines)
         if self._broken is not None:
             raise self._broken
         return None
-
-
-def _events(lines: Iterable[bytes]) -> Iterator[Any]:
-    """The JSON of each event.
-
-    Raises:
-        Transient: the server says that it failed, or writes something else.
-    """
-    for line in lines:
-        if line.startswith(_DATA):
-            data = line[5:].strip()
-            if data != b"[DONE]":
-                yield parsed(data)
-        elif line.startswith(b"error:"):  # llama.cpp
-            raise Transient(_told(line[6:]))
-
-
-def _spelled(body: Mapping[str, Any]) -> bytes:
-    """A body as JSON; a lone surrogate, which UTF-8 cannot spell, becomes U+FFFD as in a tokenizer's hands."""
-    try:
-        return orjson.dumps(body)
-    except orjson.JSONEncodeError:
-        text = json.dumps(body, ensure_ascii=False)
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
-
-
-def parsed(data: bytes) -> Any:
-    """JSON, lone surrogates allowed (models write them).
-
-    Raises:
-        Transient: it is none.
-    """
-    try:
-        return orjson.loads(data)
-    except orjson.JSONDecodeError:
-        try:
-            return json.loads(data)
-        except ValueError:
-            raise Transient(f"its reply is not JSON: {_excerpt(data)}") from None
 
 
 @cache
@@ -407,59 +325,3 @@ def raise_file_limit() -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-
-
-def _refusal(response: aiohttp.ClientResponse, body: bytes) -> Fault:
-    status = response.status
-    words = f"HTTP {status}: {_told(body)}"
-    if status in (401, 403):
-        return Denied(words, by_name=response.headers.get("WWW-Authenticate", "").lower().startswith("basic"))
-    if "Location" in response.headers and 300 <= status < 400:
-        words = f"HTTP {status}: it sends on to {shown(response.headers['Location'])}; give that address"
-    elif status in _PROXIES:
-        words += f"; {_PROXIES[status]}"
-    if status in _BUSY:
-        kind = Broken if status in (502, 503) else Transient
-        return kind(words, _retry_after(response.headers.get("Retry-After")))
-    return Refused(words, status)
-
-
-def _told(body: bytes) -> str:
-    """A server's own words on what is wrong."""
-    try:
-        told = json.loads(body)
-        error = told.get("error", told) if isinstance(told, dict) else told
-        message = error.get("message", error.get("detail", error)) if isinstance(error, dict) else error
-        return str(message)[:_SHOWN]
-    except ValueError:
-        return _excerpt(body)
-
-
-def _excerpt(body: bytes) -> str:
-    text = body.decode("utf-8", "replace")
-    title = re.search(r"<title>\s*(.*?)\s*</title>", text, re.IGNORECASE | re.DOTALL)
-    if title is not None or text.lstrip().startswith("<"):
-        return f"a web page ({title[1] if title else 'without a title'})"
-    return repr(text[:_SHOWN]) if text else "nothing"
-
-
-def _retry_after(value: str | None) -> float | None:
-    """Seconds, from a number or a date."""
-    if value is None:
-        return None
-    try:
-        return max(0.0, float(value))
-    except ValueError:
-        try:
-            return max(0.0, parsedate_to_datetime(value).timestamp() - time())
-        except ValueError:
-            return None
-
-
-def _reason(error: BaseException) -> str:
-    inner = getattr(error, "os_error", None) or getattr(error, "certificate_error", None) or error
-    if isinstance(inner, ssl.SSLError):
-        return getattr(inner, "verify_message", None) or inner.reason or str(inner)
-    number = getattr(inner, "errno", None)
-    known = os.strerror(number) if isinstance(number, int) and number > 0 else getattr(inner, "strerror", None)
-    return known or str(inner) or type(inner).__name__

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from array import array
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable
 from collections.abc import Sequence as List
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from antiphon.dialect import Message, Part, text_of
-from antiphon.engine.base import Chunk, Finish, Piece, Sequence
+from antiphon.engine.base import Chunk, Piece, Sequence
 from antiphon.engine.http.faults import Broken, Fault
 from antiphon.engine.http.prompt import PromptIds
-from antiphon.engine.http.tokens import Assembles, Tokens
-from antiphon.engine.http.wire import Ask, Event, Wire, read_event
+from antiphon.engine.http.reading import Reading, ReadingIds, ReadingText
+from antiphon.engine.http.tokens import Tokens
+from antiphon.engine.http.wire import Ask, Wire
 from antiphon.errors import RequestRefused, StreamBroken
 from antiphon.settings import Sampling
 from antiphon.trace import pack_ids
@@ -127,7 +128,7 @@ class HttpSequence(Sequence):
         """
 
     @abstractmethod
-    def _reading(self, stop_ids: Collection[int]) -> _Reading:
+    def _reading(self, stop_ids: Collection[int]) -> Reading:
         """What reads a stream's events."""
 
     @abstractmethod
@@ -165,8 +166,8 @@ class IdSequence(HttpSequence):
             )
         return self._ids
 
-    def _reading(self, stop_ids: Collection[int]) -> _Reading:
-        return _ReadingIds(self._tokens, stop_ids)
+    def _reading(self, stop_ids: Collection[int]) -> Reading:
+        return ReadingIds(self._tokens, stop_ids)
 
     def _add(self, pieces: list[Piece]) -> None:
         self._ids.extend(token for piece in pieces for token in piece.ids)
@@ -198,126 +199,8 @@ class TextSequence(HttpSequence):
     def _prompt(self, max_tokens: int) -> str | List[Message]:
         return self._text
 
-    def _reading(self, stop_ids: Collection[int]) -> _Reading:
-        return _ReadingText()
+    def _reading(self, stop_ids: Collection[int]) -> Reading:
+        return ReadingText()
 
     def _add(self, pieces: list[Piece]) -> None:
         self._text += "".join(piece.text for piece in pieces)
-
-
-class _Reading:
-    """A stream's events as pieces and, at last, a finish."""
-
-    joins = False
-    """Whether its pieces do not depend on how the stream was cut into events."""
-
-    def __init__(self) -> None:
-        self.received = 0
-        """Ids so far."""
-        self.characters = 0
-        """And characters."""
-
-    def events(self, wire: Wire, burst: Iterable[Any]) -> Iterator[Event]:
-        """The events of a burst, to be taken one by one; where `joins`, those that only bring more as one.
-
-        Raises:
-            Fault: one is none. Those before it are given first.
-        """
-        ids: list[int] = []
-        text = ""
-        try:
-            for data in burst:
-                event = read_event(wire, data, self.received + len(ids), self.characters + len(text))
-                if self.joins and event.finish is None and event.cached is None and event.missing is None:
-                    ids += event.ids
-                    text += event.text
-                    continue
-                if ids or text:
-                    yield Event(ids, text)
-                    ids, text = [], ""
-                yield event
-        except Fault:
-            if ids or text:
-                yield Event(ids, text)
-            raise
-        if ids or text:
-            yield Event(ids, text)
-
-    async def take(self, event: Event) -> tuple[list[Piece], Finish | None]:
-        """What an event adds, and whether it ends the stream."""
-        self.received += len(event.ids)
-        self.characters += len(event.text)
-        return await self._take(event)
-
-    async def _take(self, event: Event) -> tuple[list[Piece], Finish | None]:
-        raise NotImplementedError
-
-
-class _ReadingText(_Reading):
-    """A character beyond the first 65,536 may come in halves, as JSON spells it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._half = ""
-
-    async def _take(self, event: Event) -> tuple[list[Piece], Finish | None]:
-        text = _paired(self._half + event.text)
-        self._half = text[-1:] if event.finish is None and "\ud800" <= text[-1:] <= "\udbff" else ""
-        text = text[: len(text) - len(self._half)]
-        return [Piece(text)] if text else [], None if event.finish is None else Finish(event.finish)
-
-
-class _ReadingIds(_Reading):
-    """Stops at a stop id. A control token is held until it is known whether the server ended with it."""
-
-    def __init__(self, tokens: Tokens, stop_ids: Collection[int]):
-        super().__init__()
-        self._tokens = tokens
-        self._assembler: Assembles = tokens.assembler()
-        self.joins = tokens.by_ids
-        self._spellings = tokens.spellings
-        self._stop_ids = stop_ids
-        self._held: int | None = None
-
-    async def _take(self, event: Event) -> tuple[list[Piece], Finish | None]:
-        ids, text = list(event.ids), event.text
-        if event.missing is not None and not text.isascii() and not self._tokens.spelled(ids, text):
-            spelled = list(await self._tokens.encode(text))
-            if "\ufffd" in text and (len(spelled) > event.missing + len(ids) or spelled[-1:] != ids[-1:]):
-                return [], Finish("invalid")  # it stands for bytes that are no character
-            self.received += len(spelled) - len(ids)
-            ids = spelled
-        if self._held is not None and (ids or event.finish is not None):
-            ids.insert(0, self._held)
-            text, self._held = self._spellings[self._held] + text, None
-        stopped = next((n for n, token in enumerate(ids) if token in self._stop_ids), None)
-        if stopped is not None:
-            return await self._pieces(ids[:stopped], text), self._ended(Finish("stop", ids[stopped]))
-        last = ids[-1] if ids and ids[-1] in self._spellings else None
-        if event.finish == "stop":
-            if last is not None and event.stop_id in (None, last):
-                del ids[-1]
-            else:
-                last = event.stop_id
-            return await self._pieces(ids, text), self._ended(Finish("stop", last))
-        if event.finish is None and last is not None:
-            self._held = ids.pop()
-            text = text.removesuffix(self._spellings[self._held])
-        pieces = await self._pieces(ids, text)
-        finish = None if event.finish is None else Finish(event.finish)
-        return pieces, self._ended(finish)
-
-    async def _pieces(self, ids: list[int], text: str) -> list[Piece]:
-        return await self._assembler.push(ids, text if ids else "")
-
-    def _ended(self, finish: Finish | None) -> Finish | None:
-        return Finish("invalid") if self._assembler.invalid else finish
-
-
-def _paired(text: str) -> str:
-    """The text with two halves of a surrogate pair that stand side by side as their one character."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
-    return text
