@@ -35,13 +35,14 @@ Policy = Literal["streamed", "adaptive", "auto"] | int
 
 UNJUDGED = 8
 """Tokens after which text is looked at that no predictor judges."""
+ANEW = 16
+"""Of so many turns one is streamed whatever is settled."""
 _REQUEST, _CLOSE, _LOOK = 200e-6, 150e-6, 40e-6
 """Seconds of this process's time that a request takes, closing a stream early, and a look at what arrived."""
 _KNOWN = 64  # turns after which it is settled, and looked at again
 _FEW = 16  # streamed turns that tell what a server costs
 _WHILE = 2.0  # seconds
 _STEEP = 4  # half busy is hardly busy
-_ANEW = 16  # of so many turns one is streamed anyway
 _TELL = 64  # of so many one begins with a piece
 _REMEMBERED = 256  # turns
 _LATEST = 4  # tokens after which a stream that is to be closed at its cut is looked at, at most
@@ -186,7 +187,7 @@ class _Acquaintance:
         self._begun += 1
         if tells and self._streams and self._begun % _TELL == _TELL - 1:
             return Reach(UNJUDGED, UNJUDGED)
-        return Reach(_UNBOUNDED) if self._begun % _ANEW == 0 else self._way
+        return Reach(_UNBOUNDED) if self._begun % ANEW == 0 else self._way
 
     @property
     def due(self) -> bool:

@@ -35,7 +35,9 @@ class World:
     Attributes:
         turns: of each role in a trace, from so many to so many.
         kept: tokens of a turn on average; it takes as long as its tokens do.
-        waste: tokens that are thrown away for each turn and trace in flight.
+        waste: tokens that are thrown away for each streamed turn and trace in flight.
+        piece, settles: turns are asked for in pieces of so many tokens, so great a share of them for each trace in
+            flight, but for one of sixteen; none unless a piece is given.
         process: seconds that a turn takes of the process, which the play leaves out.
     """
 
@@ -45,6 +47,8 @@ class World:
     turns: tuple[int, int] = (10, 30)
     kept: int = 20
     waste: float = 0.02
+    piece: int = 0
+    settles: float = 0.0
     process: float = 0.0002
 
     def play(self, problems: range, places: int, seed: int = 0) -> Played:
@@ -101,6 +105,7 @@ class _Traveller:
         self.problem = problem
         self.length = 2 * chance.randint(*world.turns)
         self.tokens = [chance.randint(world.kept // 2, world.kept * 3 // 2) for _ in range(self.length)]
+        self.ways = [chance.random() for _ in range(self.length)]
         self.kept: list[int] = []
         self.turns: list[tuple[tuple[Author, int], float]] = []
         self.began = self.ended = self.at = 0.0
@@ -122,16 +127,18 @@ class Played(NamedTuple):
     def total(self, role: Author, what: str) -> float:
         """Turns, or tokens kept or written, of a role."""
         return sum(
-            {"turns": 1, "kept": kept, "written": kept + self.wasted}[what]
+            {"turns": 1, "kept": kept, "written": self.written(kept, way)[1]}[what]
             for trace in self.traces
-            for ((who, _), _), kept in zip(trace.turns, trace.kept, strict=True)
+            for ((who, _), _), kept, way in zip(trace.turns, trace.kept, trace.ways, strict=True)
             if who is role
         )
 
-    @property
-    def wasted(self) -> int:
-        """Tokens thrown away in a turn."""
-        return round(self.world.waste * min(self.places, len(self.traces)))
+    def written(self, kept: int, way: float) -> tuple[int, int]:
+        """Tokens that a turn asks for, and that come."""
+        world, there = self.world, min(self.places, len(self.traces))
+        if world.piece and way < min(15 / 16, world.settles * there):
+            return world.piece, world.piece
+        return 1 << 14, kept + round(world.waste * there)
 
     def write(self, directory: Path, *, temperature: float = 0.7, coreless: float = 0.0) -> Path:
         """The run directory that a run would have left."""
@@ -163,7 +170,7 @@ class Played(NamedTuple):
         recorder.begin()
         text = "so it goes " * trace.length
         recorder.close_span(0, Span(Author.TEACHER, Kind.THINKING, text, end=SpanEnd.END_OF_TURN))
-        for ((role, replica), seconds), kept in zip(trace.turns, trace.kept, strict=True):
-            received = kept + self.wasted
-            recorder.turn(Turn(role, f"{role}-{replica}", received, received, kept, 3, True, seconds, prompt=100))
+        for ((role, replica), seconds), kept, way in zip(trace.turns, trace.kept, trace.ways, strict=True):
+            asked, received = self.written(kept, way)
+            recorder.turn(Turn(role, f"{role}-{replica}", asked, received, kept, 3, True, seconds, prompt=100))
         await recorder.finish(Status.COMPLETE)

@@ -19,6 +19,7 @@ WORLDS = {
     "the teacher limits": World(),
     "the student limits": World({STUDENT: Law(0.03, 0.006), TEACHER: Law(0.1, 0.001)}),
     "no limit is near": World({STUDENT: Law(0.5, 0.001), TEACHER: Law(0.8, 0.001)}, waste=0.0),
+    "turns are asked for in pieces as streams get dear": World(waste=0.3, piece=32, settles=0.01),
 }
 PILOT, SMALL, LARGE = range(96), 6, 40
 RUN, PLACES = range(400), 120

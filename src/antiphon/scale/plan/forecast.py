@@ -20,6 +20,7 @@ from antiphon.scale.plan.law import Array, Station, paces, rates, together
 from antiphon.scale.plan.pilot import PROCESS, Column
 from antiphon.scale.plan.pool import Pool
 from antiphon.statistics import mean_interval
+from antiphon.synth.ahead import ANEW
 from antiphon.synth.spend import Prices
 from antiphon.trace import Author, Usage
 
@@ -143,7 +144,8 @@ class Forecast:
 
 class _Draw(NamedTuple):
     """One of many: of the pilots' traces how often each is drawn to stand for the pilots, and to be in the run; the
-    run's course; the stations; by how much the pace strays; how much goes on as it began beyond the pilots."""
+    run's course; the stations; by how much the pace strays; how much goes on as it began beyond the pilots: what a turn
+    takes with more traces in flight, and how many turns are asked for in pieces."""
 
     pilots: Array
     run: Array
@@ -151,6 +153,7 @@ class _Draw(NamedTuple):
     stations: list[Station]
     stray: float
     grows: float
+    settles: float
 
 
 def forecast(pool: Pool, question: Question, *, seed: int = 0, draws: int = _DRAWS) -> Forecast:
@@ -207,14 +210,14 @@ def _draw(pool: Pool, question: Question, places: int, rng: np.random.Generator)
     played = rng.choice(lengths, some, p=run / traces) if some < traces else np.repeat(lengths, run.astype(int))
     rng.shuffle(played)
     more = max(0.0, float(run @ lengths - played.sum())) if some < traces else 0.0
-    grows = rng.uniform()
     return _Draw(
         pilots=pilots,
         run=run,
         course=course(played, places, more),
         stations=pool.stations(pilots, own=rng.uniform(size=len(pool.largest.waits)).tolist()),
         stray=float(np.exp(rng.normal(0, pool.stray))),
-        grows=float(grows),
+        grows=rng.uniform(),
+        settles=rng.uniform(),
     )
 
 
@@ -290,14 +293,26 @@ def _role(
 
 
 def _usage(pool: Pool, columns: Column, draw: _Draw, question: Question) -> tuple[float, Usage]:
-    """A role's turns and usage in the run of a draw. Requests and waste of a turn go with the traces in flight, prompts
-    with the length of what stands before them."""
+    """A role's turns and usage in the run of a draw; prompts go with the length of what stands before them.
+
+    What a turn throws away depends on how it is asked for. A stream is closed late, and the later the more traces are
+    in flight; a piece of so many tokens throws away what lies behind its cut, however many there are. With more traces
+    more turns are asked for in pieces, as streams get dearer: all but those that stream now and then to learn.
+    """
     longer, here = question.longer, draw.course.in_flight / question.shards
     sums = Column(*(pool.by_pilot(values, draw.pilots) for values in columns))
     turns = float(draw.run @ columns.turns) * longer
     kept = float(draw.run @ columns.kept) * longer
-    requests = turns * _at(pool, sums.requests / np.maximum(sums.turns, 1), here, draw.grows)
-    waste = turns * _at(pool, (sums.received - sums.kept) / np.maximum(sums.turns, 1), here, draw.grows)
+    shares = sums.pieces / np.maximum(sums.turns, 1)
+    pieces = min(_at(pool, shares, here, draw.settles), max(1 - 1 / ANEW, float(shares.max())))
+
+    def of_a_turn(in_all: Array, in_pieces: Array) -> float:
+        streamed = (in_all - in_pieces) / np.maximum(sums.turns - sums.pieces, 1)
+        a_piece = float(in_pieces.sum() / max(sums.pieces.sum(), 1))
+        return pieces * a_piece + (1 - pieces) * _at(pool, streamed, here, draw.grows)
+
+    requests = turns * of_a_turn(sums.requests, sums.piece_requests)
+    waste = turns * of_a_turn(sums.received - sums.kept, sums.piece_waste)
     prompt = requests * longer * sums.prompt[-1] / max(sums.requests[-1], 1)
     cached = prompt * sums.cached.sum() / max(sums.prompt.sum(), 1)
     return turns, Usage(
@@ -306,8 +321,8 @@ def _usage(pool: Pool, columns: Column, draw: _Draw, question: Question) -> tupl
 
 
 def _at(pool: Pool, values: Array, here: float, grows: float) -> float:
-    """What a turn takes with so many traces in flight in a process, by what it took in the pilots. Beyond them it stays
-    as it was in the last, or goes on as from the one before, or anything between: by the share `grows`."""
+    """A value with so many traces in flight in a process, by those of the pilots. Beyond them it stays as it was in the
+    last, or goes on to grow as from the one before, or anything between: by the share `grows`."""
     there = np.array([pilot.in_flight for pilot in pool.pilots])
     if here <= there[-1]:
         return float(np.interp(here, there, values))

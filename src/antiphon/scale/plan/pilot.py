@@ -13,7 +13,7 @@ from antiphon.errors import UsageError
 from antiphon.scale.plan.law import Array
 from antiphon.store import Reader, Session, Variant
 from antiphon.synth.spend import Prices
-from antiphon.trace import Author, Status, Trace, Turn, estimated_tokens
+from antiphon.trace import Author, Status, Trace, Turn, Usage, estimated_tokens
 
 PROCESS = "process"
 """The station that is this process."""
@@ -23,7 +23,11 @@ _TEXTS = 256  # traces on whose texts a Parquet file is tried
 
 
 class Column(NamedTuple):
-    """What a role took in each trace of a pilot, in the order of its traces; tokens are its own."""
+    """What a role took in each trace of a pilot, in the order of its traces; tokens are its own.
+
+    `pieces` are turns that were asked for in pieces of so many tokens, all of which came, and not streamed until they
+    were cut (`antiphon.synth.ahead`); then their requests and what they threw away.
+    """
 
     turns: Array
     requests: Array
@@ -32,6 +36,9 @@ class Column(NamedTuple):
     prompt: Array
     cached: Array
     told: Array
+    pieces: Array
+    piece_requests: Array
+    piece_waste: Array
 
 
 class Waits(NamedTuple):
@@ -230,19 +237,21 @@ def _column(traces: Sequence[tuple[Trace, Sequence[Turn]]], role: Author, *, tex
 
     rows = []
     for trace, turns in traces:
-        used = trace.usage.get(role)
-        count = sum(turn.role is role and turn.requests > 0 for turn in turns)
+        used = trace.usage.get(role, Usage())
+        mine = [turn for turn in turns if turn.role is role and turn.requests]
+        pieces = [turn for turn in mine if tokens(turn.received) >= turn.asked]
         rows.append(
-            (count, 0, 0, 0, 0, 0, 0)
-            if used is None
-            else (
-                count,
+            (
+                len(mine),
                 used.requests,
                 tokens(used.received),
                 tokens(used.kept),
                 used.prompt,
                 min(used.cached or 0, used.told),
                 used.told,
+                len(pieces),
+                sum(turn.requests for turn in pieces),
+                sum(tokens(turn.thrown_away) for turn in pieces),
             )
         )
     return Column(*np.array(rows, dtype=np.float64).T)
