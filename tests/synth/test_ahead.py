@@ -81,6 +81,37 @@ def test_short_turns_of_one_length_are_asked_for_as_they_are() -> None:
     assert "decided after 5.0 tokens" in reason and "a request waits 20 ms, a token takes 4.0 ms" in reason
 
 
+@pytest.mark.parametrize("busy", [1.0, 0.5])
+@pytest.mark.parametrize("in_flight", [2, 8])
+def test_costs_are_those_that_the_page_says(monkeypatch: pytest.MonkeyPatch, in_flight: int, busy: float) -> None:
+    """By the formulas of the module, of turns decided after 5 and 11 tokens."""
+    monkeypatch.setattr("antiphon.synth.ahead._Busy.share", lambda self: busy)
+    ahead, one = RunAhead("auto"), Server(request=0.02, token=0.004)
+    ahead.in_flight = in_flight
+    for turn in range(192):
+        one.turn(ahead, STUDENT, (3, 9)[turn % 2])
+    decided, request, token, weight = (5, 11), 0.02, 0.004, busy**4
+    late = 1 + (request + token) / (2 * token)
+
+    def streamed(look: int) -> float:
+        tokens = fmean(decided) + (look - 1) / 2 + late
+        own = 200e-6 + 150e-6 + fmean(decided) / look * 40e-6
+        return (request + tokens * token) / in_flight + own * weight
+
+    def in_pieces(ask: int) -> float:
+        requests = fmean(-(-n // ask) for n in decided)
+        tokens = fmean(n + 2 * (-(-n // ask) * ask - n) for n in decided)
+        return (requests * request + tokens * token) / in_flight + requests * 240e-6 * weight
+
+    whole, stream = min(map(in_pieces, decided)), min(map(streamed, range(1, 5)))
+    _, reason = ahead.settled[STUDENT, "one"]
+    assert reason == (
+        "turns are decided after 8.0 tokens, nine in ten within 11; a request waits 20 ms, a token takes 4.0 ms,"
+        f" a stream is closed {late:.1f} tokens late; with {in_flight} traces there a turn takes"
+        f" {whole * 1e3:.2f} ms of the run in one piece, {stream * 1e3:.2f} ms streamed"
+    )
+
+
 def test_long_turns_of_all_lengths_are_streamed() -> None:
     ahead = learned("auto", list(range(5, 200)))
     reach = usual(ahead)

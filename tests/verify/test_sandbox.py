@@ -192,6 +192,15 @@ def test_what_a_program_sees(sandbox: Sandbox) -> None:
     assert "passwd" not in said
 
 
+def test_of_the_system_it_sees_what_commands_need(sandbox: Sandbox) -> None:
+    done = run(sandbox, "sh", "-c", "ls -A /; echo; ls -A /etc")
+    system, settings = (set(part.split()) for part in done.stdout.decode().split("\n\n"))
+    there = {name for name in ("usr", "bin", "sbin", "lib", "lib32", "lib64") if Path("/", name).exists()}
+    assert there <= system
+    needed = {name for name in ("ld.so.cache", "alternatives") if Path("/etc", name).exists()}
+    assert settings == needed | {path.name for path in Path("/etc").glob("java*")}
+
+
 def test_memory_is_counted_over_all_processes(sandbox: Sandbox) -> None:
     if "memory of each" in sandbox.holds():
         pytest.skip("no cgroup can be made here")
