@@ -11,8 +11,9 @@ import pytest
 
 from antiphon.errors import StoreUnfit, UsageError
 from antiphon.problem import Problem
+from antiphon.scale.merge import merge
 from antiphon.scale.plan import pool, read
-from antiphon.store import Store
+from antiphon.store import Reader, Store
 from antiphon.trace import Author, Key, Kind, Span, SpanEnd, Status
 from tests.scale.plan.pilots import VARIANT, Law, World
 
@@ -157,6 +158,20 @@ def test_several_variants(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no variant third"):
         read(directory, "third")
     assert len(read(directory, VARIANT).problems) == 6
+
+
+def test_shards_that_were_written_at_once(tmp_path: Path) -> None:
+    shards = [WORLD.play(problems, 2).write(tmp_path / str(problems.start)) for problems in (range(6), range(6, 12))]
+    merge(shards, tmp_path / "whole")
+    with pytest.raises(UsageError, match="several processes wrote it at once"):
+        read(tmp_path / "whole")
+    with Reader(shards[1]) as reader:
+        (session,) = reader.sessions(VARIANT)
+    with sqlite3.connect(tmp_path / "whole" / "run.sqlite") as connection:  # as if one had waited for the other
+        later = session.ended - session.began
+        connection.execute("UPDATE sessions SET began = began + ?, ended = ended + ? WHERE number = 2", (later, later))
+    connection.close()
+    assert len(read(tmp_path / "whole").problems) == 12
 
 
 def test_a_pilot_made_of_other_traces(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -104,13 +105,14 @@ def read(directory: Path, variant: str | None = None) -> Pilot:
 
     Raises:
         StoreError: it cannot be read.
-        UsageError: there is nothing to learn from, or it is not finished.
+        UsageError: there is nothing to learn from, it is not finished, or several processes wrote it at once.
     """
     with Reader(directory) as reader:
         chosen = _variant(reader, directory, variant)
         _require_finished(reader, directory, chosen.name)
         traces = [(trace, reader.turns(trace.key)) for trace in reader.traces(variant=chosen.name)]
         sessions = reader.sessions(chosen.name)
+        _require_one_process(directory, sessions)
         prompts = _prompts(reader, traces)
     if any(trace.made_from for trace, _ in traces):
         raise UsageError(
@@ -141,6 +143,15 @@ def _require_finished(reader: Reader, directory: Path, variant: str) -> None:
         )
     if not counts:
         raise UsageError(f"{directory} holds no traces of {variant}; write a pilot with antiphon synth --limit 128")
+
+
+def _require_one_process(directory: Path, sessions: Sequence[Session]) -> None:
+    for earlier, later in pairwise(sorted(sessions, key=lambda session: session.began)):
+        if later.began < earlier.ended - _SLACK:
+            raise UsageError(
+                f"{directory}: several processes wrote it at once, as shards that were merged; what one of them can do "
+                "is not told by it: write the pilot by one process, without --shard"
+            )
 
 
 def _pilot(
