@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from antiphon.analyse.likelihood import Kept, Scorer
+from antiphon.analyse.likelihood import Scorer
+from antiphon.analyse.scores import Kept
 from antiphon.analyse.text import Stretch, Text
 from tests.analyse.runs import ANSWER, STUDENT, STYLE, Scoring, voice_of
 

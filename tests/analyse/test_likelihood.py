@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 
-from antiphon.analyse.likelihood import Scored, Scorer, Scores, measures_of
+from antiphon.analyse.likelihood import Scorer, measures_of
+from antiphon.analyse.scores import Scored, Scores
 from antiphon.analyse.text import Stretch, Text
 from antiphon.errors import ModelError, StoreFull
 from antiphon.trace import Author, Kind

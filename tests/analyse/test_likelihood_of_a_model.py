@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from antiphon.analyse.likelihood import Scored, Scorer, measures_of
+from antiphon.analyse.likelihood import Scorer, measures_of
+from antiphon.analyse.scores import Scored
 from antiphon.analyse.text import Stretch, Text
 from antiphon.engine.local import LocalEngine
 from antiphon.engine.model_files import ModelFiles

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from antiphon import lab
-from antiphon.analyse.likelihood import Cell
+from antiphon.analyse.scores import Cell
 from antiphon.errors import AntiphonError, ProblemError, SettingsError
 from antiphon.export.student import read_student
 from antiphon.export.tokens import AUTHORS, KINDS

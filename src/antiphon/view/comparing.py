@@ -143,7 +143,7 @@ class _Job:
 async def _compare(asked: Asked) -> Comparison:
     import antiphon.boundary
     from antiphon.analyse.compare import compare
-    from antiphon.analyse.likelihood import Kept
+    from antiphon.analyse.scores import Kept
 
     parent = os.getppid()
 
