@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -28,6 +30,7 @@ COUNT = 8
 @pytest.fixture
 def ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeRay]:
     ray = install(FakeRay(tmp_path / "disks"), monkeypatch.setattr)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
     yield ray
     ray.head.close()
 
@@ -47,6 +50,13 @@ def synth(command: Callable[..., Outcome], pair: Pair, ray: FakeRay, problems: P
         return done
 
     return run
+
+
+@pytest.fixture
+def nobody() -> int:
+    """A port of this machine where nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
 
 
 def texts(directory: Path) -> dict[str, tuple[Span, ...]]:
@@ -214,6 +224,51 @@ def test_what_cannot_be_had_is_refused(
     flags: tuple[str, ...], says: str, synth: Callable[..., Outcome], tmp_path: Path
 ) -> None:
     assert says in synth(tmp_path / "whole", *flags, code=2).err
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:{}", "ray://127.0.0.1:{}", "[::1]:{}"])
+def test_an_address_where_nothing_listens(
+    address: str, synth: Callable[..., Outcome], ray: FakeRay, tmp_path: Path, nobody: int
+) -> None:
+    address = address.format(nobody)
+    done = synth(tmp_path / "whole", "--ray", address, code=3)
+    (line,) = done.err.splitlines()
+    assert f"there is no Ray cluster at {address} (" in line
+    assert "ray start --head" in line
+    assert not (tmp_path / "whole").exists()
+    assert not ray.options, "Ray itself tries for minutes"
+
+
+@pytest.mark.parametrize("host", ["no-such-host.invalid", "two..dots"])
+def test_a_host_that_is_none(host: str, synth: Callable[..., Outcome], ray: FakeRay, tmp_path: Path) -> None:
+    (line,) = synth(tmp_path / "whole", "--ray", f"{host}:6379", code=3).err.splitlines()
+    assert f"there is no Ray cluster at {host}:6379 (" in line
+    assert not ray.options
+
+
+def test_auto_is_what_the_environment_names(
+    synth: Callable[..., Outcome], ray: FakeRay, tmp_path: Path, nobody: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", f"ray://127.0.0.1:{nobody}")
+    assert f"there is no Ray cluster at ray://127.0.0.1:{nobody} (" in synth(tmp_path / "whole", code=3).err
+    synth(tmp_path / "whole", "--ray", "{}:{}".format(*ray.head.getsockname()))
+    assert len(texts(tmp_path / "whole")) == COUNT, "what is given on the command line comes first"
+
+
+def test_auto_is_a_cluster_that_has_died_since(
+    synth: Callable[..., Outcome], ray: FakeRay, tmp_path: Path, nobody: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services = SimpleNamespace(get_ray_address_from_environment=lambda address, folder: f"127.0.0.1:{nobody}")
+    monkeypatch.setattr(ray, "_private", SimpleNamespace(services=services), raising=False)
+    assert f"there is no Ray cluster at 127.0.0.1:{nobody} (" in synth(tmp_path / "whole", code=3).err
+    assert not ray.options
+
+
+@pytest.mark.parametrize("address", ["head", "http://head:8265", "head:", ":6379", "head:gcs", "", "ray://head"])
+def test_what_is_no_address(address: str, synth: Callable[..., Outcome], ray: FakeRay, tmp_path: Path) -> None:
+    done = synth(tmp_path / "whole", "--ray", address, code=2)
+    assert f"--ray {address}: give host:port" in done.err
+    assert not ray.options
 
 
 def test_flags_of_a_cluster_alone(command: Callable[..., Outcome], problems: Path, tmp_path: Path) -> None:

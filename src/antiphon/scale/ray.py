@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib.util
 import os
+import re
 import signal
 import socket
 import threading
@@ -37,6 +39,8 @@ from antiphon.trace import Author, Key, Status, Usage
 _GLANCE = 0.5  # seconds between two looks at the shards
 _PATIENCE = 15.0  # seconds of a silent head; Ray itself ends this process after 60
 _DEATHS = 5  # of a shard in a row, after which it is given up
+_CLIENT = "ray://"
+_BY_RAY = ("auto", "local")  # where the head is, Ray knows
 _OBJECTS = 128 << 20  # bytes of shared memory, where the cluster is begun here
 _QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 
@@ -64,13 +68,14 @@ class ClusterRun(Run):
     Traces in flight are those of all shards together, and so are the limits, which are looked at twice a second.
 
     Args:
-        address: `auto`, `local` (a cluster of this machine, for this run alone), or what else `ray.init` takes.
+        address: `host:port` of a cluster's head, `ray://host:port` of its server for clients, `auto` (the cluster that
+            Ray knows of), or `local` (one of this machine, for this run alone).
         shards: into how many parts the problems go; unless given as many as the first time, and as machines then.
         snapshot: seconds between two snapshots of a shard: what is lost with a machine at most.
         make_check: makes what judges answers, on each machine.
 
     Raises:
-        SettingsError: what cannot be had in shards is asked for.
+        SettingsError: what cannot be had in shards is asked for, or the address is none.
     """
 
     def __init__(
@@ -95,7 +100,10 @@ class ClusterRun(Run):
             raise SettingsError("shard: a cluster writes all shards; give how many with --shards N")
         if settings.metrics is not None:
             raise SettingsError("metrics: not from a cluster's shards; they are in its logs and on Ray's own pages")
-        self._given, self._address, self._shards, self._snapshot = list(problems), address, shards, snapshot
+        self._given, self._shards, self._snapshot = list(problems), shards, snapshot
+        self._address = os.environ.get("RAY_ADDRESS") or address if address == "auto" else address  # as Ray does
+        if self._address not in _BY_RAY:
+            _place(self._address)  # what is none is said before anything is loaded
         self._make_check = make_check
         self._stopping = False
         self._failure: ClusterError | None = None
@@ -117,10 +125,14 @@ class ClusterRun(Run):
         """
         self.tally.began = time.monotonic()
         self._on_remark = on_remark
-        ray = _ray()
+        ray = _ray(self._address)
+        address = _known(ray) if self._address == "auto" else self._address
+        if address not in _BY_RAY:
+            await asyncio.to_thread(_require_answer, address)
         common = Common(self.directory)
         with _locked(common.shards):
-            with _connected(ray, self._address) as head:
+            with _connected(ray, self._address):
+                head = _place(ray.get_runtime_context().gcs_address if address in _BY_RAY else address)
                 machines = sum(node["Alive"] for node in ray.nodes())
                 number = common.divided(self._shards, max(1, machines))
                 try:
@@ -255,7 +267,54 @@ class ClusterRun(Run):
             self._on_remark(text)
 
 
-def _ray() -> Any:
+def _place(address: str) -> tuple[str, int]:
+    """Host and port.
+
+    Raises:
+        SettingsError: it has not both.
+    """
+    host, _, port = address.removeprefix(_CLIENT).rpartition(":")
+    if not host or "/" in host or not re.fullmatch("[0-9]{1,5}", port):
+        raise SettingsError(
+            f"--ray {address}: give host:port of the cluster's head (6379 is the port unless another was chosen),"
+            f" {_CLIENT}host:port, auto, or local"
+        )
+    return host.strip("[]"), int(port)
+
+
+def _known(ray: Any) -> str:
+    """Where the cluster is, or was, that Ray knows of on this machine; `auto` if it does not tell.
+
+    Raises:
+        ClusterError: it knows of none.
+    """
+    try:
+        return str(ray._private.services.get_ray_address_from_environment("auto", None))
+    except ConnectionError as error:
+        raise _absent("auto", _line(error)) from None
+    except (AttributeError, TypeError):  # it promises this to nobody
+        return "auto"
+
+
+def _require_answer(address: str) -> None:
+    """Ray would try for minutes, and write of it on the screen.
+
+    Raises:
+        ClusterError: nothing listens there.
+    """
+    try:
+        socket.create_connection(_place(address), timeout=_PATIENCE).close()
+    except (OSError, OverflowError, UnicodeError) as error:  # the latter: no port, no name
+        raise _absent(address, getattr(error, "strerror", None) or str(error)) from None
+
+
+def _absent(address: str, cause: str) -> ClusterError:
+    return ClusterError(
+        f"there is no Ray cluster at {address} ({cause}); begin one (ray start --head), or give --ray local"
+    )
+
+
+def _ray(address: str) -> Any:
     """Ray, which tells nobody of itself."""
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
@@ -263,12 +322,14 @@ def _ray() -> Any:
         import ray
     except ImportError:
         raise MissingDependency("ray", "ray", "--ray") from None
+    if address.startswith(_CLIENT) and importlib.util.find_spec("grpc") is None:
+        raise MissingDependency("'ray[client]'", None, f"--ray {address}")
     return ray
 
 
 @contextlib.contextmanager
-def _connected(ray: Any, address: str) -> Iterator[tuple[str, int]]:
-    """A connection for the time of the context; where its head listens."""
+def _connected(ray: Any, address: str) -> Iterator[None]:
+    """A connection for the time of the context."""
     here = {"include_dashboard": False, "object_store_memory": _OBJECTS} if address == "local" else {}
     on_term = signal.getsignal(signal.SIGTERM)
     try:
@@ -276,13 +337,9 @@ def _connected(ray: Any, address: str) -> Iterator[tuple[str, int]]:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, on_term)  # Ray has put an end of its own there
     except (ConnectionError, RuntimeError, ValueError) as error:
-        raise ClusterError(
-            f"there is no Ray cluster at {address} ({_line(error)}); begin one (ray start --head), or give --ray local"
-        ) from None
+        raise _absent(address, _line(error)) from None
     try:
-        place = address.removeprefix("ray://") if "://" in address else ray.get_runtime_context().gcs_address
-        host, _, port = place.rpartition(":")
-        yield host.strip("[]"), int(port)
+        yield
     finally:
         # Of a cluster that is gone Ray takes its leave for a minute.
         leaving = threading.Thread(target=ray.shutdown, name="antiphon-ray-shutdown", daemon=True)
