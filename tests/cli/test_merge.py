@@ -196,6 +196,26 @@ def test_a_run_directory_is_of_one_shard(
     assert again["planned"] == 0
 
 
+@pytest.mark.parametrize("shard", ["0/3", "1/4", None])
+def test_a_directory_of_another_shard_is_refused_before_models_are_loaded(
+    shard: str | None,
+    synth: Callable[..., Any],
+    shards: list[Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def load(*_: object, **__: object) -> None:
+        raise AssertionError("a model is loaded")
+
+    monkeypatch.setattr("antiphon.engine.models.open_engine", load)
+    flags = () if shard is None else ("--shard", shard)
+    assert "holds shard 1/3" in synth(shards[1], *flags, code=2).err
+    with Store.open(shards[1]):
+        assert "is being written by process" in synth(shards[1], "--shard", "1/3", code=2).err
+    with pytest.raises(AssertionError, match="a model is loaded"):
+        synth(shards[1], "--shard", "1/3")
+
+
 def test_a_shard_that_is_none(synth: Callable[..., Any], tmp_path: Path) -> None:
     assert "the 4 shards are 0/4 to 3/4" in synth(tmp_path / "run", "--shard", "4/4", code=2).err
     assert not (tmp_path / "run").exists()

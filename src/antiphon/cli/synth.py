@@ -333,6 +333,8 @@ def _work(
         )
     asked = loaded.count
     loaded.problems.clear()  # they are the run's now, and soon in its directory alone
+    if cluster is None:
+        _require_ours(run)
     try:
         with (
             _watched(run, metrics),
@@ -351,6 +353,22 @@ def _work(
     else:
         tell(run, said)
     return code
+
+
+def _require_ours(run: Run) -> None:
+    """Refuses a directory of another shard, or one that is being written, before models are loaded.
+
+    Raises:
+        StoreError: it is one, or cannot be written.
+    """
+    from antiphon.store import Store
+    from antiphon.store.place import DATABASE
+
+    if (run.directory / DATABASE).exists():
+        with Store.open(run.directory) as store:
+            if store.repaired:
+                warn(store.repaired)
+            store.set_share(run.share)
 
 
 @contextmanager
