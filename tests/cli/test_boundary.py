@@ -147,7 +147,7 @@ def test_a_predictor_that_breaks_its_contract(command: Command, slices: Path) ->
 
 
 def test_what_evaluate_needs(command: Command, slices: Path, tmp_path: Path) -> None:
-    refused(evaluate(command), "--data FILE, --traces PATH or --run DIR")
+    refused(evaluate(command), "--data PATH, --traces PATH or --run DIR")
     refused(command("boundary", "evaluate", "--data", slices), "--boundary")
     refused(evaluate(command, "--data", slices, boundary="maths"), "maths")
     refused(evaluate(command, "--data", slices, "--spans-out", tmp_path / "x.csv"), ".jsonl")
@@ -205,7 +205,7 @@ def test_colours_on_a_terminal(command: Command, slices: Path, monkeypatch: pyte
 def test_a_page(command: Command, slices: Path, tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     done = command("boundary", "show", slices, "--boundary", "general", "--html", page)
-    assert done.code == 0 and "3 texts" in done.err and done.out == ""
+    assert (done.code, done.err) == (0, "") and "3 texts" in done.out
     assert "<mark>Okay, so</mark>" in page.read_text("utf-8")
     refused(command("boundary", "show", slices, "--html", tmp_path / "no" / "page.html"), "cannot be written")
 

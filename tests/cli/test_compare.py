@@ -68,7 +68,7 @@ def test_as_a_page(command: Command, run: Path, tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     done = command("compare", run, "--boundary", "general", "--html", page)
     assert done.code == 0 and "words of thinking" in done.out
-    said, written = re.search(r"(\d+) traces that contribute most to differences", done.err), page.read_text("utf-8")
+    said, written = re.search(r"(\d+) traces that contribute most to differences", done.out), page.read_text("utf-8")
     assert said is not None and written.count('<article class="sheet"') == int(said[1]) >= 20
     done = command("compare", run, "--boundary", "general", "--json", "--html", page)
     assert done.code == 0 and done.json["pilot"] is None

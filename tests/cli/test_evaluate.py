@@ -182,7 +182,7 @@ def test_nothing_is_spent_where_it_could_not_be_judged(
     [
         (["problems.jsonl"], "which model"),
         ([], "which problems"),
-        (["--to", "run", "--write-rates", "x.jsonl"], "give the problems"),
+        (["--to", "run", "--write-rates", "x.jsonl"], "Give PROBLEMS, too"),
         (["problems.jsonl", "--model", "lab:student", "--k", "4"], "pass@4 needs --samples 4"),
         (["problems.jsonl", "--model", "lab:student", "--k", "x"], "list of numbers"),
         (["problems.jsonl", "--model", "lab:student", "--k", "0"], "list of numbers"),

@@ -96,7 +96,7 @@ def test_a_file_of_settings_and_flags_that_win(command: Command, data: Path, tmp
 def test_wrong_use(command: Command, data: Path, tmp_path: Path, given: tuple[str, ...], says: str) -> None:
     done = command("train", "--data", data, "--to", tmp_path / "to", *LAB, "--steps", 2, *given)
     assert done.code == 2
-    assert says in " ".join(done.err.replace("│", " ").split())
+    assert says in " ".join(done.err.split())
 
 
 def test_without_a_place(command: Command, data: Path) -> None:

@@ -76,7 +76,7 @@ def test_what_could_not_be_judged_ends_with_1(command: Command, pair: Pair, tmp_
 @pytest.mark.parametrize(
     ("flags", "says"),
     [
-        (["--until-right", 1, "--samples", 1], "not both"),
+        (["--until-right", 1, "--samples", 1], "cannot be with --until-right"),
         (["--max-samples", 2], "with --until-right only"),
         (["--verifier", "math"], "with --until-right only"),
         (["--unsafe-local"], "with --until-right only"),

@@ -22,8 +22,8 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_writes_a_page(command: Command, finished: Path, tmp_path: Path) -> None:
     shown = command("view", finished, "--html", tmp_path / "page.html", "--search", "347")
-    assert (shown.code, shown.out) == (0, "")
-    assert "page.html: 1 traces of 1 problems" in shown.err
+    assert (shown.code, shown.err) == (0, "")
+    assert "page.html: 1 trace of 1 problem" in shown.out
     assert "347x6" in (tmp_path / "page.html").read_text("utf-8")
 
 

@@ -16,4 +16,4 @@ def main() -> None:
             reconfigure(errors="backslashreplace")
     from antiphon.cli.app import app
 
-    app(prog_name="antiphon")
+    app()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from antiphon.cli import (
     bench,
@@ -27,14 +27,30 @@ from antiphon.cli import (
     verify,
     view,
 )
+from antiphon.cli.manual import Command, Group
 from antiphon.cli.options import NO_VALUE
 from antiphon.cli.stopping import INTERRUPTED
 from antiphon.cli.terminal import complain
 from antiphon.errors import AntiphonError
 
+_NAME = "antiphon"
 
-class Commands(TyperGroup):
+
+_Refused: Any = typer.BadParameter.__bases__[0]
+
+
+class Commands(Group):
     """Ends with one clear message and the documented code wherever an error was foreseen."""
+
+    def main(self, *args: Any, **settings: Any) -> Any:
+        try:
+            code = super().main(*args, **{**settings, "prog_name": _NAME, "standalone_mode": False})
+        except _Refused as error:
+            _tell(error)
+            code = error.exit_code
+        except typer.Abort:
+            code = INTERRUPTED
+        sys.exit(code if isinstance(code, int) else 0)
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -46,9 +62,24 @@ class Commands(TyperGroup):
             raise typer.Exit(INTERRUPTED) from None
 
 
+def _tell(error: Any) -> None:
+    """What the command line is refused for, and whose help says more; nothing where that help stands there already."""
+    said = " ".join((error.message or error.format_message()).split()).rstrip(".")
+    if said:
+        whose = _NAME if error.ctx is None else error.ctx.command_path
+        complain(f"{_where(error)}{said}; see {whose} --help")
+
+
+def _where(error: Any) -> str:
+    """The option or argument that an error is about; nothing where its text says so."""
+    param, hint = getattr(error, "param", None), getattr(error, "param_hint", None)
+    if hint is None and param is not None and error.message:
+        hint = param.opts[0] if param.param_type_name == "option" else param.metavar
+    return f"{hint}: " if hint else ""
+
+
 app = typer.Typer(
     cls=Commands,
-    add_completion=False,
     pretty_exceptions_enable=False,
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -71,7 +102,7 @@ def _root(
 ) -> None:
     """Fine-tuning data for reasoning models, written by teacher and student in turns.
 
-    Try it: antiphon demo
+    Example: antiphon demo
     """
 
 
@@ -93,7 +124,7 @@ for name, command in (
     ("compare", compare.compare),
     ("train", train.train),
 ):
-    app.command(name)(command)
+    app.command(name, cls=Command)(command)
 
 app.add_typer(boundary.app, name="boundary")
 app.add_typer(lab.app, name="lab")

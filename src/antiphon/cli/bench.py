@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from antiphon.cli import options
-from antiphon.cli.options import MORE, NO_VALUE
+from antiphon.cli.options import WORKING, option
+from antiphon.cli.reading import read
 from antiphon.cli.terminal import columned, print_json, stdout, visible, warn
 from antiphon.errors import UsageError
 from antiphon.trace import Status
@@ -31,44 +32,38 @@ _CAUSES = 3  # of failed traces that are shown
 
 
 def bench(
-    problems: Annotated[
-        list[str],
-        typer.Argument(metavar="PROBLEMS", help="Files, folders, globs, or - (docs/problems.md).", show_default=False),
-    ],
-    seconds: Annotated[float, typer.Option(min=1, metavar="N", help="How long it writes.")] = 60,
-    run: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Keeps what is written in this run directory, for synth.")
-    ] = None,
+    problems: Annotated[list[str], options.PROBLEMS],
     config: options.Config = None,
+    assignments: options.Assignments = None,
+    field: options.Field = None,
+    template: options.Template = None,
+    skip_bad: options.SkipBad = False,
+    where: options.Where = None,
+    limit: options.Limit = None,
+    run: Annotated[Path | None, options.run()] = None,
+    samples: options.Samples = None,
+    method: options.Method = None,
     teacher: options.Teacher = None,
     student: options.Student = None,
     boundary: options.Boundary = None,
     boundary_teacher: options.BoundaryTeacher = None,
     boundary_student: options.BoundaryStudent = None,
-    method: options.MethodName = None,
-    samples: options.Samples = None,
-    limit: options.Limit = None,
     thinking_budget: options.ThinkingBudget = None,
     answer_budget: options.AnswerBudget = None,
     on_budget: options.OnBudget = None,
+    seconds: Annotated[float, option(min=1, metavar="SECONDS", help="How long it writes.", panel=WORKING)] = 60,
     concurrency: options.Concurrency = None,
     seed: options.Seed = None,
-    field: options.Field = None,
-    template: options.Template = None,
-    skip_bad: Annotated[
-        bool, typer.Option("--skip-bad", metavar=NO_VALUE, help="Pass over bad records.", rich_help_panel=MORE)
-    ] = False,
-    assignments: options.Assignments = None,
     json: options.Json = False,
 ) -> None:
-    """Writes traces for a minute and says how fast, what limits it, and what to change.
+    """Writes for a minute: how fast, what limits it, what to change.
 
-    Example: antiphon bench problems.jsonl --teacher http://host:8000 --student http://host:8001 --boundary math
+    Example: antiphon bench problems.jsonl --config antiphon.toml
 
-    Give it what you give synth, and as many problems. What it writes is thrown away, unless you name a --run.
+    Give it what you give synth, and as many problems. What it writes is thrown away; with --run it is kept, for synth.
+
     Exit codes: 0 measured, 2 wrong use, 3 a service or disk gave out, 130 interrupted (measured so far).
     """
-    from antiphon.problem import load as read
     from antiphon.settings import load
 
     settings = load(
@@ -92,9 +87,7 @@ def bench(
             **options.assigned(assignments),
         },
     )
-    loaded = read(problems, field=field, template=template, limit=settings.limit)
-    if not skip_bad:
-        loaded.require_good()
+    loaded = read(problems, field=field, template=template, where=where, limit=settings.limit, skip_bad=skip_bad)
     with _directory(run) as directory:
         code = _work(loaded.problems, directory, settings, seconds=seconds, json=json)
     raise typer.Exit(code)
@@ -131,7 +124,7 @@ def _work(problems: Sequence[Problem], directory: Path, settings: Settings, *, s
     code = INTERRUPTED if stopping.asked else 0
     advice, said = advise(figures), [*notes(figures), *_settled(bench), *_failures(bench)]
     if json:
-        print_json({**_as_json(figures), "advice": [asdict(each) for each in advice], "notes": said, "exit_code": code})
+        print_json({**_as_json(figures), "advice": [asdict(each) for each in advice], "notes": said}, code)
     else:
         _tell(stdout(), bench, figures, advice, said)
     return code

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
+from antiphon.cli.options import CLEAN, option
 from antiphon.cli.terminal import show, visible
 from antiphon.errors import UsageError
 
@@ -15,33 +14,26 @@ if TYPE_CHECKING:
     from antiphon.export.base import Pair
     from antiphon.export.clean import Cleaner
 
-CLEAN = "Clean data"
-
 WithoutFiles = Annotated[
     list[str] | None,
-    typer.Option(
-        "--without",
-        metavar="FILE",
-        help="Leave out what is in this evaluation set (docs/clean.md). Repeatable.",
-        rich_help_panel=CLEAN,
-    ),
+    option("--without", metavar="FILE", help="Leave out what is in this evaluation set (docs/clean.md).", panel=CLEAN),
 ]
 NearDuplicates = Annotated[
     float | None,
-    typer.Option(metavar="SHARE", help="Of problems so alike, as in 0.8, keep the first.", rich_help_panel=CLEAN),
+    option(metavar="SHARE", help="Of problems so alike, as in 0.8, keep the first.", panel=CLEAN),
 ]
 BalanceBy = Annotated[
     str | None,
-    typer.Option(
+    option(
         "--balance",
         metavar="FIELD[=N]",
-        help="As many traces of each value of a field: N at most, else as many as the rarest has.",
-        rich_help_panel=CLEAN,
+        help="As many traces of each value of a field: N at most, else what the rarest has.",
+        panel=CLEAN,
     ),
 ]
 Removed = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="List what these leave out, and why, in a .jsonl file.", rich_help_panel=CLEAN),
+    option(metavar="FILE", help="List what these leave out, and why, in a .jsonl file.", panel=CLEAN),
 ]
 
 

@@ -12,8 +12,9 @@ import typer
 from rich.padding import Padding
 
 from antiphon.cli import options
+from antiphon.cli.options import MODELS, READS, option
 from antiphon.cli.reading import first
-from antiphon.cli.terminal import columned, print_json, say, show, visible, warn
+from antiphon.cli.terminal import columned, many, print_json, say, show, visible, warn
 from antiphon.errors import UsageError
 from antiphon.trace import Status
 
@@ -28,50 +29,28 @@ _EVERY = 5.0  # seconds between two lines of progress
 def compare(
     places: Annotated[
         list[str],
-        typer.Argument(
-            metavar="A B ...",
-            help="Run directories, DIR:VARIANT, or files of traces; the others are held against the first.",
-            show_default=False,
-        ),
+        typer.Argument(metavar="A B...", help="Run directories, DIR:VARIANT, or files of traces."),
     ],
-    under: Annotated[
-        str | None,
-        typer.Option(
-            metavar="MODEL", help="How likely all is under this model: the student. A URL, a folder, lab:student."
-        ),
-    ] = None,
-    boundary: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME", help="Who marks style where the record does not: a boundary as of synth, or none."
-        ),
-    ] = "default",
-    status: Annotated[
-        list[str] | None,
-        typer.Option(metavar="STATUS", help="The texts of which traces; complete unless given. Repeatable."),
-    ] = None,
-    most: Annotated[
-        int, typer.Option(min=1, metavar="N", help="The texts of at most so many problems of each.")
-    ] = _MOST,
-    scores: Annotated[
-        Path,
-        typer.Option(metavar="DIR", help="Where likelihoods are kept, so that none is measured twice.", dir_okay=True),
-    ] = Path("likelihoods"),
-    html: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="Write it as one page, too, with the traces that make differences.", show_default=False
-        ),
-    ] = None,
     config: options.Config = None,
     assignments: options.Assignments = None,
+    status: Annotated[list[str] | None, options.status("complete")] = None,
+    most: Annotated[int, option(min=1, metavar="N", help="Only the texts of N problems of each.", panel=READS)] = _MOST,
+    html: options.Html = None,
+    scores: options.Scores = Path("likelihoods"),
+    under: Annotated[
+        str | None,
+        option(metavar="MODEL", help="How likely all is under this model: the student.", panel=MODELS),
+    ] = None,
+    boundary: Annotated[str, options.boundary()] = "default",
     json: options.Json = False,
 ) -> None:
-    """Compares sets of traces: outcomes, lengths, authors, habits, drift, cost and likelihood.
+    """Compares sets of traces: lengths, habits, drift, likelihood.
 
-    Example: antiphon compare runs/one:tessy runs/one:teacher_only --under lab:student
+    Example: antiphon compare runs/one:tessy runs/one:teacher_only
 
-    A star marks what is more than chance, all rows of its table considered.
+    All others are held against the first. A star marks what is more than chance, all rows of its table considered.
+    Where the record does not tell style, --boundary does; none: nobody does.
+
     Exit codes: 0 done, 2 wrong use, 3 a service or disk gave out, 130 interrupted; likelihoods are kept.
     """
     from antiphon import api
@@ -91,20 +70,22 @@ def compare(
             done=_counting(json),
         )
     )
+    written = None if html is None else _write(made, html)
     if json:
-        print_json(made.as_json())
-    else:
-        _tell(made)
-    if html is not None:
-        _write(made, html)
+        print_json({**made.as_json(), "path": None if html is None else str(html)})
+        return
+    _tell(made)
+    if written is not None:
+        show(f"\n{written}")
 
 
-def _write(made: Comparison, html: Path) -> None:
+def _write(made: Comparison, html: Path) -> str:
+    """Writes the page; says what is in it."""
     from antiphon.view.file import write_comparison
 
     written = write_comparison(made, html)
     more = f"; {written.left_out} more are named only, it would grow too large" if written.left_out else ""
-    say(f"{html}: {written.traces} traces that contribute most to differences{more}")
+    return f"{visible(str(html))}: {many(written.traces, 'trace')} that contribute most to differences{more}"
 
 
 def _counting(quiet: bool) -> Callable[[], None]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -22,41 +21,35 @@ _INDENT = _GRADE + _CHECK + 4
 
 
 def doctor(
-    config: Annotated[
-        Path | None, typer.Argument(metavar="CONFIG", help="Configuration (see synth --init).", show_default=False)
-    ] = None,
-    config_option: Annotated[
-        Path | None, typer.Option("--config", metavar="FILE", help="The same, as for the other commands.")
-    ] = None,
+    config: options.Config = None,
+    assignments: options.Assignments = None,
+    method: options.Method = None,
     teacher: options.Teacher = None,
     student: options.Student = None,
     boundary: options.Boundary = None,
     boundary_teacher: options.BoundaryTeacher = None,
     boundary_student: options.BoundaryStudent = None,
-    method: options.MethodName = None,
     thinking_budget: options.ThinkingBudget = None,
     answer_budget: options.AnswerBudget = None,
     on_budget: options.OnBudget = None,
     concurrency: options.Concurrency = None,
     seed: options.Seed = None,
-    assignments: options.Assignments = None,
     json: options.Json = False,
 ) -> None:
-    """Looks at the models of a run: what their servers can do, and what to change.
+    """Looks at the models of a run: what they can do, what to change.
 
     Example: antiphon doctor --teacher http://host:8000 --student http://host:8001
 
     One model alone can be looked at, too. Give it what you give synth. It writes a few hundred tokens.
+
     Exit codes: 0 a run would work, 2 wrong use, 3 it would not.
     """
-    if config is not None and config_option is not None:
-        raise typer.BadParameter("one configuration, not two", param_hint="--config")
     from antiphon.engine import models
     from antiphon.operate.doctor import examine
     from antiphon.settings import load
 
     settings = load(
-        config or config_option,
+        config,
         {
             **options.voices(
                 teacher=teacher,
@@ -80,7 +73,7 @@ def doctor(
     )
     code = 0 if report.works else 3
     if json:
-        print_json({**_as_json(report), "exit_code": code})
+        print_json(_as_json(report), code)
     else:
         notes.conclude(report)
     raise typer.Exit(code)

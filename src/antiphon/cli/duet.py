@@ -28,28 +28,29 @@ _LAB_QUESTION = "What is 347 times 6?"
 
 def duet(
     question: Annotated[
-        str,
-        typer.Argument(metavar="QUESTION", help="What to ask; the embedded pair does sums.", show_default=False),
+        str, typer.Argument(metavar="QUESTION", help="What to ask; the embedded pair does sums.")
     ] = _LAB_QUESTION,
     config: options.Config = None,
+    assignments: options.Assignments = None,
+    method: options.Method = None,
     teacher: options.Teacher = None,
     student: options.Student = None,
     boundary: options.Boundary = None,
     boundary_teacher: options.BoundaryTeacher = None,
     boundary_student: options.BoundaryStudent = None,
-    method: options.MethodName = None,
     thinking_budget: options.ThinkingBudget = None,
     answer_budget: options.AnswerBudget = None,
     on_budget: options.OnBudget = None,
     seed: options.Seed = None,
-    assignments: options.Assignments = None,
     json: options.Json = False,
 ) -> None:
-    """Answers one question live, both voices in colour, rolled-back words struck through.
+    """Answers one question live: both voices, and what is rolled back.
 
     Example: antiphon duet "What is 347 times 6?"
 
     Without models, the embedded pair answers (lab:teacher, lab:student, the rule page lab).
+
+    Exit codes: 0 answered, 1 the trace failed, 2 wrong use, 3 a service gave out, 130 interrupted.
     """
     flags = {
         **options.voices(
@@ -84,11 +85,12 @@ def duet(
     problem = ask(question)
     stage = Stage(stdout(), silent=json)
     trace, recorder = stage.perform(settings, problem)
+    code = 1 if trace.status is Status.FAILED else 0
     if json:
         from antiphon.cli.record import trace_json
 
-        print_json(trace_json(trace, problem, recorder.turns))
-    raise typer.Exit(1 if trace.status is Status.FAILED else 0)
+        print_json(trace_json(trace, problem, recorder.turns), code)
+    raise typer.Exit(code)
 
 
 class Stage:

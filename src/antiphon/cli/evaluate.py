@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from antiphon.cli import options
-from antiphon.cli.options import LENGTHS
+from antiphon.cli import completing, options
+from antiphon.cli.options import ELSEWHERE, LENGTHS, MAKES, READS, SHOWS, option
 from antiphon.cli.reading import first, read
 from antiphon.cli.terminal import print_json, say, warn
 
@@ -24,95 +24,80 @@ if TYPE_CHECKING:
     from antiphon.trace import Key
     from antiphon.verify.base import Verifier
 
-FIGURES, ELSEWHERE = "Figures", "Benchmarks with a judge of their own"
-
 
 def evaluate(
-    problems: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="PROBLEMS...", help="Files, folders, globs, or - (docs/problems.md).", show_default=False
-        ),
-    ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(metavar="MODEL", help="A server's URL, a model directory, a GGUF file or lab:student."),
-    ] = None,
-    samples: Annotated[int | None, typer.Option(min=1, metavar="N", help="Answers to each problem; 1.")] = None,
-    to: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            help="The run directory; an existing one is taken up. Else evaluations/PROBLEMS-MODEL.",
-        ),
-    ] = None,
+    problems: Annotated[list[str] | None, options.PROBLEMS] = None,
     config: options.Config = None,
+    assignments: options.Assignments = None,
+    field: options.Field = None,
+    template: options.Template = None,
+    skip_bad: options.SkipBad = False,
+    where: options.Where = None,
+    limit: options.Limit = None,
+    compare: Annotated[
+        tuple[Path, Path] | None,
+        option(metavar="A B", help="Two evaluations (DIR or DIR/VARIANT) instead, held together.", panel=READS),
+    ] = None,
+    to: Annotated[Path | None, options.to("evaluations/PROBLEMS-MODEL")] = None,
+    variant: Annotated[str | None, options.variant("student_only", panel=MAKES)] = None,
+    samples: options.Samples = None,
+    write_rates: Annotated[
+        Path | None,
+        option(metavar="FILE", help="The problems again, each with its pass_rate (.jsonl, .gz, .zst).", panel=MAKES),
+    ] = None,
+    model: Annotated[str | None, options.model()] = None,
     temperature: Annotated[
-        float | None, typer.Option(min=0, metavar="T", help="0.6 unless given; 0 is greedy.", rich_help_panel=LENGTHS)
+        float | None,
+        option(min=0, metavar="T", help="Of sampling; 0 is greedy.", panel=LENGTHS, show_default="0.6"),
     ] = None,
     thinking_budget: options.ThinkingBudget = None,
     answer_budget: options.AnswerBudget = None,
-    where: options.Where = None,
-    limit: options.Limit = None,
-    concurrency: options.Concurrency = None,
-    seed: options.Seed = None,
-    variant: Annotated[
-        str | None, typer.Option(metavar="NAME", help="This evaluation's name in the run directory; student_only.")
-    ] = None,
-    retry: options.Retry = None,
     verifier: options.VerifierNames = None,
     unsafe_local: options.UnsafeLocal = False,
-    k: Annotated[
-        str | None,
-        typer.Option("--k", metavar="K,K...", help="Which pass@k; 1, 2, 4 ... unless given.", rich_help_panel=FIGURES),
-    ] = None,
-    by: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FIELD",
-            help="Part the problems by this field; difficulty or level unless given.",
-            rich_help_panel=FIGURES,
-        ),
-    ] = None,
-    compare: Annotated[
-        tuple[Path, Path] | None,
-        typer.Option(
-            metavar="A B", help="Two evaluations (DIR or DIR/NAME), problem by problem.", rich_help_panel=FIGURES
-        ),
-    ] = None,
-    write_rates: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="The problems again, each with its pass_rate (.jsonl, .gz, .zst).",
-            rich_help_panel=FIGURES,
-        ),
-    ] = None,
     answers_for: Annotated[
         str | None,
-        typer.Option(
+        option(
             metavar="TOOL=FILE",
             help="Judge nothing; write the answers for ojbench or livecodebench-pro.",
-            rich_help_panel=ELSEWHERE,
+            panel=ELSEWHERE,
+            values=completing.names(completing.tools),
         ),
     ] = None,
     verdicts_from: Annotated[
         str | None,
-        typer.Option(metavar="TOOL=FILE", help="Read that tool's verdicts back.", rich_help_panel=ELSEWHERE),
+        option(
+            metavar="TOOL=FILE",
+            help="Read that tool's verdicts back.",
+            panel=ELSEWHERE,
+            values=completing.names(completing.tools),
+        ),
     ] = None,
-    field: options.Field = None,
-    template: options.Template = None,
-    skip_bad: options.SkipBad = False,
-    assignments: options.Assignments = None,
+    concurrency: options.Concurrency = None,
+    seed: options.Seed = None,
+    retry: options.Retry = None,
+    k: Annotated[
+        str | None, option("--k", metavar="K,K...", help="Which pass@k.", panel=SHOWS, show_default="1, 2, 4 ...")
+    ] = None,
+    by: Annotated[
+        str | None,
+        option(
+            metavar="FIELD",
+            help="Part the problems by this field.",
+            panel=SHOWS,
+            show_default="difficulty or level",
+        ),
+    ] = None,
     json: options.Json = False,
 ) -> None:
-    """Measures a model: answers to problems, judged; pass@k with intervals, lengths, what was cut off.
+    """Measures a model: how often it is right, with intervals.
 
     Example: antiphon evaluate problems.jsonl --model lab:student --samples 4
 
-    Run it again and it goes on where it stood. Without PROBLEMS it shows what is in --to DIR.
-    Exit codes: 0 done, 1 some answers could not be written or judged, 2 wrong use, 3 a service or disk gave out,
-    130 interrupted.
+    It writes into a run directory. Run it again and it goes on where it stood. Without PROBLEMS it shows what is in
+    --to DIR.
+
+    Exit codes: 0 done, 1 some answers could not be written or judged, 2 wrong use, 3 a service or disk gave out, 130
+    interrupted.
     """
     from antiphon.evaluation.results import locate
     from antiphon.evaluation.results import read as read_samples
@@ -160,9 +145,11 @@ def evaluate(
         )
         done = _work(run, judging, quiet=json)
     elif to is None:
-        raise typer.BadParameter("which problems? Give a file; or --to DIR, to see what is there")
+        raise typer.BadParameter(
+            "which problems? Give a file; or --to DIR, to see what is there", param_hint="PROBLEMS"
+        )
     elif write_rates is not None:
-        raise typer.BadParameter("give the problems, too", param_hint="--write-rates")
+        raise typer.BadParameter("rates of which problems? Give PROBLEMS, too", param_hint="--write-rates")
     else:
         done = _Done(*locate(to, variant))
     told: dict[str, Any] = {"interrupted": done.interrupted}
@@ -222,7 +209,7 @@ def _settings(config: Path | None, given: Mapping[str, Any], *, samples: int | N
 
     settings = settled(load(config, given), samples)
     if settings.student.model is None:
-        raise typer.BadParameter("which model? Give one", param_hint="--model")
+        raise typer.BadParameter("which model? Give a URL, a folder or a GGUF file", param_hint="--model")
     if ks is not None and ks[-1] > settings.samples:
         raise typer.BadParameter(f"pass@{ks[-1]} needs --samples {ks[-1]} or more", param_hint="--k")
     return settings
@@ -313,7 +300,7 @@ def _report(
     lacking = {Result.FAILED, Result.CANNOT_JUDGE} | ({Result.NOT_JUDGED} if "answers" not in told else set())
     code = INTERRUPTED if told["interrupted"] else 1 if lacking & set(figures.whole.results) else 0
     if json:
-        print_json({**as_json(evaluation, figures), **told, "exit_code": code})
+        print_json({**as_json(evaluation, figures), **told}, code)
         return code
     tell(evaluation, figures)
     if told["interrupted"]:

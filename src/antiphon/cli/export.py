@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
-from antiphon.cli import cleaning, options
+from antiphon.cli import cleaning, completing, options
+from antiphon.cli.options import MAKES, READS, flag, option
 from antiphon.cli.terminal import print_json, show, visible, warn
 from antiphon.storage import is_url
-from antiphon.trace import Status
+from antiphon.trace import Label, Status
 
 if TYPE_CHECKING:
     from antiphon.export import Exported
@@ -19,70 +18,63 @@ _BAR = 40  # characters of the longest bar
 
 def export(
     directory: options.RunDirectory,
-    format: Annotated[
-        str,
-        typer.Option(
-            metavar="FORMAT",
-            help="messages, prompt_completion, tokens, tessy, sharegpt, axolotl, verl or parquet (docs/export.md).",
-            show_default=False,
-        ),
-    ],
-    to: Annotated[
-        str,
-        typer.Option(
-            metavar="PATH",
-            help="Ends in .jsonl, .jsonl.gz, .jsonl.zst or .parquet; else a folder, a data set with a card. Or a URL.",
-            show_default=False,
-        ),
-    ],
-    student: Annotated[
-        str | None,
-        typer.Option(
-            metavar="MODEL",
-            help="Whose tokenizer and chat template: a folder, a GGUF file or lab:student; else the run's student.",
-        ),
-    ] = None,
-    variant: Annotated[str | None, typer.Option(metavar="NAME", help="Only this variant.")] = None,
-    status: Annotated[
-        list[str] | None, typer.Option(metavar="STATUS", help="Which traces; complete unless given. Repeatable.")
-    ] = None,
+    format: Annotated[str, options.format(completing.export_formats)],
+    to: Annotated[str, options.to()],
+    variant: Annotated[str | None, options.variant("the only one")] = None,
+    status: Annotated[list[str] | None, options.status("complete")] = None,
     only: Annotated[
         list[str] | None,
-        typer.Option(metavar="LABEL", help="Only what was judged so: --only right (antiphon verify). Repeatable."),
+        option(
+            metavar="LABEL",
+            help="Only what was judged so, as in --only right.",
+            panel=READS,
+            values=completing.names(lambda: Label),
+        ),
     ] = None,
     per_problem: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="At most so many of each problem, the first by sample.")
+        int | None, option(min=1, metavar="N", help="Only the first N traces of each problem.", panel=READS)
     ] = None,
     since: Annotated[
-        int, typer.Option(min=0, metavar="N", help="Only what changed after this change number.", show_default=False)
+        int, option(min=0, metavar="N", help="Only what changed after this change number.", panel=READS)
     ] = 0,
+    overwrite: Annotated[
+        bool, flag("--overwrite", help="Replace an earlier export of this name.", panel=MAKES)
+    ] = False,
+    max_length: Annotated[int | None, options.max_length(panel=MAKES)] = None,
+    drop_longer: Annotated[bool, flag("--drop-longer", help="Leave out rows over --max-length.", panel=MAKES)] = False,
+    licence: Annotated[
+        str | None, option("--license", metavar="NAME", help="For a folder's card, as in apache-2.0.", panel=MAKES)
+    ] = None,
+    rows_per_file: Annotated[
+        int | None, option(min=1, metavar="N", help="Part a folder into files of so many rows.", panel=MAKES)
+    ] = None,
+    suffix: Annotated[
+        str,
+        option(
+            metavar="SUFFIX",
+            help="What these end in: .parquet, .jsonl, .jsonl.gz or .jsonl.zst.",
+            panel=MAKES,
+            values=completing.names(lambda: (".parquet", ".jsonl", ".jsonl.gz", ".jsonl.zst")),
+        ),
+    ] = ".parquet",
     without: cleaning.WithoutFiles = None,
     near_duplicates: cleaning.NearDuplicates = None,
     balance: cleaning.BalanceBy = None,
     removed: cleaning.Removed = None,
-    max_length: Annotated[
-        int | None, typer.Option(min=1, metavar="TOKENS", help="What your trainer cuts rows at: shows their lengths.")
-    ] = None,
-    drop_longer: Annotated[
-        bool, typer.Option("--drop-longer", metavar=options.NO_VALUE, help="Leave out rows over --max-length.")
-    ] = False,
-    licence: Annotated[
-        str | None, typer.Option("--license", metavar="NAME", help="For a folder's card, as in apache-2.0.")
-    ] = None,
-    rows_per_file: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Of a folder: in several files of so many rows.")
-    ] = None,
-    suffix: Annotated[
-        str, typer.Option(metavar="SUFFIX", help="What these end in: .parquet, .jsonl, .jsonl.gz, .jsonl.zst.")
-    ] = ".parquet",
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", metavar=options.NO_VALUE, help="Replace an earlier export of this name.")
-    ] = False,
+    student: Annotated[str | None, options.student("the run's")] = None,
     json: options.Json = False,
 ) -> None:
     """Writes a run's traces as training data, checked against the record.
 
     Example: antiphon export runs/one --format messages --to train.jsonl
+
+    Formats: messages, prompt_completion, tokens, tessy, sharegpt, axolotl, verl, parquet (docs/export.md).
+
+    --to ends in .jsonl, .jsonl.gz, .jsonl.zst or .parquet; anything else is a folder, a data set with a card. It may be
+    a URL. The student's tokenizer and chat template are those that rows are made for. --max-length shows how many rows
+    are longer.
+
+    Exit codes: 0 done, 2 wrong use, 3 the disk or store gave out.
     """
     from antiphon.export import write
     from antiphon.store import Reader

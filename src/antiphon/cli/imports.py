@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from antiphon.cli import options
-from antiphon.cli.options import NO_VALUE
+from antiphon.cli import completing, options
+from antiphon.cli.options import MAKES, READS, flag, option
 from antiphon.cli.reading import first
 from antiphon.cli.terminal import print_json, say, show, visible, warn
 
@@ -20,40 +20,35 @@ _EVERY = 5.0  # seconds between two lines of progress
 
 
 def import_(
-    files: Annotated[
-        list[str], typer.Argument(metavar="FILE...", help="Files, globs, or - for standard input.", show_default=False)
-    ],
-    run: Annotated[Path, typer.Option(metavar="DIR", help="The run directory; made if needed.", show_default=False)],
-    variant: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Where they go; each model's own variant unless given.")
-    ] = None,
-    model: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Who wrote them; the field 'model' of each row unless given.")
-    ] = None,
-    format: Annotated[
-        str,
-        typer.Option(metavar="NAME", help="auto, tessy, openthoughts, openr1, messages or traces (docs/import.md)."),
-    ] = "auto",
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Files, globs, URLs, or - for standard input.")],
+    run: Annotated[Path, options.run()],
+    format: Annotated[str, options.format(completing.import_formats)] = "auto",
+    by_text: Annotated[
+        bool, flag("--by-text", help="The same text is the same problem, whatever its id.", panel=READS)
+    ] = False,
+    variant: Annotated[str | None, options.variant("each model's own", panel=MAKES)] = None,
     markers: Annotated[
         str | None,
-        typer.Option(metavar="FAMILY", help="Spell think markers as this family does (qwen3 ...); as published."),
-    ] = None,
-    by_text: Annotated[
-        bool,
-        typer.Option(
-            "--by-text",
-            metavar=NO_VALUE,
-            help="The same text is the same problem, whatever its id.",
-            show_default=False,
+        option(
+            metavar="FAMILY",
+            help="Spell think markers as this model family does.",
+            panel=MAKES,
+            values=completing.names(completing.dialects),
+            show_default="as published",
         ),
-    ] = False,
+    ] = None,
+    model: Annotated[str | None, options.model("the field 'model' of each row")] = None,
     json: options.Json = False,
 ) -> None:
-    """Brings responses made elsewhere into a run, to be compared, marked, verified and exported like any other.
+    """Brings responses made elsewhere into a run.
 
     Example: antiphon import tessy-80k/*.jsonl --run runs/one --variant published
 
-    Run it again and nothing is added twice.
+    There they are compared, marked, verified and exported like any other. --model is a mere name here. Run it again and
+    nothing is added twice.
+
+    Formats: auto, tessy, openthoughts, openr1, messages, traces (docs/import.md).
+
     Exit codes: 0 done, 1 some rows could not be taken or have changed, 2 wrong use, 3 the disk gave out, 130
     interrupted.
     """
@@ -87,7 +82,7 @@ def import_(
         raise
     code = 1 if done.bad or done.changed else 0
     if json:
-        print_json({"run": str(run), **_summary(done), "exit_code": code})
+        print_json({"run": str(run), **_summary(done)}, code)
     else:
         _tell(run, done)
     raise typer.Exit(code)

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from antiphon.cli import options
+from antiphon.cli import completing, options
+from antiphon.cli.manual import Command, Group
+from antiphon.cli.options import MAKES, READS, flag, option
 from antiphon.cli.progress import duration, faults_told_once
 from antiphon.cli.stopping import interruptible
 from antiphon.cli.terminal import columned, print_json, say, show, stderr, visible, warn
@@ -22,46 +24,46 @@ if TYPE_CHECKING:
     from antiphon.lab.results import Results
     from antiphon.lab.settings import Experiment
 
-app = typer.Typer(no_args_is_help=True)
+app = typer.Typer(cls=Group, no_args_is_help=True)
 
 
 @app.callback()
 def _group() -> None:
-    """Does it work? Students trained on data of every method, side by side."""
+    """Does it work? Students trained on each method's data, side by side."""
 
 
-@app.command("run")
+@app.command("run", cls=Command)
 def run(
-    to: Annotated[Path, typer.Option(metavar="DIR", help="Where it writes; an existing one is taken up.")] = Path(
-        "antiphon-lab"
-    ),
-    quick: Annotated[
-        bool, typer.Option("--quick", metavar=options.NO_VALUE, help="One seed, three arms, in a few minutes.")
-    ] = False,
-    config: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Another experiment, on real models too (docs/lab.md).")
-    ] = None,
+    config: options.Config = None,
     pair: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Another pair for the miniature: the folders teacher and student in it."),
+        option(metavar="DIR", help="Another pair: the folders teacher and student in it.", panel=READS),
     ] = None,
-    seeds: Annotated[str | None, typer.Option(metavar="N,N...", help="These seeds only, as in 0,1,2.")] = None,
-    arms: Annotated[str | None, typer.Option(metavar="NAME,NAME...", help="These arms only (docs/lab.md).")] = None,
-    jobs: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Processes, each on a core; 1: all in this one.")
+    to: Annotated[Path, options.to()] = Path("antiphon-lab"),
+    quick: Annotated[bool, flag("--quick", help="One seed, three arms, in a few minutes.", panel=MAKES)] = False,
+    seeds: Annotated[str | None, option(metavar="N,N...", help="Only these seeds, as in 0,1,2.", panel=MAKES)] = None,
+    arms: Annotated[
+        str | None,
+        option(
+            metavar="NAME,NAME...",
+            help="Only these arms (docs/lab.md).",
+            panel=MAKES,
+            values=completing.several(completing.arms),
+        ),
     ] = None,
-    report_only: Annotated[
-        bool, typer.Option("--report-only", metavar=options.NO_VALUE, help="Write the report of what is there.")
-    ] = False,
+    report_only: Annotated[bool, flag("--report-only", help="Only the report, of what is there.", panel=MAKES)] = False,
+    jobs: Annotated[int | None, options.jobs("2")] = None,
     json: options.Json = False,
 ) -> None:
-    """Writes each arm's data, trains the same student on each, evaluates all, and reports.
+    """Writes each arm's data, trains a student on each, evaluates, reports.
 
     Example: antiphon lab run --quick
 
-    Run it again and it goes on where it stood.
-    Exit codes: 0 done, 1 some students could not be trained, 2 wrong use, 3 a service or disk gave out,
-    130 interrupted.
+    Without --config it is the experiment on the two embedded models; docs/lab.md says how it is run on others. Run it
+    again and it goes on where it stood.
+
+    Exit codes: 0 done, 1 some students could not be trained, 2 wrong use, 3 a service or disk gave out, 130
+    interrupted.
     """
     from antiphon.lab import report
     from antiphon.lab.results import read
@@ -73,10 +75,10 @@ def run(
     page = report.write(results, to)
     code = max((done.code for done in failed), default=0) and (3 if any(d.code == 3 for d in failed) else 1)
     if json:
-        print_json(_as_json(results, failed, code))
+        print_json({**_as_json(results, failed), "path": str(page)}, code)
     else:
         _tell(results)
-        say(f"{page}: the report")
+        show(f"{visible(str(page))}: the report")
     raise typer.Exit(code)
 
 
@@ -93,7 +95,7 @@ def _experiment(
     from antiphon.lab.results import BASE
 
     if config is not None and (quick or pair is not None):
-        raise typer.BadParameter("a configuration says all that --quick and --pair would", param_hint="--config")
+        raise typer.BadParameter("it says all that --quick and --pair would; leave out these", param_hint="--config")
     given: dict[str, Any] = settings.quick() if quick else {}
     if pair is not None:
         given["synthesis"] = settings.of_pair(pair)
@@ -243,12 +245,11 @@ def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
 
 
-def _as_json(results: Results, failed: Sequence[Done], code: int) -> dict[str, Any]:
+def _as_json(results: Results, failed: Sequence[Done]) -> dict[str, Any]:
     return {
         "name": results.name,
         "arms": _rows(results),
         "seconds": round(results.seconds, 1),
         "stages": {stage: round(seconds, 1) for stage, seconds in results.stages.items()},
         "failed": [{"unit": str(done.unit), "fault": done.fault} for done in failed],
-        "exit_code": code,
     }

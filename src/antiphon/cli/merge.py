@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 
 def merge(
     directories: options.RunDirectories,
-    to: Annotated[
-        Path, typer.Option(metavar="DIR", help="The run directory of the whole: a new one, or one merged before.")
-    ],
+    to: Annotated[Path, options.to()],
     json: options.Json = False,
 ) -> None:
     """Joins shards of a run, or several runs, into one run directory.
@@ -30,8 +28,9 @@ def merge(
     Example: antiphon merge shards/* --to runs/whole
 
     Run it again, and only what is new in them is taken. They may be written meanwhile.
-    Exit codes: 0 done, 1 a shard is missing or texts of one trace differ, 2 wrong use, 3 the disk gave out,
-    130 interrupted.
+
+    Exit codes: 0 done, 1 a shard is missing or texts of one trace differ, 2 wrong use, 3 the disk gave out, 130
+    interrupted.
     """
     from rich.progress import Progress
 
@@ -49,7 +48,7 @@ def merge(
         merged = joining.merge(directories, to, heard)
     code = 1 if merged.missing or merged.differing else 0
     if json:
-        print_json({**_summary(merged, to), "exit_code": code})
+        print_json(_summary(merged, to), code)
     else:
         _tell(merged, to)
     raise typer.Exit(code)

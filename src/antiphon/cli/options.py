@@ -1,4 +1,8 @@
-"""Options that several commands share, and how they become settings."""
+"""Options that several commands share, each declared once: the same flag means the same everywhere.
+
+How they are declared: a metavar for what has a value, a help of one or two lines, a panel. What holds unless an option
+is given is its default or, where that is None, a text as `show_default`.
+"""
 
 from __future__ import annotations
 
@@ -9,116 +13,331 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
+from antiphon.cli import completing
 from antiphon.errors import SettingsError, UsageError
 from antiphon.trace import Label, Status
 
-MODELS, LENGTHS, SPENDING, JUDGING, MORE = "Models and boundaries", "Lengths", "Spending", "Right answers", "More"
+READS, MAKES, WORKING, SHOWS = "What it reads", "What it makes", "How it works", "What it shows"
+MODELS, LENGTHS, JUDGING, SPENDING = "Models and boundaries", "Lengths", "Right answers", "Spending"
+CLUSTER, MACHINES, LEARNING, DEVICE = "On a Ray cluster", "Machines and prices", "How it learns", "Memory and devices"
+CLEAN, ELSEWHERE = "Clean data", "Benchmarks with a judge of their own"
+PANELS = (
+    *(READS, MAKES, CLEAN, MODELS, LENGTHS, LEARNING, DEVICE, JUDGING, ELSEWHERE),
+    *(WORKING, SPENDING, CLUSTER, MACHINES, SHOWS),
+)
+"""Headings over options in the order of all help: what is read, what is made, how, what is shown. An option without one
+stands under the last."""
+
 NO_VALUE = ""
 """The metavar of flags, which take none."""
 
-Config = Annotated[Path | None, typer.Option(metavar="FILE", help="Configuration (see synth --init).")]
-Teacher = Annotated[
-    str | None,
-    typer.Option(
-        metavar="MODEL", help="A server's URL, a model directory, a GGUF file or lab:teacher.", rich_help_panel=MODELS
-    ),
+
+def option(*names: str, metavar: str, help: str, panel: str, values: Any = None, **more: Any) -> Any:
+    """An option of the command line.
+
+    Args:
+        values: what completes it (`antiphon.cli.completing`).
+        more: further arguments of `typer.Option`.
+    """
+    return typer.Option(*names, metavar=metavar, help=help, rich_help_panel=panel, autocompletion=values, **more)
+
+
+def flag(name: str, *, help: str, panel: str | None) -> Any:
+    """An option without a value."""
+    return typer.Option(name, metavar=NO_VALUE, help=help, rich_help_panel=panel)
+
+
+# -- what is read
+
+RunDirectory = Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.", show_default=False)]
+RunDirectories = Annotated[list[Path], typer.Argument(metavar="DIR...", help="Run directories.", show_default=False)]
+PROBLEMS: Any = typer.Argument(
+    metavar="PROBLEMS...", help="Files, folders, globs, URLs, or - for standard input (docs/problems.md)."
+)
+
+Config = Annotated[
+    Path | None, option(metavar="FILE", help="Settings from a TOML file; options win over it.", panel=READS)
 ]
-Student = Annotated[
-    str | None,
-    typer.Option(metavar="MODEL", help="The model to be trained, named likewise.", rich_help_panel=MODELS),
+
+
+def assignments(values: Any = completing.settings) -> Any:
+    """`--set`."""
+    return option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="Any other setting of such a file.",
+        panel=READS,
+        values=completing.names(values),
+    )
+
+
+Assignments = Annotated[list[str] | None, assignments()]
+Field = Annotated[str | None, option(metavar="NAME", help="The field that states the problem.", panel=READS)]
+Template = Annotated[
+    str | None, option(metavar="TEXT", help="A jinja2 template of a record that states it.", panel=READS)
 ]
-Boundary = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME",
-        help="Where style ends: default, a rule page (general, code, math ...), a folder or module:Name.",
-        rich_help_panel=MODELS,
-    ),
-]
-BoundaryTeacher = Annotated[
-    str | None, typer.Option(metavar="NAME", help="The same for the teacher only.", rich_help_panel=MODELS)
-]
-BoundaryStudent = Annotated[
-    str | None, typer.Option(metavar="NAME", help="The same for the student only.", rich_help_panel=MODELS)
-]
-MethodName = Annotated[
-    str | None,
-    typer.Option(
-        "--method", metavar="NAME", help="tessy (both in turns), student_only, teacher_only ... (docs/methods.md)."
-    ),
-]
-ThinkingBudget = Annotated[
-    int | None, typer.Option(min=1, metavar="TOKENS", help="Most tokens of thinking.", rich_help_panel=LENGTHS)
-]
-AnswerBudget = Annotated[
-    int | None, typer.Option(min=1, metavar="TOKENS", help="Most tokens of the answer.", rich_help_panel=LENGTHS)
-]
-OnBudget = Annotated[
-    str | None,
-    typer.Option(
-        metavar="stop|close",
-        help="Thinking at its budget: stop, or close it and let the student answer.",
-        rich_help_panel=LENGTHS,
-    ),
-]
-Samples = Annotated[int | None, typer.Option(min=1, metavar="N", help="Traces per problem.", rich_help_panel=LENGTHS)]
-Limit = Annotated[
-    int | None, typer.Option(min=1, metavar="N", help="The first N problems only.", rich_help_panel=LENGTHS)
-]
-Shard = Annotated[
-    str | None,
-    typer.Option(
-        metavar="I/N",
-        help="Of these the problems of shard I of N, from 0; each has a run directory of its own (docs/scale.md).",
-        rich_help_panel=LENGTHS,
-    ),
-]
+SkipBad = Annotated[bool, flag("--skip-bad", help="Pass over bad records, and say which.", panel=READS)]
 Where = Annotated[
     str | None,
-    typer.Option(
-        metavar="EXPR",
-        help="Only problems whose fields are so, as in 'pass_rate < 0.5' (docs/problems.md); before --limit.",
-        rich_help_panel=LENGTHS,
+    option(metavar="EXPR", help="Only problems of which this is true, as 'pass_rate < 0.5'.", panel=READS),
+]
+
+
+def limit() -> Any:
+    """`--limit`."""
+    return option(min=1, metavar="N", help="Only the first N problems (of verify: answers).", panel=READS)
+
+
+Limit = Annotated[int | None, limit()]
+Shard = Annotated[
+    str | None, option(metavar="I/N", help="Only shard I of N of them, from 0 (docs/scale.md).", panel=READS)
+]
+
+
+def status(default: str) -> Any:
+    """`--status`."""
+    return option(
+        "--status",
+        metavar="STATUS",
+        help="Only traces that ended so.",
+        panel=READS,
+        values=completing.names(lambda: Status),
+        show_default=default,
+    )
+
+
+def variant(default: str | bool = True, *, panel: str = READS) -> Any:
+    """`--variant`.
+
+    Args:
+        default: which one unless it is given, in words.
+        panel: another where it names what is made.
+    """
+    return option(
+        "--variant",
+        metavar="NAME",
+        help="A variant of the run, by its name.",
+        panel=panel,
+        values=completing.variants,
+        show_default=default,
+    )
+
+
+def format(values: Any) -> Any:
+    """`--format`; the formats stand in the command's help."""
+    return option(metavar="NAME", help="The format of the rows.", panel=READS, values=completing.names(values))
+
+
+def problem_count(max: int | None = None) -> Any:
+    """`--problems`."""
+    return option("--problems", min=1, max=max, metavar="N", help="How many problems.", panel=MAKES)
+
+
+def data() -> Any:
+    """`--data`."""
+    return option(metavar="PATH", help="What is trained or judged on.", panel=READS)
+
+
+# -- what is made
+
+
+def run(*, panel: str = MAKES) -> Any:
+    """`--run`."""
+    return option("--run", metavar="DIR", help="The run directory.", panel=panel)
+
+
+def to(default: str | bool = True) -> Any:
+    """`--to`."""
+    return option("--to", metavar="PATH", help="Where it writes.", panel=MAKES, show_default=default)
+
+
+def samples(default: str | bool = "1") -> Any:
+    """`--samples`."""
+    return option(min=1, metavar="N", help="Traces of each problem.", panel=MAKES, show_default=default)
+
+
+Samples = Annotated[int | None, samples()]
+Html = Annotated[Path | None, option(metavar="FILE", help="Write it as one page for a browser.", panel=MAKES)]
+Scores = Annotated[Path, option(metavar="DIR", help="Where likelihoods are kept once measured.", panel=MAKES)]
+
+
+# -- how
+
+Method = Annotated[
+    str | None,
+    option(
+        "--method",
+        metavar="NAME",
+        help="How traces are written (docs/methods.md).",
+        panel=MODELS,
+        values=completing.names(completing.methods),
+        show_default="tessy, both in turns",
     ),
 ]
-Field = Annotated[
-    str | None, typer.Option(metavar="F", help="The field that states the problem.", rich_help_panel=MORE)
+Teacher = Annotated[
+    str | None,
+    option(
+        metavar="MODEL", help="The strong model: a server's URL, a folder, a GGUF file or lab:teacher.", panel=MODELS
+    ),
 ]
-Template = Annotated[
-    str | None, typer.Option(metavar="T", help="A jinja2 template that states it.", rich_help_panel=MORE)
+
+
+def student(default: str | bool = True) -> Any:
+    """`--student`."""
+    return option(
+        metavar="MODEL",
+        help="The model to be trained: a server's URL, a folder, a GGUF file or lab:student.",
+        panel=MODELS,
+        show_default=default,
+    )
+
+
+Student = Annotated[str | None, student()]
+
+
+def model(default: str | bool = True) -> Any:
+    """`--model`."""
+    return option(
+        metavar="MODEL",
+        help="The model: a server's URL, a folder, a GGUF file or lab:student.",
+        panel=MODELS,
+        show_default=default,
+    )
+
+
+def boundary(default: str | bool = True) -> Any:
+    """`--boundary`."""
+    return option(
+        "--boundary",
+        metavar="NAME",
+        help="What tells style: default, a rule page (general, code ...), a folder or module:Name.",
+        panel=MODELS,
+        values=completing.names(completing.boundaries),
+        show_default=default,
+    )
+
+
+Boundary = Annotated[str | None, boundary("default")]
+BoundaryTeacher = Annotated[
+    str | None,
+    option(
+        metavar="NAME",
+        help="The same of the teacher's text only.",
+        panel=MODELS,
+        values=completing.names(completing.boundaries),
+    ),
 ]
-SkipBad = Annotated[
-    bool, typer.Option("--skip-bad", metavar=NO_VALUE, help="Report bad records and go on.", rich_help_panel=MORE)
+BoundaryStudent = Annotated[
+    str | None,
+    option(
+        metavar="NAME",
+        help="The same of the student's text only.",
+        panel=MODELS,
+        values=completing.names(completing.boundaries),
+    ),
 ]
-Retry = Annotated[list[str] | None, typer.Option(metavar="STATUS", help="Write such traces anew: --retry failed.")]
-Concurrency = Annotated[int | None, typer.Option(min=1, metavar="N", help="Traces in flight.")]
-Seed = Annotated[int | None, typer.Option(metavar="N", help="Seeds every request; unset: none is sent.")]
-Assignments = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="NAME=VALUE", help="Any other setting: --set student.sampling.temperature=0"),
+ThinkingBudget = Annotated[int | None, option(min=1, metavar="TOKENS", help="Most tokens of thinking.", panel=LENGTHS)]
+AnswerBudget = Annotated[int | None, option(min=1, metavar="TOKENS", help="Most tokens of the answer.", panel=LENGTHS)]
+OnBudget = Annotated[
+    str | None,
+    option(
+        metavar="stop|close",
+        help="Thinking at its budget: stop, or close it and have it answered.",
+        panel=LENGTHS,
+        values=completing.names(lambda: ("stop", "close")),
+        show_default="stop",
+    ),
+]
+
+
+def epochs(default: str | bool = True) -> Any:
+    """`--epochs`."""
+    return option(min=0, metavar="N", help="How often every row is read.", panel=LEARNING, show_default=default)
+
+
+def batch(default: str | bool = True) -> Any:
+    """`--batch`."""
+    return option(min=1, metavar="ROWS", help="Rows of an optimizer step.", panel=LEARNING, show_default=default)
+
+
+def rate(default: str | bool = True) -> Any:
+    """`--rate`."""
+    return option(metavar="R", help="Highest learning rate.", panel=LEARNING, show_default=default)
+
+
+def max_length(default: str | bool = True, *, panel: str) -> Any:
+    """`--max-length`."""
+    return option(
+        min=1, metavar="TOKENS", help="The longest row that is trained on.", panel=panel, show_default=default
+    )
+
+
+Device = Annotated[
+    str | None,
+    option(metavar="NAME", help="auto (a GPU if there is one), cpu; of a tagger also cuda:1 ...", panel=DEVICE),
 ]
 VerifierNames = Annotated[
     list[str] | None,
-    typer.Option(
+    option(
         "--verifier",
         metavar="NAME",
-        help="Who judges: a name (docs/verify.md), command:PROGRAM or module:Name; else whom the problem's fields tell."
-        " Repeatable.",
-        rich_help_panel=JUDGING,
+        help="Who judges: a name (docs/verify.md), command:PROGRAM or module:Name.",
+        panel=JUDGING,
+        values=completing.names(completing.verifiers),
+        show_default="as a problem's fields tell",
     ),
 ]
 UnsafeLocal = Annotated[
-    bool,
-    typer.Option(
-        "--unsafe-local",
-        metavar=NO_VALUE,
-        help="Run model-written programs without a sandbox.",
-        rich_help_panel=JUDGING,
+    bool, flag("--unsafe-local", help="Run model-written programs without a sandbox.", panel=JUDGING)
+]
+
+
+def concurrency(default: str | bool = "64") -> Any:
+    """`--concurrency`."""
+    return option(min=1, metavar="N", help="Traces in flight at once.", panel=WORKING, show_default=default)
+
+
+Concurrency = Annotated[int | None, concurrency()]
+
+
+def jobs(default: str) -> Any:
+    """`--jobs`."""
+    return option(min=1, metavar="N", help="Processes at once.", panel=WORKING, show_default=default)
+
+
+def seed(default: str | bool = True) -> Any:
+    """`--seed`."""
+    return option(metavar="N", help="Seeds what is drawn at random.", panel=WORKING, show_default=default)
+
+
+Seed = Annotated[int | None, seed("requests have none")]
+
+
+def shards(default: str | bool = True, *, panel: str) -> Any:
+    """`--shards`."""
+    return option(
+        min=1, metavar="N", help="Parts that the problems are shared among.", panel=panel, show_default=default
+    )
+
+
+Retry = Annotated[
+    list[str] | None,
+    option(
+        metavar="STATUS",
+        help="Write traces anew that ended so, as in --retry failed.",
+        panel=WORKING,
+        values=completing.names(lambda: Status),
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", metavar=NO_VALUE, help="JSON on standard output, for programs.")]
-RunDirectory = Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.", show_default=False)]
-RunDirectories = Annotated[list[Path], typer.Argument(metavar="DIR...", help="Run directories.", show_default=False)]
+Again = Annotated[bool, flag("--again", help="Once more what has a verdict, or a reply of no use.", panel=WORKING)]
+
+
+# -- what is shown
+
+Json = Annotated[bool, flag("--json", help="One JSON value on standard output, for programs.", panel=SHOWS)]
+
+
+# -- as settings
 
 
 def voices(

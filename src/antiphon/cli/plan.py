@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from antiphon.cli import options
-from antiphon.cli.options import MORE
+from antiphon.cli.options import MACHINES, MAKES, WORKING, option
 from antiphon.cli.terminal import columned, print_json, show
 from antiphon.trace import Author
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from antiphon.scale.plan import Estimate, Forecast, Pool, Question, RoleForecast
     from antiphon.synth.spend import Prices
 
-_MACHINES, _PRICES = "Machines", "Prices"
 _DAY, _HOUR, _MINUTE = 86_400, 3_600, 60
 
 
@@ -29,59 +28,52 @@ def plan(
         list[Path],
         typer.Argument(metavar="PILOT...", help="Run directories of the same settings, at two concurrencies."),
     ],
-    problems: Annotated[int, typer.Option(min=1, metavar="N", help="Problems of the run.")],
-    samples: Annotated[int, typer.Option(min=1, metavar="N", help="Traces per problem.")] = 1,
-    concurrency: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Traces in flight; unset: as in the larger pilot.")
-    ] = None,
-    longer: Annotated[
-        float, typer.Option(min=0.01, metavar="X", help="Traces with X times as many turns as in the pilots.")
-    ] = 1.0,
-    teacher_replicas: Annotated[
-        int | None,
-        typer.Option(
-            min=1, metavar="N", help="Servers of the teacher; unset: as in the pilots.", rich_help_panel=_MACHINES
+    problems: Annotated[int, options.problem_count()],
+    config: options.Config = None,
+    assignments: options.Assignments = None,
+    variant: Annotated[str | None, options.variant("the only one")] = None,
+    samples: Annotated[int, options.samples(True)] = 1,
+    plot: Annotated[
+        Path | None,
+        option(
+            metavar="FILE", help="A picture of time and limits by traces in flight (.svg, .png, .pdf).", panel=MAKES
         ),
     ] = None,
-    student_replicas: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="And of the student.", rich_help_panel=_MACHINES)
+    concurrency: Annotated[int | None, options.concurrency("that of the larger pilot")] = None,
+    longer: Annotated[
+        float, option(min=0.01, metavar="X", help="Traces of X times as many turns as the pilots'.", panel=WORKING)
+    ] = 1.0,
+    seed: Annotated[int, options.seed()] = 0,
+    shards: Annotated[int, options.shards(panel=MACHINES)] = 1,
+    teacher_replicas: Annotated[
+        int | None,
+        option(min=1, metavar="N", help="Servers of the teacher.", panel=MACHINES, show_default="as in the pilots"),
     ] = None,
-    shards: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Processes that share the problems.", rich_help_panel=_MACHINES)
-    ] = 1,
+    student_replicas: Annotated[
+        int | None,
+        option(min=1, metavar="N", help="Servers of the student.", panel=MACHINES, show_default="as in the pilots"),
+    ] = None,
     teacher_gpus: Annotated[
-        int, typer.Option(min=0, metavar="N", help="GPUs of each server of the teacher.", rich_help_panel=_MACHINES)
+        int, option(min=0, metavar="N", help="GPUs of each server of the teacher.", panel=MACHINES)
     ] = 1,
     student_gpus: Annotated[
-        int, typer.Option(min=0, metavar="N", help="And of the student.", rich_help_panel=_MACHINES)
+        int, option(min=0, metavar="N", help="GPUs of each server of the student.", panel=MACHINES)
     ] = 1,
     gpu_hour: Annotated[
         float | None,
-        typer.Option(
-            min=0,
-            metavar="PRICE",
-            help="Price of a GPU's hour, for roles without token prices.",
-            rich_help_panel=_PRICES,
-        ),
-    ] = None,
-    config: options.Config = None,
-    assignments: options.Assignments = None,
-    variant: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The variant to look at.", rich_help_panel=MORE)
-    ] = None,
-    seed: Annotated[int, typer.Option(metavar="N", help="Of what is drawn.", rich_help_panel=MORE)] = 0,
-    plot: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Draws time and limits by traces in flight (.svg, .png, .pdf).")
+        option(min=0, metavar="COST", help="A GPU's hour, for roles without token prices.", panel=MACHINES),
     ] = None,
     json: options.Json = False,
 ) -> None:
-    """Says what a run will take: hours, tokens, money, disk, and what limits it, with intervals of 95%.
+    """Says what a run will take, from two pilots, with intervals of 95%.
 
-    Example: antiphon plan pilots/16 pilots/128 --problems 80000 --concurrency 512 --gpu-hour 2.5
+    Example: antiphon plan pilots/16 pilots/128 --problems 80000 --gpu-hour 2.5
 
-    Write the pilots with synth, the same 128 problems or more, into two run directories with two values of
-    --concurrency, the larger as near to the run's as you can. Prices by token come from them, or from --set
-    teacher.price_out=2.4 and the like.
+    It tells hours, tokens, money, disk, and what limits the run. Write the pilots with synth: the same 128 problems or
+    more, in two run directories, at two values of --concurrency, the larger as near to the run's as you can. Prices by
+    token come from the pilots, or from --set teacher.price_out=2.4 and the like.
+
+    Exit codes: 0 done, 2 wrong use.
     """
     from antiphon.scale.plan import Question, forecast, pool, read
 

@@ -21,11 +21,13 @@ _CAUSES = 8
 
 
 def status(directories: options.RunDirectories, json: options.Json = False) -> None:
-    """Shows how a run stands: traces by status and verdict, and per role what was asked, kept and thrown away.
+    """Shows how a run stands: traces, verdicts, tokens and shares by role.
 
     Example: antiphon status runs/one
 
     Several run directories, the shards of a run, are shown as one, with a line for each.
+
+    Exit codes: 0 done, 2 wrong use.
     """
     from contextlib import ExitStack
 

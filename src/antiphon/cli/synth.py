@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from antiphon.cli import options
-from antiphon.cli.options import JUDGING, MORE, NO_VALUE, SPENDING
+from antiphon.cli import completing, options
+from antiphon.cli.options import CLUSTER, JUDGING, MAKES, MODELS, SHOWS, SPENDING, flag, option
 from antiphon.cli.reading import read, read_run
 from antiphon.cli.terminal import print_json, say, show, warn
 from antiphon.errors import SettingsError
@@ -27,144 +27,122 @@ if TYPE_CHECKING:
     from antiphon.synth.sampling import Check
 
 _CONFIGURATION = "antiphon.toml"
-_CLUSTER = "On a Ray cluster"
 
 
 def synth(
-    problems: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="PROBLEMS...",
-            help="Files, folders, globs, or - (docs/problems.md); without any, those of the run.",
-            show_default=False,
+    problems: Annotated[list[str] | None, options.PROBLEMS] = None,
+    config: options.Config = None,
+    assignments: options.Assignments = None,
+    field: options.Field = None,
+    template: options.Template = None,
+    skip_bad: options.SkipBad = False,
+    where: options.Where = None,
+    limit: options.Limit = None,
+    shard: options.Shard = None,
+    run: Annotated[Path | None, options.run()] = None,
+    variant: Annotated[str | None, options.variant("the method's name", panel=MAKES)] = None,
+    samples: options.Samples = None,
+    keep_rejected: Annotated[bool, flag("--keep-rejected", help="Keep what is rolled back, too.", panel=MAKES)] = False,
+    init: Annotated[bool, flag("--init", help="Write a file for --config instead, and end.", panel=MAKES)] = False,
+    method: options.Method = None,
+    like: Annotated[
+        str | None,
+        option(
+            metavar="VARIANT",
+            help="random_boundaries, fixed_boundaries: whose spans set the lengths.",
+            panel=MODELS,
+            values=completing.variants,
         ),
     ] = None,
-    run: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="The run directory; an existing one is taken up.")
+    source: Annotated[
+        str | None,
+        option(
+            "--from",
+            metavar="VARIANT",
+            help="revoice: the variant that is rewritten.",
+            panel=MODELS,
+            values=completing.variants,
+        ),
     ] = None,
-    config: options.Config = None,
     teacher: options.Teacher = None,
     student: options.Student = None,
     boundary: options.Boundary = None,
     boundary_teacher: options.BoundaryTeacher = None,
     boundary_student: options.BoundaryStudent = None,
-    method: options.MethodName = None,
-    like: Annotated[
-        str | None,
-        typer.Option(
-            metavar="VARIANT",
-            help="random_boundaries, fixed_boundaries: the variant whose spans are as long as theirs.",
-        ),
-    ] = None,
-    source: Annotated[
-        str | None, typer.Option("--from", metavar="VARIANT", help="revoice: the variant that is rewritten.")
-    ] = None,
-    samples: options.Samples = None,
-    until_right: Annotated[
-        int | None,
-        typer.Option(
-            min=1, metavar="N", help="Instead: until N traces of a problem are right.", rich_help_panel=JUDGING
-        ),
-    ] = None,
-    max_samples: Annotated[
-        int | None,
-        typer.Option(
-            min=1, metavar="M", help="Most traces of a problem then; 8 unless given.", rich_help_panel=JUDGING
-        ),
-    ] = None,
-    verifier: options.VerifierNames = None,
-    unsafe_local: options.UnsafeLocal = False,
-    where: options.Where = None,
-    limit: options.Limit = None,
-    shard: options.Shard = None,
-    ray: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ADDRESS",
-            help="Write shards on its machines (docs/scale.md): auto, local, host:port, ray://host:port.",
-            rich_help_panel=_CLUSTER,
-        ),
-    ] = None,
-    shards: Annotated[
-        int | None,
-        typer.Option(min=1, metavar="N", help="So many; one a machine unless given.", rich_help_panel=_CLUSTER),
-    ] = None,
-    snapshot: Annotated[
-        float | None,
-        typer.Option(
-            min=1,
-            metavar="SECONDS",
-            help="What is lost with a machine at most; 60 unless given.",
-            rich_help_panel=_CLUSTER,
-        ),
-    ] = None,
     thinking_budget: options.ThinkingBudget = None,
     answer_budget: options.AnswerBudget = None,
     on_budget: options.OnBudget = None,
-    max_tokens_total: Annotated[
+    until_right: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="Stop when so many tokens are written.", rich_help_panel=SPENDING),
+        option(min=1, metavar="N", help="Instead of --samples: until N traces are right.", panel=JUDGING),
     ] = None,
-    max_hours: Annotated[
-        float | None, typer.Option(metavar="H", help="Stop after so many hours.", rich_help_panel=SPENDING)
+    max_samples: Annotated[
+        int | None,
+        option(min=1, metavar="N", help="Most traces of a problem then.", panel=JUDGING, show_default="8"),
     ] = None,
-    max_cost: Annotated[
-        float | None,
-        typer.Option(
-            metavar="C", help="Stop when it has cost so much (prices: docs/settings.md).", rich_help_panel=SPENDING
-        ),
-    ] = None,
+    verifier: options.VerifierNames = None,
+    unsafe_local: options.UnsafeLocal = False,
     concurrency: options.Concurrency = None,
     seed: options.Seed = None,
-    variant: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="This configuration's name in the run; the method's unless given."),
-    ] = None,
     retry: options.Retry = None,
-    field: options.Field = None,
-    template: options.Template = None,
-    skip_bad: options.SkipBad = False,
-    keep_rejected: Annotated[
-        bool,
-        typer.Option("--keep-rejected", metavar=NO_VALUE, help="Keep what is rolled back, too.", rich_help_panel=MORE),
-    ] = False,
+    max_tokens_total: Annotated[
+        int | None, option(min=1, metavar="N", help="Stop when so many tokens are written.", panel=SPENDING)
+    ] = None,
+    max_hours: Annotated[float | None, option(metavar="HOURS", help="Stop after this time.", panel=SPENDING)] = None,
+    max_cost: Annotated[
+        float | None,
+        option(metavar="COST", help="Stop when it has cost so much (prices: docs/settings.md).", panel=SPENDING),
+    ] = None,
+    ray: Annotated[
+        str | None,
+        option(
+            metavar="ADDRESS",
+            help="Write shards on its machines: auto, local, host:port or ray://host:port (docs/scale.md).",
+            panel=CLUSTER,
+            values=completing.names(lambda: ("auto", "local")),
+        ),
+    ] = None,
+    shards: Annotated[int | None, options.shards("one a machine", panel=CLUSTER)] = None,
+    snapshot: Annotated[
+        float | None,
+        option(
+            min=1,
+            metavar="SECONDS",
+            help="Most work that is lost with a machine.",
+            panel=CLUSTER,
+            show_default="60",
+        ),
+    ] = None,
     metrics: Annotated[
         str | None,
-        typer.Option(
-            metavar="[HOST:]PORT", help="Show Prometheus how the run is doing (docs/scale.md).", rich_help_panel=MORE
-        ),
+        option(metavar="[HOST:]PORT", help="Show Prometheus how the run is doing (docs/scale.md).", panel=SHOWS),
     ] = None,
     log: Annotated[
         str | None,
-        typer.Option(
-            metavar="FILE", help="Add outages, retries, failures to it, one JSON a line.", rich_help_panel=MORE
-        ),
+        option(metavar="FILE", help="Log outages, retries and failures, one JSON object a line.", panel=SHOWS),
     ] = None,
-    assignments: options.Assignments = None,
-    init: Annotated[
-        bool,
-        typer.Option(
-            "--init",
-            metavar=NO_VALUE,
-            help=f"Write a configuration to PATH ({_CONFIGURATION}; - for the screen) and end.",
-        ),
-    ] = False,
     json: options.Json = False,
 ) -> None:
     """Writes traces of problems, teacher and student in turns.
 
-    Example: antiphon synth problems.jsonl --run runs/one --teacher DIR --student DIR --boundary math
+    Example: antiphon synth problems.jsonl --run runs/one --config antiphon.toml
+
+    Without PROBLEMS it takes those that the run directory holds. With --init it writes a configuration to PROBLEMS
+    (antiphon.toml unless given; - for the screen).
 
     Run it again and it goes on where it stood. Ctrl-C and the limits on spending keep everything.
+
     Exit codes: 0 done, 1 some traces failed, 2 wrong use, 3 a service or disk gave out, 130 interrupted.
     """
     if init:
         _write_configuration(problems or [])
         return
     if run is None:
-        raise typer.BadParameter("where to? Give --run DIR", param_hint="--run")
+        raise typer.BadParameter("where to? Give --run DIR, and PROBLEMS where that holds none yet", param_hint="--run")
     if not problems and not run.exists():
-        raise typer.BadParameter("which problems? Give a file", param_hint="PROBLEMS")
+        raise typer.BadParameter(
+            "which problems? There is no such run directory yet to take them from", param_hint="PROBLEMS"
+        )
     from antiphon.problem.shard import Shard
     from antiphon.settings import load
 
@@ -203,7 +181,7 @@ def synth(
     _refuse_in_vain(settings, samples, until_right, max_samples, verifier, unsafe_local)
     if ray is None and (shards or snapshot):
         flag = "--shards" if shards else "--snapshot"
-        raise typer.BadParameter("it says something with --ray only", param_hint=flag)
+        raise typer.BadParameter("it is for --ray; give that, too, or leave it out", param_hint=flag)
     part = None if settings.shard is None else Shard.parse(settings.shard)
     if problems:
         loaded = read(
@@ -235,7 +213,7 @@ def _write_configuration(paths: Sequence[str]) -> None:
     from antiphon.cli.configuration import written
 
     if len(paths) > 1:
-        raise typer.BadParameter("--init writes one file", param_hint="PATH")
+        raise typer.BadParameter("--init writes one file; name one", param_hint="PROBLEMS")
     path = Path(paths[0] if paths else _CONFIGURATION)
     if str(path) == "-":
         typer.echo(written(), nl=False)
@@ -260,14 +238,12 @@ def _refuse_in_vain(
 ) -> None:
     """Refuses flags that would say nothing beside the others."""
     if samples is not None and until_right is not None:
-        raise typer.BadParameter(
-            "traces are written until they are right, or so many: not both", param_hint="--samples"
-        )
+        raise typer.BadParameter("it cannot be with --until-right; leave out one of them", param_hint="--samples")
     if settings.until_right is None:
         given = (("--max-samples", max_samples), ("--verifier", verifier), ("--unsafe-local", unsafe))
         for flag, value in given:
             if value:
-                raise typer.BadParameter("it says something with --until-right only", param_hint=flag)
+                raise typer.BadParameter("it is for --until-right; give that, too, or leave it out", param_hint=flag)
 
 
 def _check(problems: Sequence[Problem], *, specs: Sequence[str] | None, unsafe: bool) -> Check:
@@ -333,8 +309,7 @@ def _work(
         )
     asked = loaded.count
     loaded.problems.clear()  # they are the run's now, and soon in its directory alone
-    if cluster is None:
-        _require_ours(run)
+    repaired = _require_ours(run) if cluster is None else None
     try:
         with (
             _watched(run, metrics),
@@ -343,20 +318,22 @@ def _work(
         ):
             asyncio.run(run.work(on_remark=warn))
     finally:
+        run.repaired = repaired or run.repaired
         if run.repaired:
             warn(run.repaired)
     said = summary(run, loaded, problems=asked, interrupted=stopping.asked)
     is_left = said["failed"] or run.tally.labels[Label.CANNOT_JUDGE]
     code = INTERRUPTED if stopping.asked else 1 if is_left else 0
     if json:
-        print_json({**said, "exit_code": code})
+        print_json(said, code)
     else:
         tell(run, said)
     return code
 
 
-def _require_ours(run: Run) -> None:
-    """Refuses a directory of another shard, or one that is being written, before models are loaded.
+def _require_ours(run: Run) -> str | None:
+    """Refuses a directory of another shard, or one that is being written, before models are loaded; what was found torn
+    there and mended.
 
     Raises:
         StoreError: it is one, or cannot be written.
@@ -364,11 +341,11 @@ def _require_ours(run: Run) -> None:
     from antiphon.store import Store
     from antiphon.store.place import DATABASE
 
-    if (run.directory / DATABASE).exists():
-        with Store.open(run.directory) as store:
-            if store.repaired:
-                warn(store.repaired)
-            store.set_share(run.share)
+    if not (run.directory / DATABASE).exists():
+        return None
+    with Store.open(run.directory) as store:
+        store.set_share(run.share)
+        return store.repaired
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -83,6 +84,15 @@ def _marked(mark: str, style: str, text: str) -> None:
     console.print(visible(text), soft_wrap=True)
 
 
-def print_json(value: Any) -> None:
-    """JSON on standard output, in ASCII, so that any Unicode passes any terminal and pipe."""
-    sys.stdout.write(json.dumps(value, indent=2) + "\n")
+def print_json(found: Mapping[str, Any], code: int = 0) -> None:
+    """One JSON object on standard output, in ASCII, so that any Unicode passes any terminal and pipe.
+
+    Names as all commands give them: `run` is a run directory, `path` what was written; shares are from 0 to 1, times in
+    seconds, sizes in bytes; what is not known is null. `exit_code` is what the command ends with.
+    """
+    sys.stdout.write(json.dumps({**found, "exit_code": code}, indent=2) + "\n")
+
+
+def many(count: int, what: str) -> str:
+    """A number of things: 1 trace, 2,000 traces."""
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"

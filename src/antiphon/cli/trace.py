@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from antiphon.cli import options
+from antiphon.cli import completing, options
 from antiphon.cli.terminal import print_json, stdout, visible
 from antiphon.errors import UsageError
 from antiphon.trace import Label
@@ -26,7 +26,9 @@ def trace(
     id: Annotated[
         str,
         typer.Argument(
-            metavar="ID", help="problem/variant/sample, or a beginning of it that is enough.", show_default=False
+            metavar="ID",
+            help="An id, or as much of its beginning as is enough.",
+            autocompletion=completing.traces,
         ),
     ] = "",
     json: options.Json = False,
@@ -34,6 +36,10 @@ def trace(
     """Shows one trace: who wrote what, in colours or in marks.
 
     Example: antiphon trace runs/one HumanEval/3/tessy/0
+
+    A trace's id is problem/variant/sample. Without one, it says which there are.
+
+    Exit codes: 0 done, 2 wrong use.
     """
     from antiphon.cli.record import trace_json
     from antiphon.store import Reader

@@ -10,17 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from antiphon.cli import options
+from antiphon.cli import completing, options
+from antiphon.cli.options import DEVICE, LEARNING, MAKES, SHOWS, flag, option
 from antiphon.cli.stopping import INTERRUPTED, Stopping
 from antiphon.cli.terminal import print_json, say, show, stderr, visible, warn
 from antiphon.errors import SettingsError, UsageError
 
 if TYPE_CHECKING:
+    from antiphon.train.plan import Plan
     from antiphon.train.recipe import Recipe
-    from antiphon.train.sft import Plan
     from antiphon.train.tell import Progress, Trained
-
-LEARNING, DEVICE, KEPT = "How it learns", "Memory and devices", "What is kept and told"
 
 _PRESET = "paper"
 _TOLD = 20  # steps between two lines where there is no terminal
@@ -29,106 +28,95 @@ _GIB = 1 << 30
 
 
 def train(
-    data: Annotated[
-        Path, typer.Option(metavar="PATH", help="What antiphon export wrote: tokens, prompt_completion or messages.")
-    ],
-    student: Annotated[
-        str, typer.Option(metavar="MODEL", help="Who is trained: a Hugging Face folder, or lab:student.")
-    ],
-    to: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="The folder of the training; an unfinished one is taken up.")
-    ] = None,
-    preset: Annotated[str | None, typer.Option(metavar="NAME", help="paper (unless given), gpu24, cpu or lab.")] = None,
-    config: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The same settings as TOML (docs/train.md).")
-    ] = None,
-    epochs: Annotated[
-        float | None, typer.Option(metavar="N", help="How often every row is read.", rich_help_panel=LEARNING)
-    ] = None,
-    steps: Annotated[
-        int | None, typer.Option(metavar="N", help="Optimizer steps, instead.", rich_help_panel=LEARNING)
-    ] = None,
-    batch: Annotated[int | None, typer.Option(metavar="ROWS", help="Rows of a step.", rich_help_panel=LEARNING)] = None,
-    rate: Annotated[
-        float | None, typer.Option(metavar="R", help="Highest learning rate.", rich_help_panel=LEARNING)
-    ] = None,
-    loss: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="What is learned from: all, capability, style_down or answer.",
-            rich_help_panel=LEARNING,
-        ),
-    ] = None,
-    style_weight: Annotated[
-        float | None,
-        typer.Option(metavar="W", help="A style token's weight for style_down.", rich_help_panel=LEARNING),
-    ] = None,
-    lora: Annotated[
-        int | None,
-        typer.Option(
-            min=0, metavar="RANK", help="Train LoRA's matrices only; 0: all weights.", rich_help_panel=LEARNING
-        ),
-    ] = None,
-    seed: Annotated[
-        int | None, typer.Option(metavar="N", help="Of the order of rows, LoRA and dropout.", rich_help_panel=LEARNING)
-    ] = None,
-    assignments: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", metavar="NAME=VALUE", help="Any other setting: --set warmup=0.05", rich_help_panel=LEARNING
-        ),
-    ] = None,
-    trainer: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME=VALUE", help="A field of TRL's SFTConfig. Repeatable.", rich_help_panel=LEARNING),
-    ] = None,
-    max_length: Annotated[
-        int | None,
-        typer.Option(metavar="TOKENS", help="Longer rows are left out; the student's context.", rich_help_panel=DEVICE),
-    ] = None,
-    micro_batch: Annotated[
-        int | None,
-        typer.Option(metavar="ROWS", help="Rows that go through the model at once.", rich_help_panel=DEVICE),
-    ] = None,
-    precision: Annotated[
-        str | None, typer.Option(metavar="NAME", help="float32, mixed or bfloat16.", rich_help_panel=DEVICE)
-    ] = None,
-    checkpointing: Annotated[
-        bool,
-        typer.Option(
-            "--checkpointing", metavar=options.NO_VALUE, help="Less memory, a third more time.", rich_help_panel=DEVICE
-        ),
-    ] = False,
-    device: Annotated[
-        str | None, typer.Option(metavar="auto|cpu", help="auto: a GPU if there is one.", rich_help_panel=DEVICE)
-    ] = None,
-    memory: Annotated[
-        float | None,
-        typer.Option(min=0.01, metavar="GB", help="What a device has; else what is free.", rich_help_panel=DEVICE),
-    ] = None,
+    data: Annotated[Path, options.data()],
+    student: Annotated[str, options.student()],
+    config: options.Config = None,
+    assignments: Annotated[list[str] | None, options.assignments(completing.recipe)] = None,
+    to: Annotated[Path | None, options.to()] = None,
     save_at: Annotated[
         str | None,
-        typer.Option(metavar="N,N...", help="Keep the model after these steps; else each epoch.", rich_help_panel=KEPT),
+        option(metavar="N,N...", help="Keep the model after these steps.", panel=MAKES, show_default="each epoch"),
     ] = None,
     save_every: Annotated[
         int | None,
-        typer.Option(metavar="STEPS", help="How often it can be taken up again; each epoch.", rich_help_panel=KEPT),
+        option(
+            metavar="STEPS",
+            help="How often a state is kept to go on from.",
+            panel=MAKES,
+            show_default="each epoch",
+        ),
     ] = None,
-    report_to: Annotated[
+    preset: Annotated[
         str | None,
-        typer.Option(metavar="NAME,NAME...", help="Trackers, as in wandb,tensorboard.", rich_help_panel=KEPT),
+        option(
+            metavar="NAME",
+            help="Where settings begin: paper, gpu24, cpu or lab (docs/train.md).",
+            panel=LEARNING,
+            values=completing.names(completing.presets),
+            show_default=_PRESET,
+        ),
     ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", metavar=options.NO_VALUE, help="Only say what would be done.")
+    epochs: Annotated[float | None, options.epochs()] = None,
+    steps: Annotated[
+        int | None, option(metavar="N", help="Optimizer steps, instead of --epochs.", panel=LEARNING)
+    ] = None,
+    batch: Annotated[int | None, options.batch()] = None,
+    rate: Annotated[float | None, options.rate()] = None,
+    loss: Annotated[
+        str | None,
+        option(
+            metavar="NAME",
+            help="What is learned from: all, capability, style_down or answer.",
+            panel=LEARNING,
+            values=completing.names(lambda: ("all", "capability", "style_down", "answer")),
+        ),
+    ] = None,
+    style_weight: Annotated[
+        float | None, option(metavar="W", help="A style token's weight for style_down.", panel=LEARNING)
+    ] = None,
+    lora: Annotated[
+        int | None, option(min=0, metavar="RANK", help="Train LoRA's matrices only; 0: all weights.", panel=LEARNING)
+    ] = None,
+    trainer: Annotated[
+        list[str] | None, option(metavar="NAME=VALUE", help="A field of TRL's SFTConfig.", panel=LEARNING)
+    ] = None,
+    max_length: Annotated[int | None, options.max_length("the student's context", panel=DEVICE)] = None,
+    micro_batch: Annotated[
+        int | None, option(metavar="ROWS", help="Rows that go through the model at once.", panel=DEVICE)
+    ] = None,
+    precision: Annotated[
+        str | None,
+        option(
+            metavar="NAME",
+            help="float32, mixed or bfloat16.",
+            panel=DEVICE,
+            values=completing.names(lambda: ("float32", "mixed", "bfloat16")),
+        ),
+    ] = None,
+    checkpointing: Annotated[
+        bool, flag("--checkpointing", help="Less memory, a third more time.", panel=DEVICE)
     ] = False,
+    device: options.Device = None,
+    memory: Annotated[
+        float | None,
+        option(min=0.01, metavar="GB", help="What a device has.", panel=DEVICE, show_default="what is free"),
+    ] = None,
+    seed: Annotated[int | None, options.seed("0")] = None,
+    dry_run: Annotated[bool, flag("--dry-run", help="Only say what would be done.", panel=SHOWS)] = False,
+    report_to: Annotated[
+        str | None, option(metavar="NAME,NAME...", help="Trackers, as in wandb,tensorboard.", panel=SHOWS)
+    ] = None,
     json: options.Json = False,
 ) -> None:
-    """Fine-tunes a student on an export, with what was counted and what it takes said before.
+    """Fine-tunes a student on an export, and says before what it takes.
 
-    Example: antiphon train --data train.jsonl --student lab:student --to trained --preset cpu
+    Example: antiphon train --data train.jsonl --student lab:student --to trained
+
+    --data is what antiphon export wrote as tokens, prompt_completion or messages; --student a Hugging Face folder or
+    lab:student. Rows over --max-length are left out.
 
     Run it again and it goes on where it stood. On several GPUs: accelerate launch -m antiphon train ...
+
     Exit codes: 0 done, 1 the loss is no number, 2 wrong use, 3 the disk gave out, 130 interrupted.
     """
     from antiphon.train import sft

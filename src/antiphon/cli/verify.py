@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from antiphon.cli import options
-from antiphon.cli.options import NO_VALUE
 from antiphon.cli.reading import first
 from antiphon.cli.terminal import print_json, say, show, visible, warn
 from antiphon.trace import Status
@@ -21,24 +20,21 @@ if TYPE_CHECKING:
 
 def verify(
     directories: options.RunDirectories,
+    variant: Annotated[str | None, options.variant("all")] = None,
+    limit: Annotated[int | None, options.limit()] = None,
     verifier: options.VerifierNames = None,
-    variant: Annotated[str | None, typer.Option(metavar="NAME", help="Only this variant.")] = None,
-    again: Annotated[
-        bool, typer.Option("--again", metavar=NO_VALUE, help="Judge also what has its verdict.", show_default=False)
-    ] = False,
-    limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="Judge at most so many answers.")] = None,
-    jobs: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Judged at once; as many as there are cores.")
-    ] = None,
     unsafe_local: options.UnsafeLocal = False,
+    again: options.Again = False,
+    jobs: Annotated[int | None, options.jobs("one a core")] = None,
     json: options.Json = False,
 ) -> None:
-    """Judges the answers in a run, each once, by what its problem is judged by; verdicts stand beside the traces.
+    """Judges the answers of a run, each once; verdicts stay by the traces.
 
     Example: antiphon verify runs/one
 
-    Run it again and it goes on where it stood. Several run directories are judged in turn.
-    Model-written programs run in a sandbox (docs/sandbox.md).
+    Run it again and it goes on where it stood. Several run directories are judged in turn. Model-written programs run
+    in a sandbox (docs/sandbox.md).
+
     Exit codes: 0 done, 1 some answers could not be judged, 2 wrong use, 3 the disk gave out, 130 interrupted.
     """
     from antiphon.cli.judging import facts, judged
@@ -71,7 +67,7 @@ def verify(
         if left == 0:
             break
     if json:
-        print_json(found[0] if len(directories) == 1 else {"runs": found, "exit_code": code})
+        print_json(found[0] if len(directories) == 1 else {"runs": found}, code)
     raise typer.Exit(code)
 
 

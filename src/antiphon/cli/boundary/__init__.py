@@ -5,8 +5,9 @@ from __future__ import annotations
 import typer
 
 from antiphon.cli.boundary import agree, annotate, evaluate, show, train
+from antiphon.cli.manual import Command, Group
 
-app = typer.Typer(no_args_is_help=True)
+app = typer.Typer(cls=Group, no_args_is_help=True)
 
 
 @app.callback()
@@ -21,4 +22,4 @@ for name, command in (
     ("agree", agree.agree),
     ("show", show.show),
 ):
-    app.command(name)(command)
+    app.command(name, cls=Command)(command)

@@ -15,13 +15,15 @@ _SHOWN = 5
 
 
 def agree(
-    first: Annotated[Path, typer.Argument(metavar="A", help="Texts that one annotator marked.", show_default=False)],
-    second: Annotated[Path, typer.Argument(metavar="B", help="The same texts by another.", show_default=False)],
+    first: Annotated[Path, typer.Argument(metavar="A", help="Texts that one annotator marked.")],
+    second: Annotated[Path, typer.Argument(metavar="B", help="The same texts by another.")],
     json: options.Json = False,
 ) -> None:
-    """How far two annotators agree on the texts that both marked.
+    """Says how far two annotators agree on the texts that both marked.
 
     Example: antiphon boundary agree anna.jsonl ben.txt
+
+    Exit codes: 0 done, 2 wrong use.
     """
     from antiphon.boundary.making.agree import agreement
     from antiphon.boundary.making.marked import read_marked

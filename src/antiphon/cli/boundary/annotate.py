@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from antiphon.cli import options
-from antiphon.cli.options import NO_VALUE
+from antiphon.cli import completing, options
+from antiphon.cli.options import MAKES, MODELS, WORKING, flag, option
 from antiphon.cli.terminal import print_json, say, show, stderr, visible, warn
 from antiphon.errors import UsageError
 
@@ -30,40 +30,42 @@ _FAULTS = 5
 
 
 def annotate(
-    traces: Annotated[
-        list[str],
-        typer.Argument(metavar="TRACES...", help="Run directories, files of traces, globs.", show_default=False),
-    ],
-    to: Annotated[Path, typer.Option(metavar="DIR", help="A folder; an existing one is taken up.", show_default=False)],
-    model: Annotated[
-        str | None,
-        typer.Option(metavar="MODEL", help="Who marks: named as for synth, or none (people).", show_default=False),
-    ] = None,
-    slices: Annotated[int, typer.Option(min=1, metavar="N", help="How many.")] = 100,
-    words: Annotated[str, typer.Option(metavar="A-B", help="Their length in words.")] = "60-100",
-    seed: Annotated[int, typer.Option(metavar="N", help="Where they are cut.")] = 0,
-    test_share: Annotated[
-        float, typer.Option(min=0, max=0.5, metavar="P", help="How many of them, with their problems, are for testing.")
-    ] = 0.2,
-    domain: Annotated[str, typer.Option(metavar="NAME", help="What they are about, where the traces do not say.")] = "",
-    rules: Annotated[
-        str | None, typer.Option(metavar="NAME", help="A boundary whose marks are shown as a proposal.")
-    ] = None,
-    concurrency: Annotated[int | None, typer.Option(min=1, metavar="N", help="Requests in flight.")] = None,
-    retry: Annotated[
-        bool, typer.Option("--retry", metavar=NO_VALUE, help="Ask again where replies could not be used.")
-    ] = False,
-    yes: Annotated[bool, typer.Option("--yes", metavar=NO_VALUE, help="Go on without a question.")] = False,
+    traces: Annotated[list[str], typer.Argument(metavar="TRACES...", help="Run directories, files of traces, globs.")],
+    to: Annotated[Path, options.to()],
     config: options.Config = None,
     assignments: options.Assignments = None,
+    slices: Annotated[int, option(min=1, metavar="N", help="How many slices.", panel=MAKES)] = 100,
+    words: Annotated[str, option(metavar="A-B", help="Their length in words.", panel=MAKES)] = "60-100",
+    test_share: Annotated[
+        float,
+        option(min=0, max=0.5, metavar="SHARE", help="How many are for testing, with their problems.", panel=MAKES),
+    ] = 0.2,
+    domain: Annotated[
+        str, option(metavar="NAME", help="What they are about, where the traces do not say.", panel=MAKES)
+    ] = "",
+    model: Annotated[str | None, options.model()] = None,
+    rules: Annotated[
+        str | None,
+        option(
+            metavar="NAME",
+            help="A boundary whose marks are shown as a proposal.",
+            panel=MODELS,
+            values=completing.names(completing.boundaries),
+        ),
+    ] = None,
+    concurrency: options.Concurrency = None,
+    seed: Annotated[int, options.seed()] = 0,
+    again: options.Again = False,
+    yes: Annotated[bool, flag("--yes", help="Go on without a question.", panel=WORKING)] = False,
     json: options.Json = False,
 ) -> None:
     """Cuts slices of thinking from traces and has their style marked.
 
     Example: antiphon boundary annotate runs/one --to marks --model http://host:8000
 
-    Run it again and it goes on where it stood. The model stands in the teacher's place in the settings.
-    With --model none the slices are laid out for people, and read back by the same command once they are marked.
+    The model stands in the teacher's place in the settings. With --model none the slices are laid out for people, and
+    read back by the same command once they are marked. Run it again and it goes on where it stood.
+
     Exit codes: 0 done, 1 some replies were of no use, 2 wrong use, 3 a service or disk gave out, 130 interrupted.
     """
     from antiphon.boundary.making.corpus import gather
@@ -90,7 +92,7 @@ def annotate(
     if by_hand:
         raise typer.Exit(_lay_out_or_read_back(to, corpus, marks, json=json))
     raise typer.Exit(
-        _ask(to, corpus, cut, settings, marks, test_share=test_share, retry=retry, yes=yes, json=json),
+        _ask(to, corpus, cut, settings, marks, test_share=test_share, retry=again, yes=yes, json=json),
     )
 
 
@@ -100,7 +102,7 @@ def _cut(given: str, seed: int) -> Cut:
     found = re.fullmatch(r"(\d+)(?:-(\d+))?", given.strip())
     shortest, longest = (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
     if not 0 < shortest <= longest:
-        raise typer.BadParameter(f"{given!r} is not a length like 60-100", param_hint="--words")
+        raise typer.BadParameter(f"{given!r} is no length; write it as 60-100", param_hint="--words")
     return Cut(shortest, longest, seed)
 
 
@@ -141,7 +143,7 @@ def _lay_out_or_read_back(folder: Path, corpus: Corpus, marks: Mapping[str, Styl
     if not any(path.exists() for path in laid_out(folder)):
         written = lay_out(folder, corpus, marks)
         if json:
-            print_json({"laid_out": written._asdict(), "traces": corpus.traces})
+            print_json({"path": str(folder), "laid_out": written._asdict(), "traces": corpus.traces})
             return 0
         files = [
             f"{count} in {visible(str(path))}" for count, path in zip(written, laid_out(folder), strict=True) if count
@@ -277,7 +279,7 @@ def _summary(
     marked = [outcome.slice for outcome in outcomes if outcome.cause is None]
     classes = [style for item in marked for style in item.classes]
     return {
-        "folder": str(folder),
+        "path": str(folder),
         "marked": len(marked),
         "train": written[0],
         "test": written[1],
@@ -311,11 +313,11 @@ def _report(summary: dict[str, Any], *, json: bool) -> int:
     causes = summary["refused"]
     code = 1 if causes else 0
     if json:
-        print_json({**summary, "exit_code": code})
+        print_json(summary, code)
         return code
     files = ", ".join(f"{summary[name]} in {name}.jsonl" for name in ("train", "test") if summary[name])
     share = "" if summary["style"] is None else f" ({files}), {summary['style']:.1%} of their words style"
-    show(f"{visible(summary['folder'])}: {summary['marked']} slices marked{share}")
+    show(f"{visible(summary['path'])}: {summary['marked']} slices marked{share}")
     if summary.get("outcomes"):
         tokens, cost = summary["tokens"], summary["cost"]
         spent = "" if cost is None else f"; all sessions together cost {cost:.4g}"
@@ -325,7 +327,7 @@ def _report(summary: dict[str, Any], *, json: bool) -> int:
     for found in causes.values():
         say(f"  {found['count']} x {found['says']}, as that for {found['id']}: {found['example'] or '(nothing)'}")
     if causes and "pending" in summary:
-        say("Ask for these anew with the same command and --retry, perhaps another model.")
+        say("Ask for these anew with the same command and --again, perhaps another model.")
     if summary.get("interrupted"):
         say("Interrupted. Everything is kept; the same command goes on.")
     elif summary.get("reached"):

@@ -12,6 +12,7 @@ import typer
 
 from antiphon.cli import options
 from antiphon.cli.boundary.findings import costs, evaluation_json, rejudged_json, tell, tell_rejudged, toll_json
+from antiphon.cli.options import MAKES, READS, SHOWS, flag, option
 from antiphon.cli.terminal import print_json, stderr, stdout, visible, warn
 from antiphon.errors import UsageError
 
@@ -25,50 +26,46 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    boundary: Annotated[
-        str,
-        typer.Option(metavar="NAME", help="The predictor, named as for synth.", show_default=False),
-    ],
-    data: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Marked texts: spans, tags, or brackets.", show_default=False)
-    ] = None,
+    boundary: Annotated[str, options.boundary()],
+    data: Annotated[str | None, options.data()] = None,
     traces: Annotated[
         list[str] | None,
-        typer.Option(metavar="PATH", help="Whole traces without marks: what would be thrown away? Repeatable."),
+        option(metavar="PATH", help="Whole traces without marks: what would be thrown away?", panel=READS),
     ] = None,
-    run: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="A run with --keep-rejected: what would be cut elsewhere?"),
-    ] = None,
+    run: Annotated[Path | None, options.run(panel=READS)] = None,
     trained_on: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Marked texts it was trained on: refuse the same problems.")
+        str | None,
+        option(metavar="FILE", help="Marked texts it was trained on: refuse the same problems.", panel=READS),
     ] = None,
     allow_shared: Annotated[
-        bool,
-        typer.Option("--allow-shared", metavar=options.NO_VALUE, help="Test on problems that it was trained on."),
-    ] = False,
-    threshold_curve: Annotated[
-        bool,
-        typer.Option("--threshold-curve", metavar=options.NO_VALUE, help="The figures at other thresholds, too."),
+        bool, flag("--allow-shared", help="Test on problems that it was trained on.", panel=READS)
     ] = False,
     spans_out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write what it says of each text to this file.")
+        Path | None, option(metavar="FILE", help="Write what it says of each text to this file.", panel=MAKES)
     ] = None,
+    threshold_curve: Annotated[
+        bool, flag("--threshold-curve", help="The figures at other thresholds, too.", panel=SHOWS)
+    ] = False,
     json: options.Json = False,
 ) -> None:
-    """How well a predictor finds style, and what its errors would cost in a run.
+    """Judges a predictor: how well it finds style, what its errors cost.
 
     Example: antiphon boundary evaluate --boundary general --data slices.jsonl
+
+    --data is a file of marked texts: spans, tags, or brackets (docs/command.md). --run, of a run that was made with
+    --keep-rejected, tells what would have been cut elsewhere.
+
+    Exit codes: 0 done, 2 wrong use.
     """
     if data is None and run is None and not traces:
-        raise typer.BadParameter("on what? Give --data FILE, --traces PATH or --run DIR", param_hint="--data")
+        raise typer.BadParameter("on what? Give --data PATH, --traces PATH or --run DIR", param_hint="--data")
     from antiphon.boundary import load
     from antiphon.boundary.making.marked import read_marked, require_writable
     from antiphon.boundary.making.split import problem_digests, require_unseen, shared_problems
 
     if spans_out is not None:
         if data is None:
-            raise typer.BadParameter("there are no texts without --data FILE", param_hint="--spans-out")
+            raise typer.BadParameter("of which texts? Give --data PATH, too", param_hint="--spans-out")
         require_writable(spans_out)
     marked = read_marked(data) if data is not None else []
     thinking = _thinking(traces or [])

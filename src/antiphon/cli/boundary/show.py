@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from antiphon.cli.boundary.tables import share
-from antiphon.cli.terminal import in_colour, say, stdout, visible
+from antiphon.cli import options
+from antiphon.cli.boundary.tables import figures_json, share
+from antiphon.cli.terminal import in_colour, many, print_json, stdout, visible
 from antiphon.errors import UsageError
 
 if TYPE_CHECKING:
@@ -28,18 +28,19 @@ _LOOKS = {
 
 
 def show(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="Marked texts.", show_default=False)],
-    id: Annotated[str, typer.Argument(metavar="ID", help="One of them, or a beginning of ids; all if left out.")] = "",
-    boundary: Annotated[
-        str | None, typer.Option(metavar="NAME", help="A predictor to hold against the marks, named as for synth.")
-    ] = None,
-    html: Annotated[
-        Path | None, typer.Option(metavar="PATH", help="Write a page for a browser instead.", show_default=False)
-    ] = None,
+    file: Annotated[str, typer.Argument(metavar="FILE", help="Marked texts.")],
+    id: Annotated[str, typer.Argument(metavar="ID", help="An id, or as much of its beginning as is enough.")] = "",
+    html: options.Html = None,
+    boundary: Annotated[str | None, options.boundary()] = None,
+    json: options.Json = False,
 ) -> None:
     """Shows marked texts, and where a predictor differs from the marks.
 
     Example: antiphon boundary show slices.jsonl w0042 --boundary general
+
+    Without an id it shows all texts, and with --html a page of them instead.
+
+    Exit codes: 0 done, 2 wrong use.
     """
     from antiphon.boundary.making.marked import read_marked
     from antiphon.boundary.making.show import Sheet, write_page
@@ -54,12 +55,31 @@ def show(
             write_page(html, sheets, name)
         except OSError as error:
             raise UsageError(f"{html}: cannot be written: {error.strerror}") from None
-        say(f"{html}: {len(sheets)} texts")
+    if json:
+        path = None if html is None else str(html)
+        print_json({"boundary": name, "path": path, "texts": [_as_json(sheet) for sheet in sheets]})
         return
     console = stdout()
+    if html is not None:
+        console.print(f"{visible(str(html))}: {many(len(sheets), 'text')}", soft_wrap=True)
+        return
     for sheet in sheets:
         _write(console, sheet)
     _write_legend(console, asked=boundary is not None)
+
+
+def _as_json(sheet: Sheet) -> dict[str, Any]:
+    """A text, what was marked in it and what the predictor gave, as [start, end]."""
+    marked, figures = sheet.marked, sheet.figures
+    return {
+        "id": marked.id,
+        "domain": marked.domain,
+        "model": marked.model,
+        "text": marked.text,
+        "marked": marked.style,
+        "given": sheet.given,
+        "figures": None if figures is None else figures_json(figures, {}),
+    }
 
 
 def _chosen(marked: Sequence[MarkedText], id: str, file: str) -> Sequence[MarkedText]:

@@ -8,79 +8,87 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from antiphon.cli import options
+from antiphon.cli import completing, options
 from antiphon.cli.boundary.tables import share
+from antiphon.cli.options import DEVICE, MODELS, READS, flag, option
 from antiphon.cli.terminal import print_json, say, show, stderr, visible
 
 if TYPE_CHECKING:
     from antiphon.boundary.making.epochs import Epoch
-
-TAGGER = "For --kind tagger"
 
 _TOLD = 20  # steps between two lines where there is no terminal
 _NOTHING = "none"
 
 
 def train(
-    data: Annotated[str, typer.Option(metavar="FILE", help="Marked texts: spans, tags, or brackets.")],
-    to: Annotated[Path, typer.Option(metavar="DIR", help="The folder of the predictor, as --boundary takes it.")],
+    data: Annotated[str, options.data()],
+    to: Annotated[Path, options.to()],
+    held_out: Annotated[
+        float,
+        option(min=0, max=0.5, metavar="SHARE", help="Not trained on, but judged after each epoch.", panel=READS),
+    ] = 0.1,
     kind: Annotated[
-        str, typer.Option(metavar="default|tagger", help="The small kind that ships, or a token classifier.")
+        str,
+        option(
+            metavar="default|tagger",
+            help="The small kind that ships, or a token classifier.",
+            panel=MODELS,
+            values=completing.names(lambda: ("default", "tagger")),
+        ),
     ] = "default",
     base: Annotated[
         str | None,
-        typer.Option(
+        option(
             metavar="NAME",
-            help="What to start from: a small predictor (default, a folder, none) or, for a tagger, a causal model.",
+            help="What to start from: default, a folder, none; for a tagger a causal model.",
+            panel=MODELS,
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Of everything that is drawn.")] = 0,
-    held_out: Annotated[
-        float, typer.Option(min=0, max=0.5, metavar="SHARE", help="Not trained on, but judged after each epoch.")
-    ] = 0.1,
     lookahead: Annotated[
         int | None,
-        typer.Option(min=-1, max=8, metavar="WORDS", help="Words that a verdict waits for: 2, or the base's."),
-    ] = None,
-    epochs: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="From a base 20, from nothing 12; a tagger's 3.")
-    ] = None,
-    rate: Annotated[
-        float | None,
-        typer.Option(metavar="R", help="Highest learning rate: 0.001, from nothing 0.003; a tagger's 1e-5."),
-    ] = None,
-    batch: Annotated[
-        int | None, typer.Option(min=1, metavar="TEXTS", help="Texts to a step: 8, from nothing 64; a tagger's 32.")
-    ] = None,
-    device: Annotated[
-        str | None, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:1 ...", rich_help_panel=TAGGER)
-    ] = None,
-    bfloat16: Annotated[
-        bool,
-        typer.Option(
-            "--bfloat16", metavar=options.NO_VALUE, help="Compute in bfloat16, keep float32.", rich_help_panel=TAGGER
+        option(
+            min=-1,
+            max=8,
+            metavar="WORDS",
+            help="Words that a verdict waits for.",
+            panel=MODELS,
+            show_default="2, or the base's",
         ),
+    ] = None,
+    epochs: Annotated[int | None, options.epochs("20; from none 12; a tagger's 3")] = None,
+    batch: Annotated[int | None, options.batch("8; from none 64; a tagger's 32")] = None,
+    rate: Annotated[float | None, options.rate("0.001; from none 0.003; a tagger's 1e-5")] = None,
+    device: options.Device = None,
+    bfloat16: Annotated[
+        bool, flag("--bfloat16", help="Compute a tagger in bfloat16, keep float32.", panel=DEVICE)
     ] = False,
+    seed: Annotated[int, options.seed()] = 0,
     json: options.Json = False,
 ) -> None:
-    """Trains a boundary predictor: on from the one that ships, or a token classifier.
+    """Trains a predictor on marked texts: the small kind, or a tagger.
 
     Example: antiphon boundary train --data slices.jsonl --to predictors/mine
+
+    --data is a file of marked texts: spans, tags, or brackets (docs/command.md). What is written is a folder that
+    --boundary takes.
+
+    Exit codes: 0 done, 2 wrong use, 130 interrupted.
     """
     given = {"lookahead": lookahead, "epochs": epochs, "rate": rate, "batch": batch, "seed": seed, "held_out": held_out}
     how = {name: value for name, value in given.items() if value is not None}
     if kind == "default":
         if device is not None or bfloat16:
-            raise typer.BadParameter("only a tagger takes it", param_hint="--device" if device else "--bfloat16")
+            raise typer.BadParameter(
+                "only a tagger takes it; give --kind tagger, or leave it out",
+                param_hint="--device" if device else "--bfloat16",
+            )
         curve = _train_default(data, base or kind, to, how)
     elif kind == "tagger":
         if base is None:
-            raise typer.BadParameter("a tagger needs the model that it is made of", param_hint="--base")
+            raise typer.BadParameter("of which model? Give the folder or name of a causal model", param_hint="--base")
         curve = _train_tagger(data, base, to, how | {"device": device or "auto", "bfloat16": bfloat16})
     else:
-        raise typer.BadParameter(
-            f"{kind!r} is not a kind that is trained; there are default and tagger", param_hint="--kind"
-        )
+        raise typer.BadParameter(f"{kind!r} is not a kind that is trained; give default or tagger", param_hint="--kind")
     from antiphon.boundary.checkpoint import TRAINING
 
     if json:
