@@ -237,16 +237,16 @@ def test_every_command_stands_in_a_block_that_is_run(page: Path) -> None:
 def test_every_page_has_one_place_in_the_navigation() -> None:
     named = re.findall(r"^ +- .*?: ([\w/-]+\.md)", (ROOT / "mkdocs.yml").read_text("utf-8"), re.MULTILINE)
     there = [str(page.relative_to(ROOT / "docs")) for page in (ROOT / "docs").rglob("*.md")]
-    assert sorted(named) == sorted([*there, "commands.md"])
+    assert sorted(named) == sorted([*there, "commands.md", "contributing.md"])
 
 
 def test_the_page_of_commands_has_all_of_them() -> None:
     """It is made when the site is: here it is looked at that nothing is missing from it."""
-    made = importlib.util.spec_from_file_location("commands", ROOT / "scripts" / "commands.py")
+    made = importlib.util.spec_from_file_location("pages", ROOT / "scripts" / "pages.py")
     assert made is not None and made.loader is not None
     hook = importlib.util.module_from_spec(made)
     made.loader.exec_module(hook)
-    told = {section.partition("\n")[0]: section for section in hook.page().split("\n## ")[1:]}
+    told = {section.partition("\n")[0]: section for section in hook.commands().split("\n## ")[1:]}
 
     def walk(command: Any, name: str) -> Iterator[tuple[str, Any]]:
         if not hasattr(command, "commands"):

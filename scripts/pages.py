@@ -1,16 +1,16 @@
-"""The page of all commands, made of their help whenever the documentation is built (a hook of mkdocs)."""
+"""Pages made when the documentation is built, as a hook of mkdocs: all commands, of their help; Contributing."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from typer.main import get_command
 
 from antiphon.cli.app import app
 
-PAGE = "commands.md"
 _HEAD = """# Commands
 
 Written from the code: what `antiphon COMMAND --help` says. [The terminal](command.md) tells what all have in common.
@@ -18,14 +18,21 @@ Written from the code: what `antiphon COMMAND --help` says. [The terminal](comma
 
 
 def on_files(files: Any, config: Any) -> Any:
-    """Adds the page to those of the folder."""
+    """Adds them to the pages of the folder."""
     from mkdocs.structure.files import File
 
-    files.append(File.generated(config, PAGE, content=page()))
+    for name, text in (("commands.md", commands()), ("contributing.md", contributing())):
+        files.append(File.generated(config, name, content=text))
     return files
 
 
-def page() -> str:
+def contributing() -> str:
+    """CONTRIBUTING.md, its links as from the folder of pages."""
+    text = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text("utf-8")
+    return re.sub(r"\[([^\]]*)\]\((?!docs/|\w+://)[^)]*\)", r"\1", text).replace("](docs/", "](")
+
+
+def commands() -> str:
     """Every command with its arguments and options, as Markdown."""
     named = list(_walk(get_command(app), "antiphon"))
     listed = (f"| [`{name}`](#{_anchor(name)}) | {_linked(_first(command.help))} |" for name, command in named)
