@@ -5,8 +5,10 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from antiphon.errors import StoreUnfit
+from antiphon.store.columns import fingerprint, json_in, json_out
 
 APPLICATION_ID = 0x616E7470
 """In the database's header: this is a run of ours ("antp")."""
@@ -84,6 +86,36 @@ def _2_prompts(connection: sqlite3.Connection) -> None:
     for table in ("turns", "usage", "calls"):
         for column in ("prompt", "told"):
             connection.execute(f"ALTER TABLE {table} ADD COLUMN {column} INTEGER NOT NULL DEFAULT 0")
+    for number, told in connection.execute("SELECT number, shaping FROM variants").fetchall():
+        shaping = _shaping_of_1(json_out(told))
+        row = (json_in(shaping), fingerprint(shaping), number)
+        connection.execute("UPDATE variants SET shaping = ?, fingerprint = ? WHERE number = ?", row)
+
+
+def _shaping_of_1(told: dict[str, Any]) -> dict[str, Any]:
+    """What shapes a text, as version 1 told it, in today's words: the same configuration is known again."""
+    shaping = told | {"max": {}}
+    for role in shaping.keys() & {"student", "teacher"}:
+        section = shaping[role] = dict(shaping[role])
+        page = section["dialect"]["page"]
+        section["dialect"] = section["dialect"] | {"page": _PAGES_OF_1.get(page, page)}
+        if "sampling" in section:
+            section["server"] = {}
+    return shaping
+
+
+_PAGES_OF_1 = {
+    "66b1ac3d7907696200d3c3845cd5d0619dc19ee1f0e2f3b626ff6c1da4a6865f": (  # chatml
+        "085163459059147b053e56b1f4eebfadd65afd85cbc232d5ccbcf1e0351f27a4"
+    ),
+    "fb80c47c8be3feaf9e03d63442b4f834351a04e8e8324a178cb2bb50feea4eb1": (  # deepseek-r1
+        "4cc33469365975b9fed6c5e80eb91606a1f1a05daac0d4f518fb5b1e4c9c9444"
+    ),
+    "70e5eaf80ac07c533f77d90a97e0aad2e424281cf2773188b47a896a7a132b6d": (  # qwen3
+        "c7c63c33919ac1af61b5ef48eaa3110323406324985e6c68edf249fd93601819"
+    ),
+}
+"""Families whose pages say what they said: their hashes before pages had more fields, and since."""
 
 
 def _3_seconds(connection: sqlite3.Connection) -> None:
