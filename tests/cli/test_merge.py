@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from antiphon.store import Reader, Store
+from antiphon.store.place import LOCK
 from antiphon.trace import Author
 from tests.cli.conftest import MODELS, Command, asked, write_lines
 from tests.cli.grading import GradingPair
@@ -250,6 +251,14 @@ def test_imported_traces_are_rewritten_shard_by_shard(command: Command, pair: Pa
     done = command("merge", *directories, "--to", tmp_path / "whole", "--json").json
     assert (done["exit_code"], done["problems"], done["traces"]) == (0, 6, {"complete": 12})
     assert done["taken"][str(directories[1])]["same"] == 6, "imported twice, and the same"
+
+
+def test_a_shard_whose_process_died_is_taken_up_and_says_so(synth: Callable[..., Any], tmp_path: Path) -> None:
+    synth(tmp_path / "run", "--shard", "0/1", "--max-tokens-total", 60)
+    (tmp_path / "run" / LOCK).write_text("process 1 on elsewhere")
+    done = synth(tmp_path / "run", "--shard", "0/1", "--json")
+    assert "process 1 on elsewhere ended without closing this run" in done.json["repaired"]
+    assert done.err.count("ended without closing this run") == 1
 
 
 def test_two_processes_on_one_shard(synth: Callable[..., Any], shards: list[Path]) -> None:
