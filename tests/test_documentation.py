@@ -258,9 +258,9 @@ def test_the_page_of_commands_has_all_of_them() -> None:
     assert told.keys() == there.keys()
     for name, command in there.items():
         for parameter in command.params:
-            spelled = parameter.opts if parameter.param_type_name == "option" else [parameter.metavar]
-            assert all(f"`{one}`" in told[name] for one in spelled), f"{name}: {parameter.name}"
-            assert re.search(rf"^\| .*`{re.escape(spelled[0])}`.* \| \S", told[name], re.MULTILINE), f"{name}: no help"
+            spelled = [*parameter.opts] if parameter.param_type_name == "option" else [parameter.metavar]
+            rows = [row for row in told[name].splitlines() if row.startswith("| `")]
+            assert any(all(one in row for one in spelled) for row in rows), f"{name}: {parameter.name}"
         for target in re.findall(r"\]\((\w+\.md)\)", told[name]):
             assert (ROOT / "docs" / target).exists(), f"{name}: {target}"
 
