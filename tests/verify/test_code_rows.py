@@ -103,6 +103,18 @@ def test_a_function_cannot_print_its_value(sandbox: Sandbox) -> None:
     assert verdict(CodeVerifier(sandbox), asked, "```\ndef twice(x): return 2 * x\n```").label is Label.RIGHT
 
 
+def test_what_a_function_prints_and_would_read_is_nobodys(sandbox: Sandbox) -> None:
+    asked = problem(**row([call("1", "2")], starter_code="def twice(x):"))
+    for code in (
+        "def twice(x):\n    print('debug', flush=True)\n    return 2 * x",
+        "import os\ndef twice(x):\n    os.write(1, b'9' * 99)\n    return 2 * x",
+        "import sys\ndef twice(x): return 2 * x if sys.stdin.read() == '' else 0",
+        "print('loaded', flush=True)\ndef twice(x): return 2 * x",
+    ):
+        judged = verdict(CodeVerifier(sandbox), asked, f"```python\n{code}\n```")
+        assert judged.label is Label.RIGHT, (code, judged)
+
+
 @pytest.mark.parametrize(
     ("value", "detail"),
     [

@@ -132,6 +132,24 @@ def test_expected_calls(verifier: SchemaVerifier, answer: str, label: Label) -> 
     assert given.label is label, given.detail
 
 
+@pytest.mark.parametrize(
+    ("answer", "detail"),
+    [
+        (call(REFUND) + call(CANCEL), "it calls refund, cancel_order instead of cancel_order, refund"),
+        (call(CANCEL), "it calls cancel_order instead of cancel_order, refund"),
+        ("[]", "it calls nothing instead of cancel_order, refund"),
+        (
+            call(CANCEL) + call(REFUND | {"arguments": {"order": "W2"}}),
+            "refund is called with {'order': 'W2'} instead of {'order': 'W1', 'paid': True}",
+        ),
+    ],
+    ids=range(4),
+)
+def test_wrong_calls_are_told_apart(verifier: SchemaVerifier, answer: str, detail: str) -> None:
+    given = verdict(verifier, problem(expected_calls=[CANCEL, REFUND]), answer)
+    assert (given.label, given.detail) == (Label.WRONG, detail)
+
+
 def test_calls_in_any_order(verifier: SchemaVerifier) -> None:
     asked = problem(expected_calls=[CANCEL, REFUND], any_order=True)
     assert verdict(verifier, asked, call(REFUND) + call(CANCEL)).label is Label.RIGHT
@@ -141,7 +159,8 @@ def test_calls_in_any_order(verifier: SchemaVerifier) -> None:
 def test_no_call_where_none_is_expected(verifier: SchemaVerifier) -> None:
     asked = problem(expected_calls=[])
     assert verdict(verifier, asked, "I cannot do that.").label is Label.RIGHT
-    assert verdict(verifier, asked, call(REFUND)).label is Label.WRONG
+    given = verdict(verifier, asked, call(REFUND))
+    assert (given.label, given.detail) == (Label.WRONG, "it calls refund instead of nothing")
 
 
 def test_a_schema_and_calls_must_both_hold(verifier: SchemaVerifier) -> None:
