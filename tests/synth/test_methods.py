@@ -427,6 +427,15 @@ def test_spans_are_as_long_as_those_of_another_variant(tmp_path: Path, method: s
         written(tmp_path, method, Pair(), 4, like="tessy")
 
 
+def test_their_lengths_are_drawn_or_always_alike(tmp_path: Path) -> None:
+    written(tmp_path, "tessy", Pair(), 4)
+    for method, how in (("random_boundaries", "random"), ("fixed_boundaries", "fixed")):
+        task = run(tmp_path, method, Pair(), 4, like="tessy")
+        asyncio.run(task.work())
+        assert task.cast is not None
+        assert {predictor.id.partition(":")[0] for predictor in task.cast.predictors} == {how}
+
+
 # -- revoiced
 
 
