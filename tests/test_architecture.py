@@ -103,6 +103,14 @@ def test_the_table_names_every_package_and_no_other() -> None:
     assert set(floors()) == {package_of(name_of(path)) for path in MODULES}
 
 
+def test_every_module_has_its_place_on_the_page() -> None:
+    """Those of `cli` are one for each command, and what these share."""
+    page = PAGE.read_text("utf-8")
+    named = {place.rpartition("/")[2] for place in re.findall(r"`([\w/]+(?:\.py)?)`", page)}
+    unnamed = [path for path in MODULES if not {path.name, path.stem} & named and path.name != "__init__.py"]
+    assert [path for path in unnamed if "cli" not in path.parts] == []
+
+
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_a_module_imports_from_below(path: Path) -> None:
     own = package_of(name_of(path))
