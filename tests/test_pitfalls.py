@@ -20,7 +20,8 @@ from bench.pair import settings
 
 import antiphon
 from antiphon.engine.scripted import Control, Fault, Script, ScriptedEngine, Situation, Token
-from antiphon.engine.vocabulary import TokenizerVocabulary, Vocabulary
+from antiphon.engine.tokenizer_json import TokenizerVocabulary
+from antiphon.engine.vocabulary import Vocabulary
 from antiphon.errors import ProblemError, StoreBusy, StoreUnfit, UsageError
 from antiphon.export import write
 from antiphon.problem import Problem

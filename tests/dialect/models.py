@@ -13,7 +13,8 @@ from tokenizers import Tokenizer
 
 from antiphon.dialect import Dialect, Message, Part, load
 from antiphon.dialect.base import joined
-from antiphon.engine.vocabulary import TokenizerVocabulary, Vocabulary
+from antiphon.engine.tokenizer_json import TokenizerVocabulary
+from antiphon.engine.vocabulary import Vocabulary
 
 FAMILY_OF = {"qwen3": "qwen3", "r1-distill-qwen": "deepseek-r1", "gpt-oss": "gpt-oss"}
 

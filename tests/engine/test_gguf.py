@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from antiphon.dialect import Part
 from antiphon.engine.gguf import read_metadata, tokenizer_specification
 from antiphon.engine.model_files import ModelFiles
-from antiphon.engine.vocabulary import TokenizerVocabulary
+from antiphon.engine.tokenizer_json import TokenizerVocabulary
 from antiphon.errors import ModelError
 from antiphon.settings import Sampling
 from tests.engine.tiny import CONTROLS, tokenizer_json

@@ -16,7 +16,8 @@ from tokenizers import Tokenizer
 
 from antiphon.dialect import Part
 from antiphon.engine.base import Piece
-from antiphon.engine.vocabulary import Assembler, TokenizerVocabulary, Vocabulary
+from antiphon.engine.tokenizer_json import TokenizerVocabulary
+from antiphon.engine.vocabulary import Assembler, Vocabulary
 from antiphon.errors import DialectError, ModelError
 from tests.conftest import SHARED
 from tests.engine.tiny import CONTROLS, tokenizer_json

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from antiphon.dialect import Dialect, Part
 from antiphon.engine.scripted import Fault, Request
-from antiphon.engine.vocabulary import TokenizerVocabulary, Vocabulary
+from antiphon.engine.tokenizer_json import TokenizerVocabulary
+from antiphon.engine.vocabulary import Vocabulary
 from antiphon.store import Saved
 from antiphon.synth import record as record_module
 from antiphon.synth.ahead import Policy, RunAhead

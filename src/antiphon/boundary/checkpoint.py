@@ -27,7 +27,7 @@ from typing import Any
 
 from antiphon.boundary.spec import count, one_of
 from antiphon.engine.model_files import hashed, read_vocabulary
-from antiphon.engine.vocabulary import TokenizerVocabulary
+from antiphon.engine.tokenizer_json import TokenizerVocabulary
 from antiphon.errors import MissingDependency, ModelError
 
 KEY, KIND, VERSION = "antiphon", "tagger", 1

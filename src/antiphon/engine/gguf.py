@@ -118,7 +118,7 @@ def _value(data: mmap.mmap, at: int, kind: int) -> tuple[Any, int]:
 
 
 def tokenizer_specification(metadata: Mapping[str, Any], source: str) -> dict[str, Any]:
-    """The vocabulary of a GGUF file in the form of a `tokenizer.json` (see `antiphon.engine.vocabulary`).
+    """The vocabulary of a GGUF file in the form of a `tokenizer.json` (see `antiphon.engine.tokenizer_json`).
 
     Args:
         metadata: from `read_metadata`.

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from antiphon.engine.gguf import read_metadata, tokenizer_specification
-from antiphon.engine.vocabulary import TokenizerVocabulary
+from antiphon.engine.tokenizer_json import TokenizerVocabulary
 from antiphon.errors import MissingDependency, ModelError
 
 EMBEDDED = ("lab:teacher", "lab:student")

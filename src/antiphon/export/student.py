@@ -14,7 +14,7 @@ from antiphon.dialect import Dialect, Message, Part, text_of
 from antiphon.dialect.template import ChatTemplate
 from antiphon.engine.model_files import EMBEDDED, ModelFiles, Tokenizer, read_tokenizer
 from antiphon.engine.models import is_served
-from antiphon.engine.vocabulary import TokenizerVocabulary
+from antiphon.engine.tokenizer_json import TokenizerVocabulary
 from antiphon.errors import DialectError, ModelError
 from antiphon.export.base import Unfit
 

@@ -19,7 +19,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from aiohttp import web
 
-from antiphon.engine.vocabulary import TokenizerVocabulary
+from antiphon.engine.tokenizer_json import TokenizerVocabulary
 
 FOLDER = Path(str(files("antiphon.lab") / "models" / "student"))
 OPENING = "Count: "

@@ -44,7 +44,7 @@ from antiphon.boundary.making.scores import Figures
 from antiphon.boundary.making.split import held_out, problem_digests, require_trainable
 from antiphon.boundary.tagging import Query, TaggerPredictor
 from antiphon.engine.model_files import hashed
-from antiphon.engine.vocabulary import TokenizerVocabulary
+from antiphon.engine.tokenizer_json import TokenizerVocabulary
 from antiphon.errors import ModelError, SettingsError
 from antiphon.trace import Author
 

@@ -15,7 +15,8 @@ from antiphon.engine.http.client import Client
 from antiphon.engine.http.faults import Fault, Refused
 from antiphon.engine.http.servers import Servers
 from antiphon.engine.http.wire import Wire
-from antiphon.engine.vocabulary import Assembler, TokenizerVocabulary
+from antiphon.engine.tokenizer_json import TokenizerVocabulary
+from antiphon.engine.vocabulary import Assembler
 from antiphon.errors import DialectError, RequestRefused
 from antiphon.trace import pack_ids
 
