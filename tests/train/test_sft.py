@@ -19,9 +19,10 @@ from antiphon.engine.model_files import ModelFiles
 from antiphon.errors import AntiphonError, MissingDependency, ModelError, SettingsError, StoreFull, UsageError
 from antiphon.trace import Kind
 from antiphon.train.folder import Folder
+from antiphon.train.plan import Plan
 from antiphon.train.recipe import Recipe, recipe
 from antiphon.train.rows import Count, training_rows
-from antiphon.train.sft import Plan, plan, train
+from antiphon.train.sft import plan, train
 from antiphon.train.tell import Progress, Trained
 from tests.train.data import STUDENT, row, rows, write
 
@@ -152,7 +153,8 @@ class Bench:
         from datasets import Dataset
         from transformers import AutoTokenizer
 
-        from antiphon.train.fitting import Collator, Fitting, configuration, load_student, quiet
+        from antiphon.train.fitting import Collator, Fitting
+        from antiphon.train.libraries import configuration, load_student, quiet
 
         read = training_rows(write(tmp_path / "bench.jsonl", made), STUDENT, how, 1024, Count())
         columns = []
@@ -252,7 +254,7 @@ def test_with_loss_all_a_training_is_trls_own(data: Path, undisturbed: Trained, 
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from trl import SFTConfig, SFTTrainer
 
-    from antiphon.train.fitting import quiet
+    from antiphon.train.libraries import quiet
 
     with quiet():
         trainer = SFTTrainer(
@@ -297,7 +299,7 @@ def test_the_model_at_the_end_is_the_students_weights_and_loras(data: Path, tmp_
     from peft import PeftModel
     from transformers import AutoModelForCausalLM
 
-    from antiphon.train.fitting import quiet
+    from antiphon.train.libraries import quiet
 
     how = recipe("lab", {"steps": 3, "batch": 4, "rate": 1e-2, "warmup": 0, "lora": {"rank": 4}})
     trained = train(data, "lab:student", tmp_path / "to", how)

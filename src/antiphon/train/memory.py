@@ -116,7 +116,7 @@ def _count(folder: Path, recipe: Recipe) -> tuple[int, int, Any]:
     import torch
     import transformers
 
-    from antiphon.train.fitting import lora_configuration, quiet
+    from antiphon.train.libraries import lora_configuration, quiet
 
     try:
         config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)

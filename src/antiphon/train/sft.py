@@ -5,53 +5,24 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from antiphon.engine.model_files import ModelFiles
 from antiphon.errors import MissingDependency, ModelError, SettingsError, UsageError
-from antiphon.export.student import Student, read_student
 from antiphon.train.curve import draw
 from antiphon.train.folder import Folder, refuse_other
-from antiphon.train.memory import Memory, estimate, room_here, shortfall
+from antiphon.train.plan import Plan, Reading
 from antiphon.train.recipe import Recipe
-from antiphon.train.rows import IGNORED, Count, TrainingRow, data_files, training_rows
+from antiphon.train.rows import data_files
 from antiphon.train.tell import Progress, Trained
 
 if TYPE_CHECKING:
     from antiphon.train.fitting import Fitting
 
 _LIBRARIES = ("torch", "transformers", "trl", "datasets", "accelerate", "matplotlib")
-_ROWS_AT_ONCE = 256  # rows of one batch of the file of rows
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What a training will do.
-
-    Attributes:
-        count: what became of the rows.
-        steps, steps_per_epoch: optimizer steps.
-        limit: the most tokens of a row.
-        shown: one row, in pieces of text with their weights, 0 where they are masked.
-        memory: what it takes of each device.
-        device, room: the device, and how many bytes of it are free.
-        short: why it does not go into it, "" where it does.
-        done: steps that an interrupted training has done already.
-    """
-
-    count: Count
-    steps: int
-    steps_per_epoch: int
-    limit: int
-    shown: Sequence[tuple[str, float]]
-    memory: Memory
-    device: str
-    room: int
-    short: str
-    done: int = 0
 
 
 def train(
@@ -100,7 +71,7 @@ def train(
     require_libraries(recipe)
     with folder.locked():
         state = folder.last_state()
-        reading = _Reading(data, student, files, recipe, room)
+        reading = Reading(data, student, files, recipe, room)
         if state is None or not folder.rows.is_file():
             _prepare(folder, reading, recipe, asked)
         else:
@@ -117,7 +88,7 @@ def plan(data: Path, student: str, recipe: Recipe, *, room: int | None = None) -
     """
     files = require_student(student)
     require_libraries(recipe)
-    return _Reading(data, student, files, recipe, room).through().plan()
+    return Reading(data, student, files, recipe, room).through().plan()
 
 
 def require_student(student: str) -> ModelFiles:
@@ -152,64 +123,6 @@ def is_main_process() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
-class _Reading(Iterable[TrainingRow]):
-    """The rows of a training, read once."""
-
-    def __init__(self, data: Path, student: str, files: ModelFiles, recipe: Recipe, room: int | None):
-        self._student = read_student(student)
-        self._limit = _limit(files, recipe)
-        self._data, self._model, self._recipe, self._room, self._count = data, files.path, recipe, room, Count()
-        self._shown: TrainingRow | None = None
-
-    def __iter__(self) -> Iterator[TrainingRow]:
-        for row in training_rows(self._data, self._student, self._recipe, self._limit, self._count):
-            self._shown = self._shown or row
-            yield row
-
-    def through(self) -> Self:
-        """Reads all of them."""
-        for _ in self:
-            pass
-        return self
-
-    def plan(self) -> Plan:
-        """What was found.
-
-        Raises:
-            UsageError: nothing can be trained on.
-        """
-        if self._shown is None:
-            why = ", ".join(f"{count} {reason}" for reason, count in self._count.left_out.items())
-            raise UsageError(f"{self._data}: no row to train on ({why or 'it holds none'})")
-        rows = self._count.rows
-        steps, per_epoch = self._recipe.steps_for(rows), self._recipe.steps_per_epoch(rows)
-        devices = int(os.environ.get("WORLD_SIZE", "1"))
-        shared = any(os.environ.get(f"ACCELERATE_USE_{name}") == "true" for name in ("FSDP", "DEEPSPEED"))
-        memory = estimate(self._model, self._recipe, self._count.longest, devices=devices, shared=shared)
-        device, free = room_here(self._recipe)
-        room = free if self._room is None else self._room
-        short = shortfall(memory, self._recipe, room, device=device)
-        shown = _pieces(self._student, self._shown)
-        return Plan(self._count, steps, per_epoch, self._limit, shown, memory, device, room, short)
-
-
-def _limit(files: ModelFiles, recipe: Recipe) -> int:
-    config = json.loads((files.path / "config.json").read_text("utf-8"))
-    context = config.get("max_position_embeddings") or config.get("text_config", {}).get("max_position_embeddings")
-    limits = [limit for limit in (recipe.max_length, context) if limit]
-    return min(limits) if limits else 1 << 31
-
-
-def _pieces(student: Student, row: TrainingRow) -> list[tuple[str, float]]:
-    """A row as text, in stretches of one weight."""
-    pieces: list[tuple[list[int], float]] = []
-    for token, weight in zip(row.ids, row.weights, strict=True):
-        if not pieces or pieces[-1][1] != weight:
-            pieces.append(([], weight))
-        pieces[-1][0].append(token)
-    return [(student.vocabulary.decode(ids), weight) for ids, weight in pieces]
-
-
 def _identity(
     data: Path, files: ModelFiles, recipe: Recipe, save_at: Sequence[int], trainer: Mapping[str, Any]
 ) -> dict[str, Any]:
@@ -234,26 +147,10 @@ def _digest(files: Iterable[Path]) -> str:
     return whole.hexdigest()
 
 
-def _prepare(folder: Folder, reading: _Reading, recipe: Recipe, asked: Mapping[str, Any]) -> None:
+def _prepare(folder: Folder, reading: Reading, recipe: Recipe, asked: Mapping[str, Any]) -> None:
     """Writes the rows as they are trained on, then what training they are for."""
-    import pyarrow
-
-    weighted = recipe.loss == "style_down"
-    numbers = pyarrow.list_(pyarrow.int32())
-    columns = {"row": pyarrow.int64(), "name": pyarrow.string(), "input_ids": numbers, "labels": numbers}
-    schema = pyarrow.schema({**columns, **({"weights": pyarrow.list_(pyarrow.float32())} if weighted else {})})
     with folder.writing(folder.rows) as part:
-        with pyarrow.ipc.new_stream(str(part), schema) as writer:
-            held: list[dict[str, Any]] = []
-            for number, row in enumerate(reading):
-                labels = [id if weight else IGNORED for id, weight in zip(row.ids, row.weights, strict=True)]
-                held.append({"row": number, "name": row.name, "input_ids": row.ids, "labels": labels})
-                if weighted:
-                    held[-1]["weights"] = row.weights
-                if len(held) == _ROWS_AT_ONCE:
-                    writer.write_batch(pyarrow.RecordBatch.from_pylist(held, schema))
-                    held.clear()
-            writer.write_batch(pyarrow.RecordBatch.from_pylist(held, schema))
+        reading.write(part, weighted=recipe.loss == "style_down")
         plan = reading.plan()
         if plan.short:
             raise UsageError(plan.short)
@@ -277,15 +174,8 @@ def _fit(
     import datasets
     import transformers
 
-    from antiphon.train.fitting import (
-        Collator,
-        Fitting,
-        Following,
-        configuration,
-        load_student,
-        lora_configuration,
-        quiet,
-    )
+    from antiphon.train.fitting import Collator, Fitting, Following
+    from antiphon.train.libraries import configuration, load_student, lora_configuration, quiet
 
     with quiet():
         args = configuration(recipe, folder, trainer)
