@@ -13,7 +13,8 @@ class Asked(Mapping[str, Problem]):
     its own."""
 
     def __init__(self, ids: Iterable[str], reader: Reader):
-        self._ids = dict.fromkeys(ids)
+        # Copies: an id that was made beside its problem's texts keeps the memory of them all from being given back.
+        self._ids = dict.fromkeys(id.encode("utf-8", "surrogatepass").decode("utf-8", "surrogatepass") for id in ids)
         self._reader = reader
 
     def __getitem__(self, id: str) -> Problem:
