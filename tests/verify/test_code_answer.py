@@ -45,7 +45,14 @@ def test_the_last_complete_block_counts(answer: str, code: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("tag", "language"), [("cpp", CPP), ("C++", CPP), ("py", PYTHON), ("", "java"), ("js", "javascript"), ("c", "c")]
+    ("tag", "language"),
+    [
+        *((tag, CPP) for tag in ("cpp", "C++", "cc", "cxx", "cpp17", "cpp20")),
+        *((tag, PYTHON) for tag in ("python", "py", "python3", "py3")),
+        *((tag, "javascript") for tag in ("javascript", "js", "node")),
+        *(("rust", "rust"), ("rs", "rust"), ("go", "go"), ("golang", "go")),
+        *(("c", "c"), ("java", "java"), ("", "java")),
+    ],
 )
 def test_the_tag_names_the_language(tag: str, language: str) -> None:
     assert code_in(f"```{tag}\nx\n```", default="java") == Code("x\n", language)

@@ -82,6 +82,11 @@ RIGHT_ONES = {
     ),
     "named arguments": ("def f(a, *, b=2): return a - b", "assert candidate(a=5, b=3) == 2 and candidate(5) == 3"),
     "prints": ("def f(x):\n    print('debug', x)\n    return x", "assert candidate(1) == 1"),
+    "the tests print": (
+        "def f(x): return x",
+        "import os; os.write(1, b'2\\nab'); print('tests', flush=True)",
+        "assert candidate(1) == 1",
+    ),
     "its own main part is not run": (
         "def f(x): return x\nif __name__ == '__main__':\n    print(f(int(input())))",
         "assert candidate(1) == 1",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -174,6 +175,38 @@ def test_the_solutions_of_the_problems_are_right(verifier: MathVerifier, shared:
 )
 def test_the_same_result_otherwise_written_is_right(verifier: MathVerifier, gold: Any, answer: str) -> None:
     assert verdict(verifier, problem(answer=gold), answer).label is Label.RIGHT
+
+
+SPELLINGS = {
+    r"\frac{1}{2}": [r"\tfrac12", r"\cfrac{1}{2}", r"\dfrac{1}2", r"\frac1{2}", r" \frac 1 2 "],
+    "5": ["$5$", r"\$5", "5.", "€5", "£5"],
+    "-5": ["-$5", "−5", "–5"],
+    "5%": [r"5\%"],
+    "90": [r"90^\circ", r"90^{\circ}", "90°", "90 degrees", "90 degree", r"90\degree"],
+    "even": [r"\text{ Even}", r"\mathrm{EVEN}", "Even."],
+    "x^{2}": ["x^2", "x ^ 2", r"x~^2", r"\displaystyle x^2"],
+    "x_{1}": ["x_1", r"x\limits_1"],
+    r"\sqrt{2}": [r"\sqrt2", "√2"],
+    "C": ["(C)", "C", "$(C)$"],
+    "(1,2)": [r"\left(1,2\right)", r"(1,\,2)", r"(1{,}2)", r"(1,\quad2)"],
+    "1234567": ["1,234,567", r"1{,}234{,}567", r"1,\!234,\!567"],
+    "1,23": ["1,23"],
+    "(ab)": ["(ab)"],
+    r"\pi": ["π"],
+    r"\infty": ["∞"],
+    r"2\times3": ["2×3"],
+    r"2\cdot3": ["2·3"],
+    "xY": ["x Y"],
+}
+
+
+@pytest.mark.parametrize("normal", SPELLINGS)
+def test_spellings_of_the_same(workers: Workers, normal: str) -> None:
+    async def spelled() -> list[str]:
+        asked = [workers.ask("antiphon.verify.equal:normal", text, seconds=9) for text in SPELLINGS[normal]]
+        return [reply.value for reply in await asyncio.gather(*asked)]
+
+    assert asyncio.run(spelled()) == [normal] * len(SPELLINGS[normal])
 
 
 @pytest.mark.parametrize(

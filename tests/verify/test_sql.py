@@ -324,6 +324,38 @@ def test_what_it_suits(verifier: SqlVerifier) -> None:
     assert not verifier.suits(problem(answer="1"))
 
 
+@pytest.mark.parametrize(
+    ("query", "detail"),
+    [
+        ("SELECT a FROM t", "3 rows of 1 column, not 3 rows of 2 columns"),
+        ("SELECT a, b FROM t LIMIT 1", "1 row of 2 columns, not 3 rows of 2 columns"),
+        ("SELECT a, b FROM t UNION ALL SELECT 1, 'x'", "more than 3 rows of 2 columns, not 3 rows of 2 columns"),
+        ("SELECT a, b || '!' FROM t", "3 rows, as expected, but not the same: (1, 'x!') is not right"),
+        ("SELECT a, b FROM t ORDER BY b DESC", "3 rows, the right ones, but in another order"),
+        ("SELECT a, c FROM t", "SQLite says: no such column: c"),
+        ("SELECT a b c FROM t", 'SQLite says: near "c": syntax error (line 1, column 12: '),
+        ("INSERT INTO t VALUES (9, 9)", "a query may only read: INSERT is not allowed"),
+        ("PRAGMA journal_mode = DELETE", "a query may only read: PRAGMA is not allowed"),
+        ("ALTER TABLE t RENAME TO u", "a query may only read: ALTER TABLE is not allowed"),
+        ("SELECT a, random() FROM t", "a query may only read: random() is not allowed"),
+        ("SELECT a, RandomBlob(1) FROM t", "a query may only read: randomblob() is not allowed"),
+    ],
+)
+def test_what_is_not_right_is_said(verifier: SqlVerifier, query: str, detail: str) -> None:
+    asked = problem(schema_sql=TABLE, gold_sql="SELECT a, b FROM t ORDER BY b")
+    given = verdict(verifier, asked, f"```sql\n{query}\n```")
+    assert given.label is Label.WRONG
+    assert given.detail.startswith(detail) if detail.endswith(": ") else given.detail == detail
+
+
+def test_any_of_several_gold_queries_is_right(verifier: SqlVerifier) -> None:
+    asked = problem(schema_sql=TABLE, gold_sql=["SELECT a, b FROM t", "SELECT a FROM t LIMIT 1"])
+    one = verdict(verifier, asked, "SELECT 1")
+    assert (one.label, one.detail) == (Label.RIGHT, "1 row, the same as the gold query's")
+    three = verdict(verifier, asked, "SELECT a FROM t")
+    assert three.detail == "3 rows of 1 column, not 1 row of 1 column or 3 rows of 2 columns"
+
+
 # -- hostile queries
 
 NUMBERS = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n LIMIT 1000)"
