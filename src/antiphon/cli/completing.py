@@ -134,6 +134,8 @@ def traces(ctx: typer.Context, incomplete: str) -> list[str]:
 
 
 def _directories(ctx: typer.Context) -> Iterator[Any]:
+    """What may be run directories: by their names, and what stood before an option whose value is asked for."""
+    yield from ctx.args
     for name in ("directory", "directories", "pilots", "run"):
         given = ctx.params.get(name) or ()
         yield from given if isinstance(given, list | tuple) else (given,)

@@ -55,7 +55,7 @@ def run(
     jobs: Annotated[int | None, options.jobs("2")] = None,
     json: options.Json = False,
 ) -> None:
-    """Writes each arm's data, trains a student on each, evaluates, reports.
+    """Trains a student on each arm's data, evaluates all, and reports.
 
     Example: antiphon lab run --quick
 

@@ -30,7 +30,7 @@ def evaluate(
     data: Annotated[str | None, options.data()] = None,
     traces: Annotated[
         list[str] | None,
-        option(metavar="PATH", help="Whole traces without marks: what would be thrown away?", panel=READS),
+        option(metavar="PATH", help="Whole traces without marks: what would be thrown away.", panel=READS),
     ] = None,
     run: Annotated[Path | None, options.run(panel=READS)] = None,
     trained_on: Annotated[
