@@ -285,6 +285,40 @@ def test_a_group_of_the_unified_hierarchy(tmp_path: Path, monkeypatch: pytest.Mo
     assert group.kills() == 2
 
 
+def test_a_group_of_the_older_hierarchy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On folders that look like cgroups of version 1, seen from the machine and from within a container."""
+    told = tmp_path / "told"
+    told.write_text("7:cpu,cpuacct:/docker/abc\n5:hugetlb,memory:/docker/abc\n0::/\n")
+    monkeypatch.setattr(cgroup, "ROOT", tmp_path)
+    monkeypatch.setattr(cgroup, "OWN", told)
+    own = tmp_path / "memory" / "docker" / "abc"
+    assert list(cgroup._parents()) == [(tmp_path / "memory", False)]
+    own.mkdir(parents=True)
+    assert list(cgroup._parents()) == [(own, False)]
+    monkeypatch.setattr(cgroup, "_NUMBERS", itertools.count(7))
+    folder = own / f"antiphon-{os.getpid()}-7"
+    folder.mkdir()
+    (folder / "memory.oom_control").write_text("oom_kill_disable 0\nunder_oom 1\noom_kill 3\n")
+    group = cgroup.make()
+    assert group is not None
+    assert group.enter == folder / "cgroup.procs"
+    assert group.kills() == 3
+    for limit in (Limits(), Limits(memory=64 * MIB)):
+        group.limit(limit)
+        for name in ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes"):
+            assert (folder / name).read_text() == str(limit.memory)
+    assert (folder / "memory.force_empty").read_text() == "0"
+    assert not (folder / "memory.max").exists()
+
+
+def test_no_group_where_nothing_tells_of_any(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cgroup, "ROOT", tmp_path)
+    monkeypatch.setattr(cgroup, "OWN", tmp_path / "told")
+    assert cgroup.make() is None
+    (tmp_path / "told").write_text("5:cpu:/\n0::/../outside\n0::/slice\n")
+    assert cgroup.make() is None
+
+
 KILLED = """
 import asyncio, sys
 from antiphon.verify.sandbox import Program, Sandbox

@@ -348,6 +348,14 @@ def test_what_is_not_right_is_said(verifier: SqlVerifier, query: str, detail: st
     assert given.detail.startswith(detail) if detail.endswith(": ") else given.detail == detail
 
 
+def test_a_query_of_the_greatest_length(verifier: SqlVerifier, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(f"{SqlVerifier.__module__}.LONGEST", 20)
+    asked = problem(schema_sql=TABLE, gold_sql="SELECT a FROM t")
+    assert verdict(verifier, asked, f"```sql\n{'SELECT':11} a FROM t\n```").label is Label.RIGHT
+    longer = verdict(verifier, asked, f"```sql\n{'SELECT':12} a FROM t\n```")
+    assert (longer.label, longer.detail) == (Label.WRONG, "the query has 21 characters, more than 20")
+
+
 def test_any_of_several_gold_queries_is_right(verifier: SqlVerifier) -> None:
     asked = problem(schema_sql=TABLE, gold_sql=["SELECT a, b FROM t", "SELECT a FROM t LIMIT 1"])
     one = verdict(verifier, asked, "SELECT 1")
