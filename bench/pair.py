@@ -1,13 +1,15 @@
 """A scripted pair for measurements: both authors write one agreed text, style and capability in turns.
 
 Each author goes on writing past its own span, as models do, until its stream is closed. The text is a function of the
-position alone, so that a run that was killed and taken up writes the same.
+position, and of the problem where it is to vary, so that a run that was killed and taken up writes the same.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from zlib import crc32
 
 from antiphon.boundary.base import BoundaryPredictor, Session, Verdict
 from antiphon.boundary.words import WordReader
@@ -19,13 +21,15 @@ from antiphon.trace import Author
 
 @dataclass(frozen=True)
 class Shape:
-    """Tokens of thinking, of one style and one capability span, of the answer; seconds a token takes."""
+    """Tokens of thinking, of one style and one capability span, of the answer; seconds a token takes; whether each
+    problem, told by the first number in it, has words of its own (files of equal responses are next to empty)."""
 
     thinking: int = 2000
     style: int = 4
     capability: int = 24
     answer: int = 120
     delay: float = 0.0
+    varied: bool = False
 
     @property
     def period(self) -> int:
@@ -36,10 +40,17 @@ class Shape:
         """Turns of thinking in a trace."""
         return 2 * self.thinking // self.period
 
-    def token(self, position: int) -> str:
+    def token(self, position: int, problem: int = 0) -> str:
         """The token at a position of the thinking: style words begin with a capital."""
         place = position % self.period
-        return f" S{place}" if place < self.style else f" c{position % 97}"
+        return f" S{place}" if place < self.style else f" c{self._number(position, 97, problem)}"
+
+    def answer_token(self, position: int, problem: int = 0) -> str:
+        """The token at a position of the answer, counted from where the thinking begins."""
+        return f" a{self._number(position, 89, problem)}"
+
+    def _number(self, position: int, of: int, problem: int) -> int:
+        return crc32(b"%d %d" % (problem, position)) % 5000 if self.varied else position % of
 
 
 def engines(shape: Shape, chunk: int, count: Callable[[], None] = lambda: None) -> Callable[..., ScriptedEngine]:
@@ -48,16 +59,18 @@ def engines(shape: Shape, chunk: int, count: Callable[[], None] = lambda: None) 
 
     def script(here: Situation) -> Iterator[Token]:
         position = here.written - 2  # "<think>" and a line break
+        number = re.search(r"\d+", here.text) if shape.varied else None
+        problem = 0 if number is None else int(number[0])
         while position < shape.thinking:
             count()
-            yield shape.token(position)
+            yield shape.token(position, problem)
             position += 1
         if position == shape.thinking:
             yield Control("</think>")
         # A line break, the marker and two line breaks are four tokens.
         while position < shape.thinking + 4 + shape.answer:
             count()
-            yield f" a{position % 89}"
+            yield shape.answer_token(position, problem)
             position += 1
         yield Control("<|im_end|>")
 

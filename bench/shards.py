@@ -28,8 +28,8 @@ from bench.finished import ROOT, Measured, asked, command
 from bench.pair import Shape, engines, settings
 
 SHARDS = 4
-SHAPE = Shape(thinking=140, style=4, capability=24, answer=40)
-"""Ten turns of thinking, and the answer."""
+SHAPE = Shape(thinking=140, style=4, capability=24, answer=40, varied=True)
+"""Ten turns of thinking, and the answer; a thousand characters."""
 IN_FLIGHT = 512
 
 
@@ -110,7 +110,7 @@ def measured(work: Path, count: int) -> dict[str, Any]:
         row[f"{name}_s"], row[f"{name}_cpu_s"] = round(took.wall, 2), round(took.cpu, 2)
         row[f"{name}_rss_mb"] = took.memory // 10**6
     row["shards_mb"] = [size(shard / "run.sqlite") // 10**6 for shard in shards]
-    row["whole_mb"], row["parquet_mb"] = size(whole / "run.sqlite") // 10**6, size(parquet) // 10**6
+    row["whole_mb"], row["parquet_mb"] = size(whole / "run.sqlite") // 10**6, round(size(parquet) / 10**6, 1)
     with Reader(whole) as reader:
         row["traces"] = {str(status): number for status, number in reader.counts().items()}
     return row
