@@ -165,6 +165,24 @@ def test_now_and_then_a_request_streams_whatever_is_settled() -> None:
     assert reaches.count(Reach(8, 8)) == 2, "in a piece, of which servers tell what they had cached"
 
 
+def test_it_is_known_when_a_request_begins_with_a_piece() -> None:
+    ahead = RunAhead("auto")
+    reaches = [ahead.reach(STUDENT, "one", PLENTY, seen=600) for _ in range(200)]
+    assert [number for number, reach in enumerate(reaches, 1) if reach == Reach(8, 8)] == [63, 127, 191]
+    assert set(reaches) == {Reach(8, 8), Reach(PLENTY, 1)}
+    assert ahead.reach(TEACHER, "one", PLENTY, seen=600) == Reach(PLENTY, 1)
+    unseen = RunAhead("auto")
+    assert {unseen.reach(STUDENT, "one", PLENTY, seen=511) for _ in range(200)} == {Reach(PLENTY, 1)}
+
+
+def test_there_is_never_less_than_a_trace_at_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    ahead, one = RunAhead("auto"), Server()
+    for _ in range(200):
+        one.turn(ahead, STUDENT, 3)
+        one.turn(ahead, TEACHER, 3)
+    assert {"with 1 traces there" in settled.reason for settled in ahead.settled.values()} == {True}
+
+
 def test_a_server_that_becomes_slow_is_seen() -> None:
     ahead, chance = RunAhead("auto"), random.Random(0)
     for server in (Server(request=0.0005, token=0.02, late=0), Server(request=1.0, token=0.0005, late=9)):

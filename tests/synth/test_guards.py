@@ -57,6 +57,13 @@ def test_legal_repetition_passes(text: str) -> None:
     assert caught("Let me write it down.\n" + text) is None
 
 
+def test_it_looks_every_128_characters_however_they_come() -> None:
+    text = "It began well enough. " + "and again, " * 200
+    places = {caught(text, step) for step in (1, 2, 4, 8, 16, 32, 64, 128)}
+    assert len(places) == 1
+    assert places.pop() % 128 == 0  # type: ignore[operator]
+
+
 def test_even_symbols_and_code_have_an_end() -> None:
     assert caught("0 " * 9000) is not None
     assert caught("```\n" + "    x += 1\n" * 3000) is not None

@@ -3,6 +3,9 @@ and a sandbox."""
 
 from __future__ import annotations
 
+import os
+import subprocess
+
 import pytest
 
 from antiphon.errors import UsageError
@@ -22,5 +25,17 @@ def sandbox() -> Sandbox:
     try:
         sandbox.require()
     except UsageError as error:
+        if _shuts_in():
+            raise  # the fault is ours
         pytest.skip(str(error))
     return sandbox
+
+
+def _shuts_in() -> bool:
+    """Whether bubblewrap shuts anything in on this machine."""
+    other = ["setpriv", "--reuid", "54321", "--regid", "54321", "--clear-groups"] if os.geteuid() == 0 else []
+    command = [*other, "bwrap", "--unshare-all", "--unshare-user", "--disable-userns", "--ro-bind", "/", "/", "true"]
+    try:
+        return subprocess.run(command, capture_output=True).returncode == 0
+    except FileNotFoundError:
+        return False

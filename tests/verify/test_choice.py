@@ -59,6 +59,14 @@ def test_an_option_is_declared_in_many_ways(answer: str) -> None:
     assert verdict(VERIFIER, problem(choices=OPTIONS, answer="C"), answer).label is Label.WRONG
 
 
+@pytest.mark.parametrize("word", ["as", "and", "because", "based", "by", "due", "is", "or", "since", "which", "with"])
+def test_a_reason_may_follow_the_letter(word: str) -> None:
+    answer = f"The answer is B {word} the light is green."
+    label = verdict(VERIFIER, problem(choices=OPTIONS, answer="B"), answer).label
+    assert label is Label.RIGHT
+    assert verdict(VERIFIER, problem(choices=OPTIONS, answer="A"), "The answer is A light.").label is Label.NO_ANSWER
+
+
 @pytest.mark.parametrize(
     "answer", ["Answer: A or B", r"\boxed{A/B}", "Answer: E", "Answer: **A** and **B**", "\\boxed{F}"]
 )
@@ -135,6 +143,8 @@ def test_the_letters_of_gpqa_are_those_of_the_problems_text(text: str) -> None:
         GPQA,
         {"choices": OPTIONS, "answer": "E"},
         {"choices": OPTIONS, "answer": 4},
+        {"choices": OPTIONS, "answer": -1},
+        {"choices": OPTIONS, "answer_index": 4},
         {"choices": OPTIONS, "answer": True},
         {"choices": OPTIONS, "answer": "blue light"},
         {"choices": OPTIONS},

@@ -378,6 +378,23 @@ def elsewhere(*around: str, **environment: str) -> subprocess.CompletedProcess[s
     )
 
 
+def test_nothing_runs_unsafe_unless_asked() -> None:
+    assert not Sandbox().unsafe
+    assert isolation.Isolation(None, True).python == "/usr/bin/python3"
+
+
+def test_what_is_no_text_is_no_fault_of_the_sandbox(sandbox: Sandbox) -> None:
+    printed = isolation._tried(isolation.isolation(), "printf", r"\377ok")
+    assert printed == ("", "\ufffdok")
+
+
+def test_a_place_holds_no_more_than_its_disk(sandbox: Sandbox) -> None:
+    limits = Limits(disk=4 * MIB)
+    for folder in ("/tmp", "/dev/shm"):
+        script = f"for n in 1 2 3 4 5 6; do head -c 1048576 /dev/zero >{folder}/$n || exit 9; done"
+        assert run(sandbox, "sh", "-c", script, limits=limits).status == 9
+
+
 def test_what_is_to_be_installed_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     isolation.isolation.cache_clear()
     monkeypatch.setattr(shutil, "which", lambda name: None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 from antiphon.trace import Label
+from antiphon.verify import worker
 from antiphon.verify.workers import Stopped, Workers
 
 ENDLESS = ("re:match", "(a+)+$", "a" * 50 + "b")  # `re` lets no other thread run meanwhile
@@ -44,6 +46,14 @@ def wait_until(true: Any) -> None:
     while not true():
         assert time.monotonic() < until
         time.sleep(0.01)
+
+
+@pytest.mark.parametrize("called", ["os:getpid", "os:no_such_function"])
+def test_time_runs_only_while_something_is_judged(called: str) -> None:
+    """In a process that is kept, a timer that goes on would end a later judgement."""
+    reply = worker._reply(json.dumps([called, [], 60]).encode())
+    assert json.loads(reply).keys() == {"value"} if called == "os:getpid" else {"raised"}
+    assert signal.getitimer(signal.ITIMER_REAL) == signal.getitimer(signal.ITIMER_PROF) == (0.0, 0.0)
 
 
 def test_a_function_is_called_and_its_result_comes_back(workers: Workers) -> None:
