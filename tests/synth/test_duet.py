@@ -156,8 +156,9 @@ def test_two_refusals_in_a_row_force_the_less_sure_author() -> None:
     ]
     forced = recorder.spans[2]
     assert (forced.forced, forced.end, round(forced.confidence or 0, 2)) == (True, SpanEnd.SEAM, 0.6)
-    assert recorder.turns[3].requests == 0
-    assert recorder.turns[3].kept == 1
+    written = recorder.turns[3]
+    assert (written.role, written.words, written.kept, written.cut) == (Author.STUDENT, 1, 1, False)
+    assert (written.requests, written.asked, written.received, written.seconds) == (0, 0, 0, 0.0)
     total = sum(turn.received - turn.kept for turn in recorder.turns if turn.role is Author.STUDENT)
     assert total == recorder.usage[Author.STUDENT].thrown_away
 
@@ -385,6 +386,24 @@ def test_an_answer_that_fills_the_context() -> None:
     )
     ending, _ = perform(composed)
     assert ending.status in (Status.CONTEXT_FULL, Status.TOO_LONG)
+
+
+def test_where_budget_and_context_end_together_it_is_the_budget() -> None:
+    ended = {}
+    for context in range(30, 90):
+        composed = duet(
+            in_turn(["Okay,", CLOSE], [" x"] * 99),
+            in_turn(),
+            answer_budget=20,
+            student_is={"context": context},
+            guard_repetition=False,
+        )
+        ending, recorder = perform(composed)
+        answer = sum(len(span.ids) for span in recorder.spans if span.kind is Kind.ANSWER)
+        if answer:
+            assert ending.status is (Status.TOO_LONG if answer == 20 else Status.CONTEXT_FULL)
+            ended[context] = answer
+    assert set(ended.values()) >= {19, 20}
 
 
 def test_a_loop_ends_the_trace_as_repetition() -> None:

@@ -436,6 +436,23 @@ def test_their_lengths_are_drawn_or_always_alike(tmp_path: Path) -> None:
         assert {predictor.id.partition(":")[0] for predictor in task.cast.predictors} == {how}
 
 
+def test_what_is_told_of_a_variant(tmp_path: Path) -> None:
+    task = run(tmp_path, "tessy", Pair(), budget__thinking=50, budget__answer=9, teacher__price_out=2.0)
+    asyncio.run(task.work())
+    assert task.cast is not None
+    about, shaping = task.cast.about, task.cast.shaping
+    assert {role: about[role]["model"] for role in ("student", "teacher")} == {
+        "student": "student",
+        "teacher": "teacher",
+    }
+    assert {"context", "ids", "counts_tokens"} <= about["teacher"].keys()
+    assert about["teacher"]["prices"]["written"] == 2.0 and "prices" not in about["student"]
+    assert shaping["method"] == {"name": "tessy", "revision": METHODS["tessy"].revision}
+    assert (shaping["budget"]["thinking"], shaping["budget"]["answer"]) == (50, 9)
+    assert shaping["student"].keys() >= {"dialect", "engine", "boundary"}
+    assert "boundary" not in shaping
+
+
 # -- revoiced
 
 

@@ -136,6 +136,7 @@ def test_the_turn_is_recorded(tmp_path: Path) -> None:
     with Reader(tmp_path / "run") as reader:
         (turn,) = reader.turns(KEY)
     assert (turn.role, turn.server, turn.span) == (Author.TEACHER, "http://s", 3)
+    assert (turn.words, turn.cut) == (0, False)
     assert (turn.requests, turn.prompt, turn.received, turn.kept, turn.thrown_away) == (2, 18, 11, 7, 4)
 
 

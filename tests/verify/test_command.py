@@ -60,6 +60,7 @@ def wait_until_gone(process: int) -> None:
         ("import sys; print('no tests', file=sys.stderr); sys.exit(3)", Label.CANNOT_JUDGE, "ended with 3: no tests"),
         ("import sys; sys.exit(77)", Label.CANNOT_JUDGE, "ended with 77: it said nothing"),
         ("import os; os.abort()", Label.CANNOT_JUDGE, "ended with -6"),
+        ("import sys; sys.stdout.buffer.write(bytes([255]) + b' no text')", Label.RIGHT, "\ufffd no text"),
         ("print('x' * 10**6); print('\\xff\\x00 two', end='\\n\\n')", Label.RIGHT, "two"),
     ],
 )

@@ -30,6 +30,22 @@ def test_any_text_can_be_looked_at(text: str) -> None:
     declared.bare(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "result"),
+    [
+        *(
+            (marked, "a")
+            for marked in ("**a**", "__a__", "$$a$$", "$a$", "`a`", '"a"', "*a*", "\\(a\\)", "\\[a\\]", "“a”")
+        ),
+        *((marked, "a") for marked in ("a.", "a。", " a ", "**a**.", "**a.**", "** `a` **", "a..")),
+        *((mark, mark) for mark in ('""', "``", "$", "*", "a*", "*a", "(a)", "")),
+        ("“a", "“a"),
+    ],
+)
+def test_what_stands_around_a_result_is_taken_off(text: str, result: str) -> None:
+    assert declared.bare(text) == result
+
+
 @given(texts, st.sampled_from(["7", "{1}", "\\frac{1}{2}", "a_{b_{c}}", "\\{1\\}"]))
 def test_a_last_box_is_found_behind_anything(before: str, content: str) -> None:
     assert declared.boxes(f"{before}\n\\boxed{{{content}}}")[-1][2] == content

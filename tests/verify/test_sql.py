@@ -360,6 +360,7 @@ def test_any_of_several_gold_queries_is_right(verifier: SqlVerifier) -> None:
     asked = problem(schema_sql=TABLE, gold_sql=["SELECT a, b FROM t", "SELECT a FROM t LIMIT 1"])
     one = verdict(verifier, asked, "SELECT 1")
     assert (one.label, one.detail) == (Label.RIGHT, "1 row, the same as the gold query's")
+    assert 0 <= one.seconds < 60
     three = verdict(verifier, asked, "SELECT a FROM t")
     assert three.detail == "3 rows of 1 column, not 1 row of 1 column or 3 rows of 2 columns"
 
