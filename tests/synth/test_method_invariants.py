@@ -20,6 +20,7 @@ from antiphon.synth.duet import Duet
 from antiphon.synth.methods import METHODS
 from antiphon.synth.record import MemoryRecorder
 from antiphon.synth.score import Score
+from antiphon.synth.taken import _stretches
 from antiphon.synth.voice import Voice
 from antiphon.trace import Author, IdsFrom, Key, Kind, Span, SpanEnd, Status, Trace, unpack_words
 from tests.boundary.contract import check_contract, traces
@@ -210,6 +211,30 @@ def check_revoiced(recorder: MemoryRecorder, composed: Score, given_trace: Trace
     for before, after in zip(recorder.spans, recorder.spans[1:], strict=False):
         if after.kind is Kind.CAPABILITY and before.kind is Kind.STYLE and before.end is SpanEnd.BOUNDARY:
             assert before.text and after.text
+
+
+def test_stretches_of_capability_are_cut_out_with_what_is_their_own() -> None:
+    def shouts(word: str) -> bool:
+        return word[0].isupper()
+
+    def parts(text: str) -> list[tuple[bool, str, str]]:
+        stretches = asyncio.run(_stretches(Oracle(shouts, 1), text))
+        return [(each.style_before, each.gap, each.text) for each in stretches]
+
+    assert parts("one two") == [(False, "", "one two")]
+    assert parts(" one two\n\n") == [(False, " ", "one two\n\n")]
+    assert parts("Okay, So  one two.\n\n  Wait\tthree\n Hence ") == [
+        (True, "  ", "one two.\n\n"),  # the blanks behind the break belong to the word that follows
+        (True, "\t", "three\n"),
+        (True, "", ""),
+    ]
+    assert parts("") == []
+    (stretch,) = asyncio.run(_stretches(Oracle(shouts, 1), "  ab cde"))
+    assert [word.end for word in stretch.words] == [2, 6]
+    behind_a_word, behind_a_blank = (stretch.span(Author.TEACHER, behind=text) for text in ("x", "x "))
+    assert (behind_a_word.text, [w.end for w in unpack_words(behind_a_word.words)]) == ("  ab cde", [4, 8])
+    assert (behind_a_blank.text, [w.end for w in unpack_words(behind_a_blank.words)]) == ("ab cde", [2, 6])
+    assert stretch.span(Author.TEACHER, behind="").text == "ab cde"
 
 
 @given(world=worlds, cutting=cuttings, text=texts, author=authors)
