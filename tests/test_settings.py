@@ -74,7 +74,7 @@ def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
 def test_how_many_traces_is_said_in_one_way(tmp_path: Path) -> None:
     loaded = load(config(tmp_path, "samples = 1\nuntil_right = 2"), environment={})
     assert (loaded.until_right, loaded.max_samples) == (2, 8)
-    with pytest.raises(SettingsError, match=r"^--samples: samples and until_right exclude each other$"):
+    with pytest.raises(SettingsError, match=r"^--samples: samples and until_right exclude each other; leave one out$"):
         load(tmp_path / "antiphon.toml", {"samples": 4}, environment={})
     with pytest.raises(SettingsError, match=r"^ANTIPHON_UNTIL_RIGHT: until_right: 9 right ones of at most 8 traces"):
         load(environment={"ANTIPHON_UNTIL_RIGHT": "9"})

@@ -64,7 +64,7 @@ def written_to(path: Path, warn: Callable[[str], None]) -> Iterator[None]:
     try:
         handler = _Lines(path, warn)
     except OSError as error:
-        raise UsageError(f"{path}: the log cannot be written: {error.strerror}") from None
+        raise UsageError(f"{path}: the log cannot be written: {error.strerror}; name another file") from None
     _ROOT.addHandler(handler)
     try:
         yield

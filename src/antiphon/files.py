@@ -31,7 +31,7 @@ def replaced(path: Path) -> Iterator[BinaryIO]:
     except AntiphonError:
         raise
     except OSError as error:
-        raise UsageError(f"{path}: cannot be written: {error.strerror}") from None
+        raise UsageError(f"{path}: cannot be written: {error.strerror}; name another place") from None
     finally:
         part.unlink(missing_ok=True)
 

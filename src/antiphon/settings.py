@@ -220,7 +220,7 @@ def load(
         raise SettingsError(_explain(error, sources)) from None
     wanted = settings.until_right
     if wanted is not None and settings.samples > 1:
-        raise SettingsError(f"{sources[('samples',)]}: samples and until_right exclude each other")
+        raise SettingsError(f"{sources[('samples',)]}: samples and until_right exclude each other; leave one out")
     if wanted is not None and wanted > settings.max_samples:
         raise SettingsError(
             f"{sources[('until_right',)]}: until_right: {wanted} right ones of at most {settings.max_samples} traces"
@@ -233,7 +233,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text("utf-8-sig"))
     except FileNotFoundError:
-        raise SettingsError(f"{path}: there is no such configuration file") from None
+        raise SettingsError(f"{path}: there is no such configuration file; antiphon synth --init writes one") from None
     except OSError as error:
         raise SettingsError(f"{path}: cannot be read ({error.strerror})") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -88,7 +88,7 @@ def test_who_waits_too_long_gives_up_with_all_others(waits: list[float], tmp_pat
 
     with events.written_to(tmp_path / "log", pytest.fail):
         one, other, _ = asyncio.run(all_traces())
-    assert str(one) == str(other) == "silent 1; given up after 0 s, all traces kept"
+    assert str(one) == str(other) == "silent 1; given up after 0 s, all traces kept; the same command goes on"
     assert isinstance(one, EngineUnavailable)
     assert waits == []
     assert [one["event"] for one in told(tmp_path / "log")] == ["outage", "outage_given_up"]

@@ -182,7 +182,7 @@ def find(places: Iterable[str]) -> list[Side]:
     sides = [side for place in places for side in _sides(place)]
     twice = [name for name, count in Counter(side.name for side in sides).items() if count > 1]
     if twice:
-        raise UsageError(f"{twice[0]} is named twice; what is to be compared has to differ")
+        raise UsageError(f"{twice[0]} is named twice; leave one of them out")
     return sides
 
 
@@ -230,7 +230,7 @@ def _sides(place: str) -> Iterator[Side]:
         variants = reader.variants()
         named = [variant for variant in variants if name in ("", variant.name)]
         if not variants:
-            raise UsageError(f"{path}: this run has not begun, there is no variant in it")
+            raise UsageError(f"{path}: this run has no variant yet; antiphon synth begins one")
         if not named:
             raise UsageError(f"{path} has no variant {name!r}; it holds {', '.join(one.name for one in variants)}")
         for variant in named:

@@ -63,7 +63,10 @@ def _from_folder(spec: str) -> BoundaryPredictor:
     folder = find_folder(spec.partition("?")[0])
     kind = kind_of(folder)
     if kind not in _KINDS:
-        raise ModelError(f"{folder}: a predictor of the kind {kind!r}, which this version does not know")
+        raise ModelError(
+            f"{folder}: a predictor of the kind {kind!r}, which this version does not know; "
+            "update it, or train one anew"
+        )
     return _of_kind(kind, spec)
 
 

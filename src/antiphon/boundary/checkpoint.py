@@ -149,7 +149,9 @@ def read_config(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise ModelError(f"{folder}/config.json: cannot be read ({error})") from None
     if not isinstance(config, dict) or not isinstance(config.get(KEY) or {}, dict):
-        raise ModelError(f"{folder}/config.json: not the configuration of a model")
+        raise ModelError(
+            f"{folder}/config.json: not the configuration of a model; give the folder of a token classifier"
+        )
     return config
 
 
@@ -157,14 +159,19 @@ def _own(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
     """What a configuration says under `antiphon`."""
     own: dict[str, Any] = config.get(KEY) or {}
     if own.get("kind", KIND) != KIND:
-        raise ModelError(f"{folder}: a predictor of another kind ({own['kind']}), not a token classifier")
+        raise ModelError(
+            f"{folder}: a predictor of another kind ({own['kind']}), not a token classifier; "
+            "antiphon boundary train --kind tagger makes one"
+        )
     for name in ("version", "lookahead", "label_offset", "window", "start", "end"):
         if type(own.get(name, 0)) is not int and not (name == "start" and own[name] is None):
             raise ModelError(f"{folder}: {KEY}.{name} in its config.json is {own[name]!r}, not a whole number")
     if own.get("version", VERSION) > VERSION:
         raise ModelError(f"{folder}: made by a newer version of antiphon (form {own['version']}); update this one")
     if own.get("lookahead", 0) < -1 or own.get("label_offset", 0) not in (0, 1):
-        raise ModelError(f"{folder}: in its config.json {KEY}.lookahead is below -1, or label_offset neither 0 nor 1")
+        raise ModelError(
+            f"{folder}: in its config.json {KEY}.lookahead is below -1, or label_offset neither 0 nor 1; mend it there"
+        )
     return own
 
 
@@ -200,7 +207,9 @@ def style_label(folder: Path, config: Mapping[str, Any], wanted: str | None) -> 
         raise ModelError(f"{folder}: id2label in its config.json does not map numbers to names") from None
     shown = ", ".join(labels)
     if len(labels) != 2:
-        raise ModelError(f"{folder}: {len(labels)} labels ({shown}); there must be two, style and capability")
+        raise ModelError(
+            f"{folder}: {len(labels)} labels ({shown}); there must be two, style and capability; train one with these"
+        )
     lower = [label.lower() for label in labels]
     if wanted is not None:
         for number, label in enumerate(lower):
@@ -227,15 +236,23 @@ def checked_layout(folder: Path, config: Mapping[str, Any], layout: Layout, voca
             raise ModelError(f"{folder}: no token to begin a text with (bos_token_id)")
         layout = replace(layout, start=start)
     if layout.lookahead > 0 and layout.end is None:
-        raise ModelError(f"{folder}: config.json says look-ahead {layout.lookahead} but no end token")
+        raise ModelError(
+            f"{folder}: config.json says look-ahead {layout.lookahead} but no end token; name its eos_token_id there"
+        )
     if layout.window < LEAST_WINDOW:
         raise ModelError(f"{folder}: a window of {layout.window} tokens is too short; give at least {LEAST_WINDOW}")
     context = _context(config)
     if context is not None and layout.window + 1 + max(0, layout.lookahead) > context:
-        raise ModelError(f"{folder}: its context of {context} tokens is too short for a window of {layout.window}")
+        raise ModelError(
+            f"{folder}: its context of {context} tokens is too short for a window of {layout.window}; "
+            "give a smaller ?window=TOKENS"
+        )
     for token in (layout.start, layout.end):
         if token is not None and token not in vocabulary.tokens:
-            raise ModelError(f"{folder}: config.json names the token {token}, which its tokenizer has not")
+            raise ModelError(
+                f"{folder}: config.json names the token {token}, which its tokenizer has not; "
+                "copy the tokenizer that it was trained with"
+            )
     return layout
 
 

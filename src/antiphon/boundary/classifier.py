@@ -170,15 +170,17 @@ class Classifier:
         row.reserve(1)
         unfit = f"{config.model_type} classifiers cannot be run a word at a time"
         if any(getattr(module, "is_causal", True) is False for module in self._model.modules()):
-            raise ModelError(f"{unfit}: they read both ways, so later words would change earlier verdicts")
+            raise ModelError(
+                f"{unfit}: they read both ways, so later words would change earlier verdicts; take a causal model"
+            )
         if {*(getattr(config, "layer_types", None) or ())} - {"full_attention", "sliding_attention"}:
-            raise ModelError(f"{unfit}: they have layers of another kind than attention")
+            raise ModelError(f"{unfit}: they have layers of another kind than attention; take another model")
         try:
             self._forward([Segment(row, 0, 0, 1)], [0], [0])
         except Exception as error:  # of many kinds, where the model does not know how to be called so
             raise ModelError(f"{unfit} ({type(error).__name__}: {error})") from None
         if row.layers != config.num_hidden_layers:
-            raise ModelError(f"{unfit}: their attention cannot be replaced")
+            raise ModelError(f"{unfit}: their attention cannot be replaced; take another model")
         self.forwarded = 0
         return row.token_bytes
 
@@ -206,7 +208,9 @@ def load_classifier(source: Path, *, headless: bool = False, **how: Any) -> Any:
     head = [name for name in missing if not name.startswith(body)]
     if len(missing) > len(head):
         others = [name for name in missing if name not in head]
-        raise ModelError(f"{source}: {len(others)} of its weights are missing ({others[0]} ...)")
+        raise ModelError(
+            f"{source}: {len(others)} of its weights are missing ({others[0]} ...); copy or train it again"
+        )
     if head and not headless:
         raise ModelError(
             f"{source}: no classifier's head there ({', '.join(head)}); make one of this model with antiphon boundary"

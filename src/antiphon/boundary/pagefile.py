@@ -81,7 +81,7 @@ class _Source:
             return cls(str(path), path.read_text(encoding="utf-8-sig"), path.parent)
         except UnicodeDecodeError as error:
             line = error.object[: error.start].count(b"\n") + 1
-            raise PageError(f"{path}:{line}: the rule page is not UTF-8") from error
+            raise PageError(f"{path}:{line}: the rule page is not UTF-8; save it so") from error
         except (OSError, ValueError) as error:  # ValueError: a path that no file system has
             raise PageError(f"{path}: the rule page cannot be read: {error}") from error
 

@@ -56,7 +56,7 @@ def compare(
     from antiphon import api
 
     if html is not None and not html.absolute().parent.is_dir():  # said before anything is measured
-        raise UsageError(f"{html}: cannot be written: there is no folder {html.parent}")
+        raise UsageError(f"{html}: cannot be written: there is no folder {html.parent}; make it first")
     made = asyncio.run(
         api.compare(
             places,

@@ -71,7 +71,7 @@ def _narrowed(loaded: Loaded, where: str | None, limit: int | None, shard: Shard
     if where is not None:
         loaded = replace(loaded, problems=_chosen(loaded.problems, where)[:limit])
     if not loaded.count:
-        raise ProblemError("no problem is left to work on")
+        raise ProblemError("no problem is left to work on; give more, or ask less of them (--where)")
     return loaded if shard is None or loaded.share is not None else loaded.only(shard)
 
 

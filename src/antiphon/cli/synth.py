@@ -224,7 +224,7 @@ def _write_configuration(paths: Sequence[str]) -> None:
     except FileExistsError:
         raise SettingsError(f"{path} is there already; give another name: antiphon synth --init PATH") from None
     except OSError as error:
-        raise SettingsError(f"{path} cannot be written: {error.strerror}") from None
+        raise SettingsError(f"{path} cannot be written: {error.strerror}; give another name") from None
     show(f"wrote {path}; edit it, then: antiphon synth problems.jsonl --run runs/one --config {path}")
 
 

@@ -130,7 +130,7 @@ class _Source:
             raise DialectError(f"{path}: the family page cannot be read: {error.strerror}") from None
         except UnicodeDecodeError as error:
             line = error.object[: error.start].count(b"\n") + 1
-            raise DialectError(f"{path}:{line}: the family page is not UTF-8") from None
+            raise DialectError(f"{path}:{line}: the family page is not UTF-8; save it so") from None
 
     def error(self, message: str, place: Sequence[str | int] = ()) -> DialectError:
         """An error at the line of a key: a top-level one, or a table and a key in it."""

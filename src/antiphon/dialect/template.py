@@ -87,7 +87,10 @@ class ChatTemplate:
         shown = {stretch.message for stretch in result}
         for number, message in enumerate(messages):
             if self._pieces(message)[-1].strip() and number not in shown:
-                raise DialectError(f"the model's chat template leaves out message {number + 1} ({message['role']})")
+                raise DialectError(
+                    f"the model's chat template leaves out message {number + 1} ({message['role']}); "
+                    "choose a family as dialect"
+                )
         return result
 
     def _divided(self, messages: Sequence[Message], real: str) -> list[Stretch]:

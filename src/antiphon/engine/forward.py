@@ -94,7 +94,9 @@ class Forward:
             reason = str(error).strip().splitlines() or [type(error).__name__]
             raise ModelError(f"{files.path}: transformers cannot load it: {reason[0]}") from error
         if missing := sorted(report["missing_keys"]):
-            raise ModelError(f"{files.path}: {len(missing)} of its weights are missing ({missing[0]} ...)")
+            raise ModelError(
+                f"{files.path}: {len(missing)} of its weights are missing ({missing[0]} ...); get its files again"
+            )
         try:
             return cls(model.to(place).eval(), tokens)
         except ModelError as error:

@@ -70,15 +70,15 @@ def read_metadata(path: Path) -> dict[str, Any]:
     """The key-value pairs of a GGUF file; arrays as lists. Weights are not read.
 
     Raises:
-        ModelError: not a GGUF file of version 2 or 3, or one that breaks off.
+        ModelError: not a GGUF file; give one, or the folder of a model of version 2 or 3, or one that breaks off.
     """
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             if data[:4] != b"GGUF":
-                raise ModelError(f"{path}: not a GGUF file")
+                raise ModelError(f"{path}: not a GGUF file; give one, or the folder of a model")
             version, _, count = struct.unpack_from("<IQQ", data, 4)
             if version not in (2, 3):
-                raise ModelError(f"{path}: GGUF version {version}; 2 and 3 can be read")
+                raise ModelError(f"{path}: GGUF version {version}; 2 and 3 can be read; convert it anew")
             at = 24
             metadata = {}
             for _ in range(count):
@@ -91,7 +91,7 @@ def read_metadata(path: Path) -> dict[str, Any]:
     except (struct.error, KeyError, IndexError, UnicodeDecodeError, ValueError) as error:
         if isinstance(error, ModelError):
             raise
-        raise ModelError(f"{path}: the GGUF file is damaged or incomplete") from None
+        raise ModelError(f"{path}: the GGUF file is damaged or incomplete; get it again") from None
 
 
 def _value(data: mmap.mmap, at: int, kind: int) -> tuple[Any, int]:

@@ -77,7 +77,9 @@ class ModelFiles:
         if path.exists():
             raise ModelError(f"{reference}: not a model folder and not a .gguf file")
         if reference in EMBEDDED:
-            raise ModelError(f"{reference}: this installation lacks the embedded models ({path})")
+            raise ModelError(
+                f"{reference}: this installation lacks the embedded models; install the package again ({path})"
+            )
         raise ModelError(
             f"{reference}: there is no such model; give a Hugging Face folder, a .gguf file, or {' or '.join(EMBEDDED)}"
         )
@@ -113,7 +115,7 @@ def _read_folder(folder: Path, name: str) -> ModelFiles:
     if config is None:
         raise ModelError(f"{folder}: no model there (it holds no config.json)")
     if not any(next(folder.glob(pattern), None) for pattern in _WEIGHTS):
-        raise ModelError(f"{folder}: it holds no weights (*.safetensors or *.bin)")
+        raise ModelError(f"{folder}: it holds no weights (*.safetensors or *.bin); copy them there")
     settings = _read_json(folder / "tokenizer_config.json") or {}
     config.pop("transformers_version", None)
     template, special = _chat_template(folder, settings), _special_tokens(settings)
@@ -130,7 +132,7 @@ def read_vocabulary(folder: Path) -> TokenizerVocabulary:
     if (folder / "tokenizer.json").is_file():
         return TokenizerVocabulary.from_file(folder / "tokenizer.json")
     if not any((folder / other).is_file() for other in ("merges.txt", "tokenizer.model")):
-        raise ModelError(f"{folder}: the model has no tokenizer (tokenizer.json)")
+        raise ModelError(f"{folder}: the model has no tokenizer (tokenizer.json); copy its files there")
     try:
         from transformers import AutoTokenizer
     except ImportError:

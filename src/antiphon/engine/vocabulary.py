@@ -69,7 +69,10 @@ class Vocabulary(ABC):
             elif (token := self.control_id(part.text)) is not None:
                 ids.append(token)
             else:
-                raise DialectError(f"the model has no control token {part.text!r}, which its dialect writes")
+                raise DialectError(
+                    f"the model has no control token {part.text!r}, which its dialect writes; "
+                    "choose another dialect, or auto"
+                )
         return ids
 
     def decode(self, ids: Iterable[int]) -> str:

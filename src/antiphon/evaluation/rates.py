@@ -40,7 +40,7 @@ def require_place(paths: Collection[str], to: Path) -> None:
     if not to.name.endswith(SUFFIXES):
         raise UsageError(f"{to}: must end in {', '.join(SUFFIXES)}")
     if not to.resolve().parent.is_dir():
-        raise UsageError(f"{to}: cannot be written: there is no folder {to.resolve().parent}")
+        raise UsageError(f"{to}: cannot be written: there is no folder {to.resolve().parent}; make it first")
 
 
 def write_rates(

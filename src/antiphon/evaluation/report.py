@@ -153,7 +153,10 @@ def compare(
     changed = [id for id in a if id in b and first.problems[id].messages != second.problems[id].messages]
     both = {id: first.problems[id] for id in a if id in b and id not in changed}
     if not both:
-        raise UsageError(f"{first.name} and {second.name} share no problem with answers that were judged in both")
+        raise UsageError(
+            f"{first.name} and {second.name} share no problem with answers that were judged in both; "
+            "evaluate on the same problems"
+        )
     ks = [k for k in _powers(a) if k in _powers(b)] if ks is None else ks
     by = parting(both.values(), by)
 

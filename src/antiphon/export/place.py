@@ -50,7 +50,7 @@ class Place:
         if not self.is_folder and not path.name.endswith(suffixes):
             raise bad_name(path, suffixes)
         if not self.path.parent.is_dir():
-            raise UsageError(f"{path}: there is no folder {self.path.parent}")
+            raise UsageError(f"{path}: there is no folder {self.path.parent}; make it first")
         if self.path.exists():
             self._require_replaceable(overwrite)
         self._part = self.path.with_name(f".{self.path.name}.part")
@@ -61,9 +61,9 @@ class Place:
             if self.path.is_dir() and not any(self.path.iterdir()):
                 return
             if not (self.path / MANIFEST).is_file():
-                raise UsageError(f"{self._given}: is there already, and no folder that an export wrote")
+                raise UsageError(f"{self._given}: is there already, and no folder that an export wrote; name another")
         elif not self.path.is_file():
-            raise UsageError(f"{self._given}: is there already, and no ordinary file")
+            raise UsageError(f"{self._given}: is there already, and no ordinary file; name another")
         if not overwrite:
             raise UsageError(f"{self._given}: is there already; --overwrite replaces it")
 
@@ -114,7 +114,7 @@ class Place:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 os.close(lock)
-                raise UsageError(f"{self._given}: another export is writing it") from None
+                raise UsageError(f"{self._given}: another export is writing it; wait until it ends") from None
             if _is_still(self._part, lock):
                 break
             os.close(lock)  # it was put in place, or removed, before it was locked

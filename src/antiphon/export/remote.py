@@ -49,7 +49,7 @@ class RemotePlace:
         if taken and not overwrite:
             raise UsageError(f"{self.path}: is there already; --overwrite replaces it")
         if self._there and not taken and not any(map(NUMBERED.fullmatch, self._there)):
-            raise UsageError(f"{self.path}: is there already, and no folder that an export wrote")
+            raise UsageError(f"{self.path}: is there already, and no folder that an export wrote; name another")
 
     @contextmanager
     def part(self) -> Iterator[Path]:

@@ -99,7 +99,7 @@ def _write_problems(folder: Path, records: list[Record]) -> list[Problem]:
             raise _another(folder)
         path.write_text(text, "utf-8")
     except OSError as error:
-        raise UsageError(f"{path}: cannot be written: {error.strerror}") from None
+        raise UsageError(f"{path}: cannot be written: {error.strerror}; choose another folder (--to DIR)") from None
     return antiphon.problem.load(path).problems
 
 

@@ -116,7 +116,7 @@ def _look(directories: Sequence[Path], to: Path) -> list[_Source]:
     places = Counter(path.resolve() for path in directories)
     twice = next((path for path in directories if places[path.resolve()] > 1), None)
     if twice is not None:
-        raise UsageError(f"{twice} is named twice")
+        raise UsageError(f"{twice} is named twice; leave one out")
     if to.resolve() in places:
         raise UsageError(f"{to} cannot be merged into itself; name another directory with --to")
     sources: dict[str, _Source] = {}
@@ -146,7 +146,8 @@ def _require_one_whole(sources: Sequence[_Source]) -> None:
     if len(found) > 1:
         (one, first), (other, second), *_ = found.values()
         raise StoreUnfit(
-            f"{first} has shard {one.shard} and {second} shard {other.shard}: these are parts of different divisions"
+            f"{first} has shard {one.shard} and {second} shard {other.shard}: these are parts of different divisions; "
+            "merge one division"
         )
 
 

@@ -134,7 +134,10 @@ def open_for_writing(directory: Path) -> sqlite3.Connection:
         version = version_of(connection, path)
         (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
         if mode != "wal":
-            raise StoreUnfit(f"the file system of {directory} has no shared memory, which a run directory needs")
+            raise StoreUnfit(
+                f"the file system of {directory} has no shared memory, which a run directory needs; "
+                "write to a local disk"
+            )
         connection.execute("PRAGMA cache_size = -32768")  # KiB: the pages at which 2,000 traces grow
         connection.execute("PRAGMA wal_autocheckpoint = 4000")  # pages, 16 MB
         connection.execute("PRAGMA journal_size_limit = 67108864")

@@ -59,7 +59,10 @@ def _like(name: str, settings: Settings, directory: Path, variant: str, *, rando
         like = _finished(reader, settings.like, variant, "--like")
         found = lengths(reader.traces(variant=like.name, status=[Status.COMPLETE]))
     if not all(found.values()):
-        raise SettingsError(f"--like {like.name}: it has no complete trace in which student and teacher both think")
+        raise SettingsError(
+            f"--like {like.name}: it has no complete trace in which student and teacher both think; "
+            "name one written in turns"
+        )
     cutter = Cutter(found, random=random)
     return Given({"like": {"fingerprint": like.fingerprint, "lengths": cutter.digest}}, cutter)
 
@@ -97,7 +100,7 @@ def _finished(reader: Reader, wanted: str, variant: str, flag: str) -> Variant:
     if pending := counts.get(None):
         raise SettingsError(f"{flag} {wanted}: {pending} of its traces are not finished; finish it first")
     if not counts.get(Status.COMPLETE):
-        raise SettingsError(f"{flag} {wanted}: it has no complete trace")
+        raise SettingsError(f"{flag} {wanted}: it has no complete trace; name another")
     return next(known for known in reader.variants() if known.name == wanted)
 
 

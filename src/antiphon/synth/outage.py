@@ -73,7 +73,9 @@ class Outage:
                 left = self._limit - (time.monotonic() - began)
                 if left <= 0:
                     events.warned("outage_given_up", cause=str(again), seconds=round(self._limit, 1))
-                    raise EngineUnavailable(f"{again}; given up after {self._limit:.0f} s, all traces kept") from error
+                    raise EngineUnavailable(
+                        f"{again}; given up after {self._limit:.0f} s, all traces kept; the same command goes on"
+                    ) from error
                 await asyncio.sleep(min(left, wait * random.uniform(0.75, 1.25)))
                 wait = min(_LONGEST_WAIT, wait * 2)
         events.happened("outage_over", seconds=round(time.monotonic() - began, 1))

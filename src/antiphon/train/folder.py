@@ -77,12 +77,14 @@ class Folder:
             self.path.mkdir(parents=True, exist_ok=True)
             handle = os.open(self.path, os.O_RDONLY)
         except OSError as error:
-            raise UsageError(f"{self.path}: cannot be made ({error.strerror})") from None
+            raise UsageError(f"{self.path}: cannot be made ({error.strerror}); name another") from None
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             yield
         except BlockingIOError:
-            raise UsageError(f"{self.path}: another training is writing there") from None
+            raise UsageError(
+                f"{self.path}: another training is writing there; wait until it ends, or name another folder"
+            ) from None
         finally:
             os.close(handle)
 

@@ -32,7 +32,9 @@ def configuration(recipe: Recipe, folder: Folder, given: Mapping[str, Any]) -> S
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     at_once = min(recipe.rows_at_once, max(1, recipe.batch // processes))
     if recipe.batch % (at_once * processes):
-        raise SettingsError(f"a batch of {recipe.batch} rows does not go into {processes} processes of {at_once} rows")
+        raise SettingsError(
+            f"a batch of {recipe.batch} rows does not go into {processes} processes of {at_once} rows; give a multiple"
+        )
     mixed = recipe.precision == "mixed"
     values: dict[str, Any] = {
         "output_dir": str(folder.states / "work.part"),
@@ -64,7 +66,7 @@ def configuration(recipe: Recipe, folder: Folder, given: Mapping[str, Any]) -> S
         if name not in SFTConfig.__dataclass_fields__:
             raise SettingsError(f"trainer: SFTConfig has no field {name!r}")
         if name in values.keys() - _FREE:
-            raise SettingsError(f"trainer: {name} follows from the recipe, or must be as it is")
+            raise SettingsError(f"trainer: {name} follows from the recipe, or must be as it is; leave it out")
     if "lr_scheduler_type" in given:
         values.pop("lr_scheduler_kwargs")
     try:

@@ -151,11 +151,14 @@ class _Reading:
                 f" ({vocabulary.digest[:12]}); export again with --student"
             )
         if ids and not 0 <= min(ids) <= max(ids) <= self._last:
-            raise UsageError(f"its ids are not those of {self._student.name}, whose last is {self._last}")
+            raise UsageError(
+                f"its ids are not those of {self._student.name}, whose last is {self._last}; "
+                "export again with --student"
+            )
         if self._loss == "all":
             return ids, [0.0 if label == IGNORED else 1.0 for label in labels]
         if "kind" not in fields:
-            raise UsageError(f"it has no column kind, which loss {self._loss} needs")
+            raise UsageError(f"it has no column kind, which loss {self._loss} needs; export again as tokens")
         kinds = fields["kind"]
         if self._loss != "answer" and _THINKING in kinds:
             raise UsageError(

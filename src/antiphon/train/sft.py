@@ -157,7 +157,7 @@ def _prepare(folder: Folder, reading: Reading, recipe: Recipe, asked: Mapping[st
         steps = plan.steps
         beyond = [step for step in asked["save_at"] if not 1 <= step <= steps]
         if beyond:
-            raise SettingsError(f"save_at {beyond[0]}: the training has {steps} steps")
+            raise SettingsError(f"save_at {beyond[0]}: the training has {steps} steps; name some up to that")
     folder.write(folder.about, json.dumps({"training": asked, "steps": steps}, indent=1) + "\n")
 
 

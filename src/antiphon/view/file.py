@@ -153,7 +153,7 @@ def _write(to: Path, text: str) -> None:
     try:
         to.write_bytes(text.encode("utf-8", "replace"))
     except OSError as error:
-        raise UsageError(f"{to}: cannot be written: {error.strerror}") from None
+        raise UsageError(f"{to}: cannot be written: {error.strerror}; name another file") from None
 
 
 def _page(directory: Path, reader: Reader, index: Index, chosen: Chosen, listing: Listing) -> str:

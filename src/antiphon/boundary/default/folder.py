@@ -43,7 +43,10 @@ def read_folder(reference: str | Path) -> Stored:
     folder = find_folder(str(SHIPPED if str(reference) == KIND else reference))
     own: dict[str, Any] = read_config(folder).get(KEY) or {}
     if own.get("kind") != KIND:
-        raise ModelError(f"{folder}: a predictor of another kind ({own.get('kind')}), not of the small one")
+        raise ModelError(
+            f"{folder}: a predictor of another kind ({own.get('kind')}), not of the small one; "
+            "antiphon boundary train makes one"
+        )
     version = own.get("version")
     if not isinstance(version, int) or version > VERSION:
         raise ModelError(f"{folder}: made by a newer version of antiphon (form {version}); update this one")

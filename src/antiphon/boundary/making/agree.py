@@ -65,9 +65,9 @@ def agreement(first: Sequence[MarkedText], second: Sequence[MarkedText]) -> Agre
         raise UsageError(
             "the two files have no text in common: "
             + (
-                "the ids are the same, the texts differ"
+                "the ids are the same, the texts differ; give marks of the same slices"
                 if pairs
-                else "texts are matched by their ids, and none is in both"
+                else "texts are matched by their ids, and none is in both; give marks of the same slices"
             )
         )
     by_problem: dict[str, list[Counts]] = defaultdict(list)

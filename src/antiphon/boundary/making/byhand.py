@@ -28,7 +28,7 @@ def lay_out(folder: Path, corpus: Corpus, marks: Mapping[str, Style]) -> Written
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(f"{folder} cannot be made: {error.strerror}") from None
+        raise UsageError(f"{folder} cannot be made: {error.strerror}; name another folder") from None
     fit = [item for item in corpus.slices if "\r" not in item.text and not re.search("^=== ", item.text, re.MULTILINE)]
     sides = [[item for item in fit if (item.problem_key in corpus.tests) is test] for test in (False, True)]
     for name, side in zip((TRAIN, TEST), sides, strict=True):

@@ -133,7 +133,9 @@ class Journal:
 
     def _compare(self, record: Mapping[str, Any], begun: Mapping[str, Any]) -> None:
         if record.get("format") != _FORMAT:
-            raise StoreUnfit(f"{self.path} is no journal that this version reads (format {_FORMAT})")
+            raise StoreUnfit(
+                f"{self.path} is no journal that this version reads (format {_FORMAT}); give another folder"
+            )
         differing = [
             f"{name} was {record.get(name)}, not {value}" for name, value in begun.items() if record.get(name) != value
         ]

@@ -137,7 +137,7 @@ def require_writable(path: str | Path) -> Path:
     if not path.name.endswith((*SUFFIXES, _PLAIN)):
         raise UsageError(f"{path}: marked texts are written to a file that ends in {', '.join(SUFFIXES)} or {_PLAIN}")
     if not path.parent.is_dir():
-        raise UsageError(f"{path}: there is no folder {path.parent}")
+        raise UsageError(f"{path}: there is no folder {path.parent}; make it first")
     return path
 
 

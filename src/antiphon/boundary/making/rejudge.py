@@ -84,7 +84,9 @@ async def rejudge(reader: Reader, predictor: BoundaryPredictor, *, done: Callabl
         for _ in some:
             done()
     if not cut:
-        raise UsageError(f"{reader.directory}: no turn of this run was cut by a predictor")
+        raise UsageError(
+            f"{reader.directory}: no turn of this run was cut by a predictor; give one of the method tessy"
+        )
     if not kept:
         raise UsageError(
             f"{reader.directory}: this run did not keep what was rolled back, so nobody can say what another predictor"

@@ -164,7 +164,10 @@ def _begun(base: Stored | None, lookahead: int | None) -> SmallNet:
         return SmallNet(_LOOKAHEAD if lookahead is None else lookahead)
     net = restored(base.arrays)
     if lookahead not in (None, net.lookahead):
-        raise SettingsError(f"{base.name} looks {net.lookahead} words ahead, which training does not change")
+        raise SettingsError(
+            f"{base.name} looks {net.lookahead} words ahead, which training does not change; "
+            "leave --lookahead out, or give --base none"
+        )
     return net
 
 

@@ -153,7 +153,7 @@ def _thinking(paths: Sequence[str]) -> Sequence[str]:
         elif thinking is not None and thinking.stretch.text.strip():
             found.append(thinking.stretch.text)
     if paths and not found:
-        raise UsageError(f"{', '.join(paths)}: no trace with thinking in it")
+        raise UsageError(f"{', '.join(paths)}: no trace with thinking in it; give others")
     return found
 
 

@@ -54,7 +54,7 @@ def show(
         try:
             write_page(html, sheets, name)
         except OSError as error:
-            raise UsageError(f"{html}: cannot be written: {error.strerror}") from None
+            raise UsageError(f"{html}: cannot be written: {error.strerror}; name another file") from None
     if json:
         path = None if html is None else str(html)
         print_json({"boundary": name, "path": path, "texts": [_as_json(sheet) for sheet in sheets]})

@@ -372,7 +372,7 @@ def _require_alike(client: Client, found: Found, first: str, known: Found) -> No
             "the servers of one role must serve the same model"
         )
     if (type(found.wire), found.wire.path) != (type(known.wire), known.wire.path):
-        raise ModelError(f"{client.shown} and {first} are not of the same kind")
+        raise ModelError(f"{client.shown} and {first} are not of the same kind; give a role servers of one")
 
 
 async def _close(clients: Iterable[Client]) -> None:

@@ -70,7 +70,9 @@ async def find(client: Client, options: Connection, chat: str | None = None) -> 
     except Fault as fault:
         raise explained(client, fault, options) from None
     except (LookupError, TypeError, AttributeError):
-        raise ModelError(f"{client.shown}: it does not tell of itself as {options.kind} servers do") from None
+        raise ModelError(
+            f'{client.shown}: it does not tell of itself as {options.kind} servers do; set server.kind = "auto"'
+        ) from None
 
 
 async def served_model(client: Client, options: Connection, chat: str | None = None) -> str:

@@ -76,7 +76,7 @@ class Listed(Members):
             raise ModelError(f"{self._path}: the list of servers cannot be read: {why}") from None
         urls = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
         if not urls:
-            raise ModelError(f"{self._path}: there is no server in the list")
+            raise ModelError(f"{self._path}: there is no server in the list; write an address a line")
         return [Member(url) for url in dict.fromkeys(urls)]
 
 

@@ -68,7 +68,10 @@ class Tokens(ABC):
             elif (token := self.controls.get(part.text)) is not None:
                 ids.append(token)
             else:
-                raise DialectError(f"the model has no control token {part.text!r}, which its dialect writes")
+                raise DialectError(
+                    f"the model has no control token {part.text!r}, which its dialect writes; "
+                    "choose another dialect, or auto"
+                )
         return ids
 
     async def learn(self, spellings: Iterable[str]) -> None:

@@ -36,7 +36,7 @@ def free_port() -> int:
             except OSError:
                 continue
             return port
-    raise EngineUnavailable(f"no free port from {_PORTS.start} to {_PORTS.stop - 1} for a server")
+    raise EngineUnavailable(f"no free port from {_PORTS.start} to {_PORTS.stop - 1} for a server; end others first")
 
 
 class Process:

@@ -47,7 +47,7 @@ class Balance:
         self._counts = {value: len(hashes) for value, hashes in sorted(drawn.items())}
         told = [count for value, count in self._counts.items() if value != MISSING]
         if drawn and not told:
-            raise UsageError(f"--balance {self._field}: no problem of this run has that field")
+            raise UsageError(f"--balance {self._field}: no problem of this run has that field; name another")
         most = self._most if self._most is not None else min(told, default=0)
         for value, hashes in drawn.items():
             if len(hashes) > most:
