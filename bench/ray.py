@@ -18,12 +18,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from antiphon.problem import Problem
+from antiphon.scale.snapshot import restored
 from antiphon.trace import Trace
 from bench.simulated import PIECEMEAL, ROOT, faults, traces
 from bench.simulator import Pair, flags, problems, simulated_pairs, write_problems
@@ -32,7 +34,7 @@ SHARDS = 4
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_raylet_start_wait_time_s": "300",
+    "RAY_raylet_start_wait_time_s": "120",
 }
 
 
@@ -44,9 +46,8 @@ class Machines:
         from ray.cluster_utils import Cluster
 
         self._folder = folder
-        self._cluster = Cluster(
-            initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False, "env_vars": QUIET}
-        )
+        without = {"include_dashboard": False, "include_log_monitor": False, "no_monitor": True}
+        self._cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "env_vars": QUIET, **without})
         self._nodes: dict[int, Any] = {}
 
     @property
@@ -65,19 +66,15 @@ class Machines:
             num_cpus=cores, env_vars={**QUIET, "TMPDIR": str(self.disk(number))}
         )
 
-    def workers(self, number: int) -> list[int]:
-        """The processes on a machine that have begun a shard, or may."""
-        ((raylet,),) = (self._nodes[number].all_processes["raylet"],)
-        children = Path(f"/proc/{raylet.process.pid}/task/{raylet.process.pid}/children").read_text()
-        return [int(pid) for pid in children.split()]
+    def kill_shards(self, number: int) -> int:
+        """Kills the processes on a machine that write a shard; how many there were."""
+        return _killed(pid for pid, title in self._processes(number).items() if title.startswith("ray::Shard"))
 
     def lose(self, number: int) -> None:
         """Kills a machine with all that runs on it, and removes its disk."""
-        workers = self.workers(number)
+        processes = self._processes(number)
         self._cluster.remove_node(self._nodes.pop(number), allow_graceful=False)
-        for pid in workers:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        _killed(processes)
         shutil.rmtree(self.disk(number))
 
     def lose_head(self) -> None:
@@ -87,6 +84,49 @@ class Machines:
     def end(self) -> None:
         """Ends the cluster."""
         self._cluster.shutdown()
+
+    def _processes(self, number: int) -> dict[int, str]:
+        """What runs on a machine, with titles: shards, and Ray's own agents, without which the machine ends itself."""
+        ((raylet,),) = (self._nodes[number].all_processes["raylet"],)
+        found = {}
+        for pid in Path(f"/proc/{raylet.process.pid}/task/{raylet.process.pid}/children").read_text().split():
+            with suppress(FileNotFoundError, ProcessLookupError):
+                found[int(pid)] = Path(f"/proc/{pid}/cmdline").read_text("utf-8", "replace")
+        return found
+
+
+def _killed(processes: Iterable[int]) -> int:
+    count = 0
+    for pid in processes:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+            count += 1
+    return count
+
+
+class Moment(NamedTuple):
+    """What servers had written, by the clock that dates files."""
+
+    time: float
+    decoded: int
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What came of a run that lost a machine.
+
+    Attributes:
+        decoded: by the servers in the whole run.
+        interval: of these in the last interval before the loss, on both machines.
+        unsure: of these between the loss and the moment that all snapshots before the last hold: no more can be lost.
+        said: by the command.
+    """
+
+    found: list[Trace]
+    decoded: int
+    interval: int
+    unsure: int
+    said: str
 
 
 @contextmanager
@@ -126,10 +166,29 @@ def ended(process: subprocess.Popen[str], code: int = 0) -> tuple[str, str]:
     return out, err
 
 
-def until_decoded(pair: Pair, tokens: float, process: subprocess.Popen[str]) -> None:
-    """Waits until the servers have written so much, or the process has ended."""
-    while pair.decoded < tokens and process.poll() is None:
+def until_decoded(pair: Pair, tokens: float, process: subprocess.Popen[str]) -> list[Moment]:
+    """Waits until the servers have written so much, or the process has ended; what they had written when."""
+    seen = [Moment(time.time(), pair.decoded)]
+    while seen[-1].decoded < tokens and process.poll() is None:
         time.sleep(0.05)  # the moment is counted in tokens; this only paces the look
+        seen.append(Moment(time.time(), pair.decoded))
+    return seen
+
+
+def until(happened: Callable[[], object], process: subprocess.Popen[str]) -> None:
+    """Waits until something has happened, or the process has ended."""
+    while not happened() and process.poll() is None:
+        time.sleep(0.2)  # likewise
+
+
+def kept(directory: Path) -> int:
+    """How many finished traces the snapshots of a run hold."""
+    count = 0
+    with tempfile.TemporaryDirectory() as scratch:
+        for folder in (directory / "shards").glob("*-of-*"):
+            if restored(folder, part := Path(scratch) / folder.name):
+                count += sum(trace.status is not None for trace in traces(part))
+    return count
 
 
 def texts(found: Sequence[Trace]) -> dict[str, tuple[Any, ...]]:
@@ -154,19 +213,28 @@ def by_shards(folder: Path, file: Path, pair: Pair) -> list[Trace]:
     return traces(folder / "joined")
 
 
-def with_one_lost(
-    folder: Path, file: Path, pair: Pair, cluster: Machines, *, snapshot: float, moment: float
-) -> tuple[list[Trace], int, str]:
-    """On a cluster of two machines, of which one is lost when so many tokens are decoded, and a new one comes; tokens
-    that were decoded in all, and what the command said."""
+def with_one_lost(folder: Path, file: Path, pair: Pair, cluster: Machines, *, snapshot: float, moment: float) -> Loss:
+    """On a cluster of two machines, of which one is lost when so many tokens are decoded, and a new one comes."""
     pair.reset()
     more = ("--ray", cluster.address, "--shards", SHARDS, "--snapshot", snapshot)
     process = started(words(folder / "whole", file, pair, *more))
-    until_decoded(pair, moment, process)
+    seen = until_decoded(pair, moment, process)
+    kept = min(map(_last_but_one, (folder / "whole" / "shards").glob("*-of-*")), default=0.0)
     cluster.lose(1)
+    lost = pair.decoded
     cluster.add(2)
     _, said = ended(process)
-    return traces(folder / "whole"), pair.decoded, said
+    before, sure = (
+        max((each.decoded for each in seen if each.time <= time), default=0)
+        for time in (seen[-1].time - snapshot, kept)
+    )
+    return Loss(traces(folder / "whole"), pair.decoded, seen[-1].decoded - before, lost - sure, said)
+
+
+def _last_but_one(shard: Path) -> float:
+    """When a shard's last snapshot but one was in its place; the last was begun after that."""
+    files = sorted(shard.glob("*.sqlite.zst"))
+    return files[-2].stat().st_mtime if len(files) > 1 else 0.0
 
 
 def measured(folder: Path, pair: Pair, some: Sequence[Problem], snapshot: float) -> dict[str, Any]:
@@ -175,16 +243,19 @@ def measured(folder: Path, pair: Pair, some: Sequence[Problem], snapshot: float)
     one, needed, seconds = by_one_process(folder, file, pair)
     shards = by_shards(folder, file, pair)
     with machines(folder) as cluster:
-        found, decoded, said = with_one_lost(folder, file, pair, cluster, snapshot=snapshot, moment=0.4 * needed)
+        began = time.monotonic()
+        loss = with_one_lost(folder, file, pair, cluster, snapshot=snapshot, moment=0.4 * needed)
     return {
         "problems": len(some),
-        "faults": faults(found, some),
-        "as_one_process": texts(found) == texts(one),
-        "as_shards": texts(found) == texts(shards),
+        "faults": faults(loss.found, some),
+        "as_one_process": texts(loss.found) == texts(one),
+        "as_shards": texts(loss.found) == texts(shards),
+        "seconds": {"one_process": round(seconds), "cluster": round(time.monotonic() - began)},
         "decoded_by_one_process": needed,
-        "decoded_again": decoded - needed,
-        "in_an_interval_on_the_lost_machine": round(needed / seconds * snapshot / 2),
-        "said": [line for line in said.splitlines() if "lost" in line],
+        "decoded_again": loss.decoded - needed,
+        "in_an_interval_on_the_lost_machine": loss.interval // 2,
+        "since_the_snapshots_before_the_last": loss.unsure,
+        "said": [line for line in loss.said.splitlines() if "lost" in line],
     }
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,9 +16,11 @@ from bench.ray import (
     by_one_process,
     by_shards,
     ended,
+    kept,
     machines,
     started,
     texts,
+    until,
     until_decoded,
     with_one_lost,
     words,
@@ -27,12 +28,16 @@ from bench.ray import (
 from bench.simulated import faults, traces
 from bench.simulator import SIMULATOR, Pair, problems, simulated_pairs, write_problems
 
+from antiphon.scale.ray import _known
+
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.live,  # one after the other: Ray gives up if its own processes need more than some seconds to begin
     pytest.mark.skipif(not SIMULATOR.is_dir(), reason="needs the simulated pair, which is not here"),
     pytest.mark.filterwarnings("ignore"),  # Ray's own
 ]
-COUNT = 32
+COUNT = 24
+NEVER = "Problem 00007"
+"""What the text of one problem says, whose trace is not to end as long as this is a fault: nor can the run."""
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +48,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
 
 @pytest.fixture(scope="module")
 def some(pair: Pair) -> list:
-    return problems(pair.tokenizer.parent, COUNT, spans=20)
+    return problems(pair.tokenizer.parent, COUNT, spans=16)
 
 
 @pytest.fixture
@@ -51,22 +56,10 @@ def file(tmp_path: Path, some: list) -> Path:
     return write_problems(tmp_path / "problems.jsonl", some)
 
 
-@pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[Machines]:
-    with machines(tmp_path) as cluster:
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
+    with machines(tmp_path_factory.mktemp("cluster")) as cluster:
         yield cluster
-
-
-def test_a_lost_machine_costs_an_interval_at_most(
-    pair: Pair, some: list, file: Path, cluster: Machines, tmp_path: Path
-) -> None:
-    one, needed, seconds = by_one_process(tmp_path, file, pair)
-    found, decoded, said = with_one_lost(tmp_path, file, pair, cluster, snapshot=1, moment=0.4 * needed)
-    assert faults(found, some) == []
-    assert "was lost with its process or machine" in said
-    assert texts(found) == texts(one) == texts(by_shards(tmp_path, file, pair))
-    # Two snapshots are an interval apart, and what the time of one takes; half of it was on the lost machine.
-    assert decoded - needed < 2 * (needed / seconds) + 0.1 * needed
 
 
 def test_workers_that_are_killed_again_and_again(
@@ -77,32 +70,55 @@ def test_workers_that_are_killed_again_and_again(
     process = started(line)
     for moment in (500, 1_500, 3_000):
         until_decoded(pair, moment, process)
-        for pid in cluster.workers(0):
-            os.kill(pid, signal.SIGKILL)
+        until(lambda: cluster.kill_shards(0), process)
     _, said = ended(process)
     assert "goes on from its last snapshot" in said
     assert faults(traces(tmp_path / "whole"), some) == []
+
+
+def test_a_lost_machine_costs_an_interval_at_most(
+    pair: Pair, some: list, file: Path, cluster: Machines, tmp_path: Path
+) -> None:
+    one, needed, _ = by_one_process(tmp_path, file, pair)
+    loss = with_one_lost(tmp_path, file, pair, cluster, snapshot=1, moment=0.4 * needed)
+    assert faults(loss.found, some) == []
+    assert "was lost with its process or machine" in loss.said
+    assert texts(loss.found) == texts(one) == texts(by_shards(tmp_path, file, pair))
+    # What is written past the cuts is not the same in two runs, though nearly.
+    assert loss.decoded - needed < loss.unsure + 0.05 * needed
 
 
 def test_a_head_that_dies_is_named_and_the_same_command_goes_on(
     pair: Pair, some: list, file: Path, tmp_path: Path
 ) -> None:
     pair.reset()
+    pair.fault("hang", match=NEVER)
     line = words(tmp_path / "whole", file, pair, "--snapshot", 1)
-    with machines(tmp_path / "first") as cluster:
-        process = started([*line, "--ray", cluster.address, "--shards", str(SHARDS)])
-        until_decoded(pair, 2_000, process)
+    with machines(tmp_path / "first", 1) as cluster:
+        process = started([*line, "--ray", cluster.address, "--shards", "2"])
+        until(lambda: kept(tmp_path / "whole") >= COUNT // 4, process)
         cluster.lose_head()
         _, said = ended(process, code=3)
     assert "the head of the Ray cluster" in said
-    kept = {trace.key for trace in traces(tmp_path / "whole")}
+    before = {trace.key: trace.spans for trace in traces(tmp_path / "whole") if trace.status is not None}
+    assert COUNT // 4 <= len(before) < COUNT
+    pair.reset()
     ended(started([*line, "--ray", "local"]))
     found = traces(tmp_path / "whole")
     assert faults(found, some) == []
-    assert kept <= {trace.key for trace in found}
+    assert before.items() <= {trace.key: trace.spans for trace in found}.items()
 
 
 def test_an_address_where_nothing_is(file: Path, pair: Pair, tmp_path: Path) -> None:
+    began = time.monotonic()
     _, said = ended(started(words(tmp_path / "whole", file, pair, "--ray", "127.0.0.1:9")), code=3)
-    assert "there is no Ray cluster at 127.0.0.1:9" in said
-    assert "Traceback" not in said
+    assert time.monotonic() - began < 60, "Ray alone tries for four minutes"
+    (line,) = said.splitlines()
+    assert "there is no Ray cluster at 127.0.0.1:9" in line
+
+
+def test_ray_tells_where_it_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
+
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:9")
+    assert _known(ray) == "127.0.0.1:9"
