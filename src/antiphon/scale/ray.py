@@ -131,8 +131,7 @@ class ClusterRun(Run):
             await asyncio.to_thread(_require_answer, address)
         common = Common(self.directory)
         with _locked(common.shards):
-            with _connected(ray, self._address):
-                head = _place(ray.get_runtime_context().gcs_address if address in _BY_RAY else address)
+            with _connected(ray, address) as head:
                 machines = sum(node["Alive"] for node in ray.nodes())
                 number = common.divided(self._shards, max(1, machines))
                 try:
@@ -328,8 +327,8 @@ def _ray(address: str) -> Any:
 
 
 @contextlib.contextmanager
-def _connected(ray: Any, address: str) -> Iterator[None]:
-    """A connection for the time of the context."""
+def _connected(ray: Any, address: str) -> Iterator[tuple[str, int]]:
+    """A connection for the time of the context; where the head listens."""
     here = {"include_dashboard": False, "object_store_memory": _OBJECTS} if address == "local" else {}
     on_term = signal.getsignal(signal.SIGTERM)
     try:
@@ -338,13 +337,14 @@ def _connected(ray: Any, address: str) -> Iterator[None]:
             signal.signal(signal.SIGTERM, on_term)  # Ray has put an end of its own there
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise _absent(address, _line(error)) from None
+    head = _place(ray.get_runtime_context().gcs_address if address in _BY_RAY else address)
     try:
-        yield
+        yield head
     finally:
         # Of a cluster that is gone Ray takes its leave for a minute.
         leaving = threading.Thread(target=ray.shutdown, name="antiphon-ray-shutdown", daemon=True)
         leaving.start()
-        leaving.join(_PATIENCE)
+        leaving.join(_PATIENCE if _answers(head) else _GLANCE)
 
 
 def _answers(head: tuple[str, int]) -> bool:
