@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from antiphon.imports.record import FORMATS
-from antiphon.imports.run import Imported, bring
+from antiphon.imports.run import bring
+from antiphon.imports.writing import Imported
 
 __all__ = ["FORMATS", "Imported", "bring"]
