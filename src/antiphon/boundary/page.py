@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 
@@ -51,11 +50,6 @@ class Node:
                 by_place = {rule.place: rule for rule in (*node.ends.get(key, ()), *rules)}
                 node.ends[key] = tuple(by_place[place] for place in sorted(by_place))
 
-    def pruned(self, depth: int) -> Node:
-        """A copy without the phrases of more than `depth` words."""
-        kept = {key: child.pruned(depth - 1) for key, child in self.next.items()} if depth > 1 else {}
-        return Node(kept, self.ends)
-
 
 @dataclass(frozen=True, slots=True)
 class Page:
@@ -68,8 +62,3 @@ class Page:
     patterns: Mapping[str, re.Pattern[str]]  # by `<name>`
     root: Node
     digest: str
-
-    def shortened(self, lookahead: int) -> Page:
-        """The same page at a smaller look-ahead: phrases that it does not allow are left out."""
-        digest = hashlib.sha256(f"{self.digest}/{lookahead}".encode()).hexdigest()
-        return replace(self, lookahead=lookahead, root=self.root.pruned(lookahead + 1), digest=digest)
