@@ -19,7 +19,7 @@ from antiphon.problem import Problem
 from antiphon.store import Reader, Store
 from antiphon.synth.methods import METHODS
 from antiphon.synth.run import Run
-from antiphon.synth.wording import grade
+from antiphon.synth.wording import grade, hashed
 from antiphon.trace import Author, Key, Kind, Span, SpanEnd, Status, Trace
 from tests.synth.test_reply import Completer, says
 
@@ -434,6 +434,10 @@ def test_their_lengths_are_drawn_or_always_alike(tmp_path: Path) -> None:
         asyncio.run(task.work())
         assert task.cast is not None
         assert {predictor.id.partition(":")[0] for predictor in task.cast.predictors} == {how}
+
+
+def test_a_wording_is_in_the_fingerprint_by_the_head_of_its_digest() -> None:
+    assert hashed("a") == "ca978112ca1bbdca"
 
 
 def test_what_is_told_of_a_variant(tmp_path: Path) -> None:

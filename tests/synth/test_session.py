@@ -35,7 +35,10 @@ def test_each_session_is_noted_with_what_ended_in_it(tmp_path: Path) -> None:
     assert first.began < first.ended < second.began < second.ended
     for session in (first, second):
         assert 0 < session.cpu <= session.ended - session.began + 0.05
-        assert session.coreless is None or session.coreless >= 0
+        if Path("/proc/thread-self/schedstat").exists():
+            assert session.coreless is not None and 0 <= session.coreless < session.ended - session.began + 0.05
+        else:
+            assert session.coreless is None
     for trace in traces[:3]:
         assert trace.started is not None
         assert trace.finished is not None

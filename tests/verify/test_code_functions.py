@@ -154,6 +154,12 @@ def test_the_problems_tests_are_at_fault(tests: str, detail: str, sandbox: Sandb
     assert verdict.detail.startswith("problems.jsonl:3: ")
 
 
+def test_what_the_problem_states_is_at_fault(sandbox: Sandbox) -> None:
+    verdict = judged(sandbox, "def f(x): return 2", "assert candidate(1) == 2", stated="raise ValueError('stated')")
+    assert verdict.label is Label.CANNOT_JUDGE
+    assert verdict.detail.endswith("the tests fail by themselves: ValueError('stated'); at: no line of theirs")
+
+
 @pytest.mark.parametrize(
     ("fields", "detail"),
     [

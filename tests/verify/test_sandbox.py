@@ -380,6 +380,7 @@ def elsewhere(*around: str, **environment: str) -> subprocess.CompletedProcess[s
 
 def test_nothing_runs_unsafe_unless_asked() -> None:
     assert not Sandbox().unsafe
+    assert Sandbox(unsafe=True).reads_our_bytecode
     assert isolation.Isolation(None, True).python == "/usr/bin/python3"
 
 

@@ -316,6 +316,14 @@ def test_a_broken_problem_is_named_with_its_place(
     assert not (tmp_path / "made.db").exists()
 
 
+@pytest.mark.parametrize("gold", [[], ["SELECT 1", 2], " ", {"query": "SELECT 1"}, ["SELECT 1", " "]])
+def test_what_is_no_gold_query_is_shown(verifier: SqlVerifier, gold: Any) -> None:
+    given = verdict(verifier, problem(schema_sql=TABLE, gold_sql=gold), "SELECT a FROM t")
+    shown = "" if gold == " " else f"{gold} "
+    assert given.label is Label.CANNOT_JUDGE
+    assert given.detail == f"problems.jsonl:3: 'gold_sql' is {shown.rstrip()}, not a query or a list of queries"
+
+
 def test_what_it_suits(verifier: SqlVerifier) -> None:
     assert verifier.suits(problem(gold_sql="SELECT 1", db_id="x"))
     assert verifier.suits(problem(SQL="SELECT 1", database="x.sqlite"))
@@ -338,6 +346,7 @@ def test_what_it_suits(verifier: SqlVerifier) -> None:
         ("PRAGMA journal_mode = DELETE", "a query may only read: PRAGMA is not allowed"),
         ("ALTER TABLE t RENAME TO u", "a query may only read: ALTER TABLE is not allowed"),
         ("SELECT a, random() FROM t", "a query may only read: random() is not allowed"),
+        ("SELECT load_extension('x'), a FROM t", "a query may only read: load_extension() is not allowed"),
         ("SELECT a, RandomBlob(1) FROM t", "a query may only read: randomblob() is not allowed"),
     ],
 )
