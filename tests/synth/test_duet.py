@@ -388,6 +388,22 @@ def test_an_answer_that_fills_the_context() -> None:
     assert ending.status in (Status.CONTEXT_FULL, Status.TOO_LONG)
 
 
+def test_what_stands_is_recorded_before_a_turn_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("antiphon.synth.passage._SETTLE_EVERY", -1.0)
+    monkeypatch.setattr("antiphon.synth.record._SAVE_EVERY", -1.0)
+    grown: list[tuple[int, str]] = []
+
+    class Growing(MemoryRecorder):
+        def grow(self, index: int, head: Span, text: str, ids: Any, words: bytes) -> None:
+            grown.append((index, text))
+            super().grow(index, head, text, ids, words)
+
+    composed = duet(in_turn(["Okay,", " So", " Wait", " But", CLOSE], ANSWER), in_turn())
+    _, recorder = perform(composed, recorder=Growing())
+    assert [text for index, text in grown if index == 1][:2] == ["Okay,", " So"]
+    assert recorder.spans[1].text == "Okay, So Wait But"
+
+
 def test_where_budget_and_context_end_together_it_is_the_budget() -> None:
     ended = {}
     for context in range(30, 90):
