@@ -19,6 +19,9 @@ SOURCE = ROOT / "src" / "antiphon"
 PAGE = ROOT / "docs" / "architecture.md"
 MODULES = sorted(SOURCE.rglob("*.py"))
 LONGEST = 500  # lines
+SHARED = 10  # lines that two places may have in common
+NO_LOGIC = re.compile(r"\W*$|#|from |import |(\w+)=\1,$|\w+: options\.\w+ = (None|False),$")
+"""Lines that do not count there: without a word, imports, names handed on, options that are declared elsewhere."""
 
 
 class Floor(NamedTuple):
@@ -132,6 +135,20 @@ def test_the_first_line_of_a_module_says_what_it_is_for() -> None:
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_no_module_is_long(path: Path) -> None:
     assert len(path.read_text("utf-8").splitlines()) <= LONGEST
+
+
+def test_no_two_places_share_more_than_a_few_lines() -> None:
+    first: dict[tuple[str, ...], str] = {}
+    twice = []
+    for path in sorted(path for folder in ("src", "tests", "bench") for path in (ROOT / folder).rglob("*.py")):
+        numbered = enumerate(map(str.strip, path.read_text("utf-8").splitlines()), 1)
+        lines = [(number, line) for number, line in numbered if not NO_LOGIC.match(line)]
+        for at in range(len(lines) - SHARED):
+            run = tuple(line for _, line in lines[at : at + SHARED + 1])
+            place = f"{path.relative_to(ROOT)}:{lines[at][0]}"
+            if (before := first.setdefault(run, place)) != place:
+                twice.append(f"{before} and {place}")
+    assert twice == []
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
