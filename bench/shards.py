@@ -129,27 +129,39 @@ ROWS = (
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """The rows as the documentation has them: seconds, of them of CPU, and the most memory."""
+    """The rows as the documentation has them: seconds, of them of CPU, and the most memory; and of the last row how
+    many times as much it is as of the first, seconds by CPU."""
+    first, last = rows[0], rows[-1]
     lines = [
-        "| | " + " | ".join(f"{row['problems']:,} problems" for row in rows) + " |",
-        "|---" * (len(rows) + 1) + "|",
+        "| | " + " | ".join(f"{row['problems']:,} problems" for row in rows) + " | growth |",
+        "|---" * (len(rows) + 2) + "|",
     ]
     for title, name in ROWS:
-        cells = []
-        for row in rows:
-            wall, cpu = row[f"{name}_s"], row[f"{name}_cpu_s"]
-            if isinstance(wall, list):
-                wall, cpu = max(wall), max(cpu)
-            cells.append(f"{wall:,.1f} s ({cpu:,.1f} s CPU), {row[f'{name}_rss_mb']} MB")
-        lines.append(f"| {title} | {' | '.join(cells)} |")
+        cells = [
+            f"{most(row[f'{name}_s']):,.1f} s ({most(row[f'{name}_cpu_s']):,.1f} s CPU), {row[f'{name}_rss_mb']} MB"
+            for row in rows
+        ]
+        times, memory = (most(last[f"{name}_{of}"]) / most(first[f"{name}_{of}"]) for of in ("cpu_s", "rss_mb"))
+        lines.append(f"| {title} | {' | '.join(cells)} | {times:.1f}, memory {memory:.1f} |")
     for title, name in (
         ("databases of the shards", "shards_mb"),
         ("of the whole", "whole_mb"),
         ("Parquet", "parquet_mb"),
     ):
-        amounts = (row[name] if isinstance(row[name], list) else [row[name]] for row in rows)
-        lines.append(f"| {title} | {' | '.join(' + '.join(f'{one:,}' for one in each) + ' MB' for each in amounts)} |")
+        cells = [f"{' + '.join(f'{one:,}' for one in many(row[name]))} MB" for row in rows]
+        growth = sum(many(last[name])) / sum(many(first[name]))
+        lines.append(f"| {title} | {' | '.join(cells)} | {growth:.1f} |")
     return "\n".join(lines)
+
+
+def many(figures: Any) -> list[Any]:
+    """One figure for each shard, or one for all."""
+    return figures if isinstance(figures, list) else [figures]
+
+
+def most(figures: Any) -> float:
+    """The largest of the shards'."""
+    return float(max(many(figures)))
 
 
 def main() -> None:
