@@ -246,6 +246,28 @@ def test_a_host_that_is_none(host: str, synth: Callable[..., Outcome], ray: Fake
     assert not ray.options
 
 
+@pytest.mark.parametrize(
+    ("address", "says"),
+    [("{}:{}", "wants RAY_AUTH_MODE=token"), ("local", "cannot begin a cluster"), ("auto", "is no")],
+)
+def test_a_cluster_that_ray_cannot_use(
+    address: str,
+    says: str,
+    synth: Callable[..., Outcome],
+    ray: FakeRay,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refused(**_: object) -> None:
+        raise ConnectionError("it does not let us in\nfor a reason")
+
+    monkeypatch.setattr(ray, "init", refused)
+    address = address.format(*ray.head.getsockname())
+    (line,) = synth(tmp_path / "whole", "--ray", address, code=3).err.splitlines()
+    assert says in line
+    assert "it does not let us in" in line
+
+
 def test_auto_is_what_the_environment_names(
     synth: Callable[..., Outcome], ray: FakeRay, tmp_path: Path, nobody: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

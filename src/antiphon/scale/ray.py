@@ -336,7 +336,14 @@ def _connected(ray: Any, address: str) -> Iterator[tuple[str, int]]:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, on_term)  # Ray has put an end of its own there
     except (ConnectionError, RuntimeError, ValueError) as error:
-        raise _absent(address, _line(error)) from None
+        if address == "auto":
+            raise _absent(address, _line(error)) from None
+        if address == "local":
+            raise ClusterError(f"Ray cannot begin a cluster on this machine: {_line(error)}") from None
+        raise ClusterError(
+            f"the Ray cluster at {address} cannot be used ({_line(error)}); it has to have the version of Ray that is"
+            " here, and one that asks for a token wants RAY_AUTH_MODE=token"
+        ) from None
     head = _place(ray.get_runtime_context().gcs_address if address in _BY_RAY else address)
     try:
         yield head
