@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from antiphon.cli import judging
+from antiphon.cli import counting
 from antiphon.cli.judging import Judging, facts, table
 from antiphon.store import Reader
 from antiphon.trace import Key, Label, Status, Verdict
@@ -23,7 +23,7 @@ RIGHT, WRONG = Verdict("v", "1", Label.RIGHT), Verdict("v", "1", Label.TIMED_OUT
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The time, in seconds."""
     now = [100.0]
-    monkeypatch.setattr(judging.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(counting.time, "monotonic", lambda: now[0])
     return now
 
 
@@ -31,7 +31,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     written = io.StringIO()
     console = Console(file=written, force_terminal=True, width=100, _environ={})
-    monkeypatch.setattr(judging, "stderr", lambda: console)
+    monkeypatch.setattr(counting, "stderr", lambda: console)
     yield written
 
 
@@ -54,7 +54,7 @@ def test_a_terminal_sees_a_bar(terminal: io.StringIO) -> None:
         shown.heard(KEY, RIGHT)
         shown.say("stopping\x1b")
     seen = terminal.getvalue()
-    assert all(words in seen for words in ("judging", "1/2", "1 right", "stopping␛"))
+    assert all(words in seen for words in ("judged", "1/2", "1 right", "stopping␛"))
 
 
 def test_quiet_it_only_says_what_it_is_told_to(clock: list[float], capsys: pytest.CaptureFixture[str]) -> None:

@@ -26,14 +26,15 @@ def test_a_configuration_is_run_to_its_report(command: Command, pair: Pair, trai
     config, to = configuration(tmp_path / "asked", seeds="0"), tmp_path / "lab"
     shown = command("lab", "run", "--config", config, "--to", to)
     assert shown.code == 0, shown.err
-    lines = [line.split()[:3] for line in shown.out.splitlines()[1:]]
+    *table, last = shown.out.splitlines()[1:]
+    lines = [line.split()[:3] for line in table]
     assert lines == [
         ["base", "1", "75.0%"],
         ["teacher_only", "0.0001", "1"],
         ["tessy", "0.0001", "1"],
         ["tessy", "3e-05", "1"],
     ]
-    assert "5 of 5, after" in shown.err and f"{to}/report.md" in shown.err
+    assert "5 of 5, after" in shown.err and last == f"{to}/report.md: the report"
     assert "(traces.html)" in (to / "report.md").read_text("utf-8")
     traces = (to / "traces.html").read_text("utf-8")
     assert "teacher_only" in traces and "tessy" in traces

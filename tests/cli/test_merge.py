@@ -550,5 +550,5 @@ def test_verify_judges_shards_in_turn(command: Command, shards: list[Path]) -> N
     shown = command("verify", *shards, *SCRIPTED)
     assert shown.code == 0
     assert all(str(directory) in shown.out for directory in shards)
-    assert "1 answers judged" in shown.out
+    assert "1 answer judged" in shown.out
     assert command("status", *shards, "--json").json["variants"][0]["pass_rate"] is not None

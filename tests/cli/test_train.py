@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from antiphon.cli import counting
 from antiphon.errors import AntiphonError, StoreFull
 from antiphon.train import sft
 from antiphon.train.tell import Progress, Trained
@@ -47,6 +48,7 @@ def test_from_a_run_to_a_student(command: Command, data: Path, tmp_path: Path) -
         "model": str(tmp_path / "to" / "model"),
         "checkpoints": {"2": str(tmp_path / "to" / "model")},
         "curve": str(tmp_path / "to" / "curve.json"),
+        "exit_code": 0,
     }
     other = command(*arguments, "--rate", "0.5")
     assert other.code == 2
@@ -121,10 +123,11 @@ def test_how_it_ends(
         raise error
 
     monkeypatch.setattr(sft, "train", train)
+    monkeypatch.setattr(counting, "_EVERY", 0)
     done = command("train", "--data", "train.jsonl", "--to", tmp_path / "to", *LAB)
     assert done.code == code
     assert says in done.err
-    assert "step 20 of 40, epoch 1.0: loss 0.500" in done.err
+    assert "20 of 40 steps: epoch 1.0, loss 0.500" in done.err
 
 
 def test_only_the_first_process_speaks(

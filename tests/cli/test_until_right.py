@@ -69,7 +69,7 @@ def test_what_could_not_be_judged_ends_with_1(command: Command, pair: Pair, tmp_
     verifier = ("--until-right", 1, "--verifier", "tests.verify.scripted:SelfTested")
     done = command("synth", problems, "--run", tmp_path / "run", *MODELS, *verifier)
     assert done.code == 1
-    assert "1 answers could not be judged; why: antiphon verify" in done.err
+    assert "1 answer could not be judged; why: antiphon verify" in done.err
     assert command("verify", tmp_path / "run", *verifier[2:]).code == 1
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,9 +10,10 @@ import typer
 from rich.padding import Padding
 
 from antiphon.cli import options
+from antiphon.cli.counting import Counting
 from antiphon.cli.options import MODELS, READS, option
 from antiphon.cli.reading import first
-from antiphon.cli.terminal import columned, many, print_json, say, show, visible, warn
+from antiphon.cli.terminal import columned, many, print_json, show, visible, warn
 from antiphon.errors import UsageError
 from antiphon.trace import Status
 
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from antiphon.analyse.telling import Grid
 
 _MOST = 400
-_EVERY = 5.0  # seconds between two lines of progress
 
 
 def compare(
@@ -57,19 +55,20 @@ def compare(
 
     if html is not None and not html.absolute().parent.is_dir():  # said before anything is measured
         raise UsageError(f"{html}: cannot be written: there is no folder {html.parent}; make it first")
-    made = asyncio.run(
-        api.compare(
-            places,
-            under=under,
-            boundary=None if boundary == "none" else boundary,
-            status=options.statuses(status or [Status.COMPLETE], "--status"),
-            most=most,
-            scores=scores,
-            config=config,
-            settings=options.assigned(assignments),
-            done=_counting(json),
+    with Counting("texts read", quiet=json) as counting:
+        made = asyncio.run(
+            api.compare(
+                places,
+                under=under,
+                boundary=None if boundary == "none" else boundary,
+                status=options.statuses(status or [Status.COMPLETE], "--status"),
+                most=most,
+                scores=scores,
+                config=config,
+                settings=options.assigned(assignments),
+                done=counting.one,
+            )
         )
-    )
     written = None if html is None else _write(made, html)
     if json:
         print_json({**made.as_json(), "path": None if html is None else str(html)})
@@ -86,20 +85,6 @@ def _write(made: Comparison, html: Path) -> str:
     written = write_comparison(made, html)
     more = f"; {written.left_out} more are named only, it would grow too large" if written.left_out else ""
     return f"{visible(str(html))}: {many(written.traces, 'trace')} that contribute most to differences{more}"
-
-
-def _counting(quiet: bool) -> Callable[[], None]:
-    """Says every few seconds how many texts were read."""
-    number, said = 0, time.monotonic()
-
-    def done() -> None:
-        nonlocal number, said
-        number += 1
-        if not quiet and time.monotonic() - said >= _EVERY:
-            said = time.monotonic()
-            say(f"{number:,} texts read")
-
-    return done
 
 
 def _tell(made: Comparison) -> None:

@@ -84,13 +84,15 @@ def _tell(console: Console, story: Story) -> None:
     _tell_arms(console, story)
     folder = visible(str(story.folder))
     _title(console, f"Files, after {duration(story.seconds)}")
-    for name, says in (
+    files = (
         (PROBLEMS, "the problems, with their right answers"),
         (RUN, "the run directory: all traces of the three methods"),
         (TRAINING, f"{story.rows} complete traces in turns, to train the student on"),
         (PAGE, "all traces, coloured by who wrote what, for a browser"),
-    ):
-        console.print(f"  {folder}/{name}  {says}", soft_wrap=True)
+    )
+    column = max(len(name) for name, _ in files)
+    for name, says in files:
+        console.print(f"  {folder}/{name:{column}}  {says}", soft_wrap=True)
     _title(console, "Try next")
     key = f" {story.trace.key.problem}/student_only" if story.trace is not None else ""
     for command in (

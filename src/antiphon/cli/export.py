@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from antiphon.cli import cleaning, completing, options
 from antiphon.cli.options import MAKES, READS, flag, option
-from antiphon.cli.terminal import print_json, show, visible, warn
+from antiphon.cli.terminal import many, print_json, show, visible, warn
 from antiphon.storage import is_url
 from antiphon.trace import Label, Status
 
@@ -144,7 +144,7 @@ def _for_programs(done: Exported) -> dict[str, Any]:
 def _show(done: Exported, to: str) -> None:
     files = f" in {len(done.files)} files" if len(done.files) > 1 else ""
     there = f" ({done.reused} of them there already)" if done.reused else ""
-    show(f"{visible(to)}: {done.rows} rows{files}{there}, each compared with the record")
+    show(f"{visible(to)}: {many(done.rows, 'row')}{files}{there}, each compared with the record")
     if done.unchecked:
         show(f"not rendered with the student's template: {visible(done.unchecked)} (--student MODEL)")
     for what, count in done.counts.items():
@@ -153,7 +153,7 @@ def _show(done: Exported, to: str) -> None:
     _show_lengths(done)
     show(f"what changes later: --since {done.change}")
     if done.left_out:
-        show(f"left out: {', '.join(f'{count} {visible(name)}' for name, count in done.left_out.items())}")
+        show(f"left out: {', '.join(f'{count:,} {visible(name)}' for name, count in done.left_out.items())}")
     if done.unpaired:
         warn(f"{done.unpaired} rows hold half a surrogate pair, which some readers refuse")
     if done.lengths.longer:

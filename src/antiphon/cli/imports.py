@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from antiphon.cli import completing, options
+from antiphon.cli.counting import Counting
 from antiphon.cli.options import MAKES, READS, flag, option
 from antiphon.cli.reading import first
-from antiphon.cli.terminal import print_json, say, show, visible, warn
+from antiphon.cli.terminal import many, print_json, say, show, visible, warn
 
 if TYPE_CHECKING:
     from antiphon.imports import Imported
-
-_EVERY = 5.0  # seconds between two lines of progress
 
 
 def import_(
@@ -56,27 +54,25 @@ def import_(
 
     from antiphon.imports import bring
 
-    said = time.monotonic()
+    counting = Counting("rows read", quiet=json)
 
     def tell(so_far: Imported) -> None:
-        nonlocal said
-        if not json and time.monotonic() - said >= _EVERY:
-            said = time.monotonic()
-            say(f"{so_far.rows:,} rows read, {_added(so_far):,} traces added")
+        counting.at(so_far.rows, f"{_added(so_far):,} traces added")
 
     try:
-        done = asyncio.run(
-            bring(
-                files,
-                run,
-                variant=variant,
-                model=model,
-                format=None if format == "auto" else format,
-                markers=markers,
-                by_text=by_text,
-                on_rows=tell,
+        with counting:
+            done = asyncio.run(
+                bring(
+                    files,
+                    run,
+                    variant=variant,
+                    model=model,
+                    format=None if format == "auto" else format,
+                    markers=markers,
+                    by_text=by_text,
+                    on_rows=tell,
+                )
             )
-        )
     except KeyboardInterrupt:
         say("Interrupted. What came in is kept; the same command goes on.")
         raise
@@ -108,7 +104,7 @@ def _tell(run: Path, done: Imported) -> None:
     if done.repaired:
         warn(done.repaired)
     before = f", {done.known:,} were there before" if done.known else ""
-    show(f"{visible(str(run))}: {done.rows:,} rows, {_added(done):,} traces added{before}")
+    show(f"{visible(str(run))}: {many(done.rows, 'row')}, {many(_added(done), 'trace')} added{before}")
     for variant, counts in done.added.items():
         show(f"  {visible(variant)}: {', '.join(f'{count:,} {status}' for status, count in counts.items())}")
     if done.implicit:

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Mapping
-from contextlib import ExitStack
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from antiphon.cli.progress import faults_told_once
-from antiphon.cli.terminal import columned, stderr, visible
+from antiphon.cli.counting import Counting
+from antiphon.cli.terminal import columned, visible
 from antiphon.verify.result import Result, result_of
 
 if TYPE_CHECKING:
@@ -23,56 +19,23 @@ if TYPE_CHECKING:
     from antiphon.trace import Key, Label, Verdict
     from antiphon.verify.judge import Judged
 
-_EVERY = 5.0  # seconds between two plain lines
 
-
-class Judging:
-    """Shows verdicts as they come, on standard error while the context lasts: a bar on a terminal, a line every few
-    seconds elsewhere.
+class Judging(Counting):
+    """Shows verdicts as they come.
 
     Args:
         total: how many answers there are, judged before or not.
-        quiet: nothing is shown but what `say` is given.
     """
 
     def __init__(self, total: int, *, quiet: bool = False):
-        self._console = stderr()
-        self._live = self._console.is_terminal and not quiet
-        self._lines = not (self._live or quiet)
-        columns = (TextColumn("judging"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
-        self._progress = Progress(
-            *columns, TimeRemainingColumn(), console=self._console, transient=True, disable=not self._live
-        )
-        self._task = self._progress.add_task("", total=total)
-        self._total, self._done = total, 0
+        super().__init__("judged", total, quiet=quiet)
         self._labels: Counter[Label] = Counter()
-        self._said = time.monotonic()
-        self._shown = ExitStack()
 
     def heard(self, key: Key, verdict: Verdict) -> None:
         """A verdict was given, or was there already."""
-        self._done += 1
         self._labels[verdict.label] += 1
-        if self._live:
-            self._progress.update(self._task, completed=self._done, description=self._state())
-        elif self._lines and time.monotonic() - self._said >= _EVERY:
-            self._said = time.monotonic()
-            self.say(f"{self._done:,} of {self._total:,} judged: {self._state()}")
-
-    def say(self, text: str) -> None:
-        """A line that stays. May be called from a signal handler."""
-        self._progress.console.print(visible(text), soft_wrap=True)
-
-    def _state(self) -> str:
-        return ", ".join(f"{count:,} {label.value.replace('_', ' ')}" for label, count in self._labels.most_common())
-
-    def __enter__(self) -> Self:
-        self._shown.enter_context(faults_told_once(self.say))
-        self._shown.enter_context(self._progress)
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._shown.close()
+        counts = self._labels.most_common()
+        self.one(", ".join(f"{count:,} {label.value.replace('_', ' ')}" for label, count in counts))
 
 
 def judged(judging: Callable[..., Coroutine[Any, Any, Judged]], total: int, *, quiet: bool) -> Judged | None:

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack, closing
+from contextlib import closing
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from antiphon.cli import completing, options
+from antiphon.cli.counting import Counting
 from antiphon.cli.manual import Command, Group
 from antiphon.cli.options import MAKES, READS, flag, option
-from antiphon.cli.progress import duration, faults_told_once
+from antiphon.cli.progress import duration
 from antiphon.cli.stopping import interruptible
-from antiphon.cli.terminal import columned, print_json, say, show, stderr, visible, warn
+from antiphon.cli.terminal import columned, print_json, say, show, visible, warn
 
 if TYPE_CHECKING:
     from antiphon.lab.processes import Done
@@ -149,23 +148,19 @@ def _work(experiment: Experiment, directory: Path, *, quiet: bool) -> list[Done]
     return failed
 
 
-class _Following:
-    """Shows what is over, on standard error while the context lasts: a line each, and on a terminal a bar.
+class _Following(Counting):
+    """Shows what is over: a line each, and on a terminal a bar.
 
     Attributes:
         finished: how many ended well.
     """
 
     def __init__(self, total: int, before: int, *, quiet: bool):
-        self._console = stderr()
-        self._quiet = quiet
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        live = self._console.is_terminal and not quiet
-        self._bar = Progress(*columns, console=self._console, transient=True, disable=not live)
-        self._task = self._bar.add_task("working", total=total, completed=before)
-        self._total, self._over, self._shown = total, before, ExitStack()
+        super().__init__("pieces of work", total, lines=False, quiet=quiet)
+        self._quiet, self._pieces, self._over = quiet, total, before
         self._began = time.monotonic()
         self.finished = 0
+        self.at(before)
         if before and not quiet:
             self.say(f"{before} of {total} pieces of work were done before")
 
@@ -173,23 +168,11 @@ class _Following:
         """A piece of work is over."""
         self._over += 1
         self.finished += not done.fault
-        self._bar.update(self._task, completed=self._over)
+        self.at(self._over)
         if not self._quiet:
             said = f"failed: {done.fault}" if done.fault else duration(done.seconds)
             since = duration(time.monotonic() - self._began)
-            self.say(f"{self._over} of {self._total}, after {since}: {done.unit}, {said}")
-
-    def say(self, text: str) -> None:
-        """A line that stays."""
-        self._bar.console.print(visible(text), soft_wrap=True)
-
-    def __enter__(self) -> Self:
-        self._shown.enter_context(faults_told_once(self.say))
-        self._shown.enter_context(self._bar)
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._shown.close()
+            self.say(f"{self._over} of {self._pieces}, after {since}: {done.unit}, {said}")
 
 
 def _tell(results: Results) -> None:

@@ -10,7 +10,7 @@ import typer
 
 from antiphon.cli import options
 from antiphon.cli.reading import first
-from antiphon.cli.terminal import print_json, say, show, stderr, visible, warn
+from antiphon.cli.terminal import many, print_json, say, show, visible, warn
 from antiphon.trace import Status
 
 if TYPE_CHECKING:
@@ -32,18 +32,16 @@ def merge(
     Exit codes: 0 done, 1 a shard is missing or texts of one trace differ, 2 wrong use, 3 the disk gave out, 130
     interrupted.
     """
-    from rich.progress import Progress
-
+    from antiphon.cli.counting import Counting
     from antiphon.scale import merge as joining
 
-    console = stderr()
-    with Progress(console=console, disable=json or not console.is_terminal, transient=True) as shown:
-        bars: dict[Path, Any] = {}
+    totals: dict[Path, int] = {}
+    looked_at: dict[Path, int] = {}
+    with Counting("traces looked at", quiet=json) as counting:
 
         def heard(directory: Path, of: int, done: int) -> None:
-            if directory not in bars:
-                bars[directory] = shown.add_task(visible(str(directory)), total=of)
-            shown.update(bars[directory], completed=done)
+            totals[directory], looked_at[directory] = of, done
+            counting.at(sum(looked_at.values()), str(directory), total=sum(totals.values()))
 
         merged = joining.merge(directories, to, heard)
     code = 1 if merged.missing or merged.differing else 0
@@ -72,11 +70,11 @@ def _summary(merged: Merged, to: Path) -> dict[str, Any]:
 def _tell(merged: Merged, to: Path) -> None:
     """The same for people."""
     for directory, taken in merged.taken.items():
-        show(f"{visible(str(directory))}: {taken.traces:,} traces: {_said(taken)}")
+        show(f"{visible(str(directory))}: {many(taken.traces, 'trace')}: {_said(taken)}")
     counts = ", ".join(
         f"{merged.counts[status]:,} {status or 'pending'}" for status in (*Status, None) if status in merged.counts
     )
-    show(f"{visible(str(to))}: {merged.problems:,} problems, traces: {counts or 'none'}")
+    show(f"{visible(str(to))}: {many(merged.problems, 'problem')}, traces: {counts or 'none'}")
     for line in merged.remarks:
         warn(line)
     for directory, taken in merged.taken.items():

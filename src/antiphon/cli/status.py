@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from antiphon.cli import options
-from antiphon.cli.terminal import columned, print_json, say, show, stdout, visible, warn
+from antiphon.cli.terminal import columned, many, print_json, say, show, stdout, visible, warn
 from antiphon.trace import Author, Status, Usage
 
 if TYPE_CHECKING:
@@ -169,27 +169,28 @@ def _tell(lines: Sequence[Mapping[str, Any]], problems: int, variants: Sequence[
     console = stdout()
     for line in lines:
         shard = f", shard {line['shard']}" if line["shard"] else ""
-        told = f"{visible(line['run'])}{shard}: {line['problems']:,} problems"
+        told = f"{visible(line['run'])}{shard}: {many(line['problems'], 'problem')}"
         if len(lines) > 1:
             traces = ", ".join(f"{count:,} {status}" for status, count in line["traces"].items())
             console.print(f"{told}: {traces or 'nothing yet'}", soft_wrap=True)
         else:
             console.print(told, style="bold", soft_wrap=True)
     if len(lines) > 1:
-        console.print(f"together: {problems:,} problems", style="bold", soft_wrap=True)
+        console.print(f"together: {many(problems, 'problem')}", style="bold", soft_wrap=True)
     for facts in variants:
         models = ", ".join(f"{role} {visible(str(model))}" for role, model in facts["models"].items())
         console.print()
         console.print(Text.assemble((visible(facts["name"]), "bold"), f"  {models}"), soft_wrap=True)
         traces = facts["traces"]
-        console.print(f"  {sum(traces.values())} traces: {', '.join(f'{n} {s}' for s, n in traces.items()) or 'none'}")
+        by_status = ", ".join(f"{count:,} {status}" for status, count in traces.items())
+        console.print(f"  {many(sum(traces.values()), 'trace')}{': ' if by_status else ''}{by_status}", soft_wrap=True)
         causes = list(facts["causes"].items())
         for cause, count in causes[:_CAUSES]:
-            console.print(f"    {count} x {visible(cause)}", style="dim", soft_wrap=True)
+            console.print(f"    {count:,} x {visible(cause)}", style="dim", soft_wrap=True)
         if len(causes) > _CAUSES:
             console.print(f"    and {len(causes) - _CAUSES} more causes", style="dim")
         if facts["pass_rate"] is not None:
-            judged = ", ".join(f"{count} {result.says}" for result, count in facts["results"].items())
+            judged = ", ".join(f"{count:,} {result.says}" for result, count in facts["results"].items())
             console.print(f"  {judged}; {facts['pass_rate']:.1%} right of those that count", soft_wrap=True)
         if any(values["requests"] for values in facts["roles"].values()):
             console.print(_table(facts))

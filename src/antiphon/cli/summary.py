@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from antiphon.cli.reading import first
-from antiphon.cli.terminal import say, show, visible
+from antiphon.cli.terminal import many, say, show, visible
 from antiphon.trace import Label, Status
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def tell(run: Run, summary: dict[str, Any]) -> None:
     """The same for people."""
     from antiphon.cli.progress import authors
 
-    counts = ", ".join(f"{count} {status}" for status, count in summary["traces"].items())
+    counts = ", ".join(f"{count:,} {status}" for status, count in summary["traces"].items())
     show(f"{visible(str(run.directory))}: variant {visible(run.variant)}: {counts or 'nothing yet'}")
     if run.share is not None:
         shard, sizes = run.share.shard, run.share.problems
@@ -78,7 +78,7 @@ def tell(run: Run, summary: dict[str, Any]) -> None:
         aim, wanted = tally.aim, run.settings.until_right
         rest = {"given up": aim.settled - aim.reached, "not finished": aim.problems - aim.settled}
         said = "".join(f", {count} {what}" for what, count in rest.items() if count)
-        show(f"problems with {wanted} right: {aim.reached} of {aim.problems}{said}")
+        show(f"problems with {wanted} right: {aim.reached:,} of {aim.problems:,}{said}")
     if any(usage.kept for usage in tally.usage.values()):
         show(f"tokens kept in this session: {authors({role: usage.kept for role, usage in tally.usage.items()})}")
     shares = {role: share for role, usage in tally.usage.items() if (share := usage.cached_share) is not None}
@@ -94,12 +94,12 @@ def tell(run: Run, summary: dict[str, Any]) -> None:
         show(f"spent: {', '.join(spend.amounts().values())}")
     failed = summary["failed"]
     if failed:
-        say(f"{len(failed)} {'trace' if len(failed) == 1 else 'traces'} failed:", style="bold red")
+        say(f"{many(len(failed), 'trace')} failed:", style="bold red")
         for line in first([f"{key}: {cause}" for key, cause in failed.items()], "failed traces"):
             say(f"  {line}")
         say("Write them anew with the same command and --retry failed.")
     if unfit := tally.labels[Label.CANNOT_JUDGE]:
-        say(f"{unfit} answers could not be judged; why: antiphon verify {run.directory}", style="bold red")
+        say(f"{many(unfit, 'answer')} could not be judged; why: antiphon verify {run.directory}", style="bold red")
     if summary["interrupted"]:
         say("Interrupted. Everything is kept; the same command goes on.")
     elif stopped is not None:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json as json_module
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from antiphon.cli import completing, options
+from antiphon.cli.counting import Counting
 from antiphon.cli.options import DEVICE, LEARNING, MAKES, SHOWS, flag, option
 from antiphon.cli.stopping import INTERRUPTED, Stopping
-from antiphon.cli.terminal import print_json, say, show, stderr, visible, warn
+from antiphon.cli.terminal import print_json, say, show, visible, warn
 from antiphon.errors import SettingsError, UsageError
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from antiphon.train.tell import Progress, Trained
 
 _PRESET = "paper"
-_TOLD = 20  # steps between two lines where there is no terminal
 _SHOWN = 2000  # characters of the row that is shown
 _GIB = 1 << 30
 
@@ -170,7 +170,10 @@ def train(
         if not quiet:
             _tell(data, plan, recipe)
 
-    with _bar(quiet) as watch, Stopping(lambda: None, say if not quiet else lambda text: None) as stopping:
+    with (
+        Counting("steps", quiet=quiet) as counting,
+        Stopping(lambda: None, say if not quiet else lambda text: None) as stopping,
+    ):
         try:
             trained = sft.train(
                 data,
@@ -178,7 +181,7 @@ def train(
                 to,
                 recipe,
                 save_at=_steps(save_at),
-                watch=watch,
+                watch=partial(_at, counting),
                 on_plan=on_plan,
                 asked_to_stop=lambda: stopping.asked,
                 trainer=fields,
@@ -228,27 +231,8 @@ def _steps(given: str | None) -> list[int]:
         raise typer.BadParameter(f"{given} is no list of steps, as in 100,200", param_hint="--save-at") from None
 
 
-@contextmanager
-def _bar(quiet: bool) -> Iterator[Callable[[Progress], None]]:
-    """What shows how it goes: a bar on a terminal, lines elsewhere."""
-    from rich import progress
-
-    console = stderr()
-    columns = (
-        progress.TextColumn("{task.description}"),
-        progress.BarColumn(),
-        progress.MofNCompleteColumn(),
-        progress.TimeRemainingColumn(),
-    )
-    with progress.Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
-        task = bar.add_task("loading", total=None)
-
-        def watch(now: Progress) -> None:
-            bar.update(task, description=f"loss {now.loss:.3f}", completed=now.step, total=now.steps)
-            if not quiet and not console.is_terminal and now.step % _TOLD == 0:
-                say(f"step {now.step} of {now.steps}, epoch {now.epoch:.1f}: loss {now.loss:.3f}")
-
-        yield watch
+def _at(counting: Counting, now: Progress) -> None:
+    counting.at(now.step, f"epoch {now.epoch:.1f}, loss {now.loss:.3f}", total=now.steps)
 
 
 def _tell(data: Path, plan: Plan, recipe: Recipe) -> None:

@@ -11,7 +11,7 @@ import typer
 
 from antiphon.cli import options
 from antiphon.cli.reading import first
-from antiphon.cli.terminal import print_json, say, show, visible, warn
+from antiphon.cli.terminal import many, print_json, say, show, visible, warn
 from antiphon.trace import Status
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def _tell(directory: Path, done: Judged | None, variants: Sequence[Mapping[str, 
         say("Interrupted. All verdicts are kept; the same command goes on.")
     elif done.cannot_judge:
         say(
-            f"{done.cannot_judge} {'answer' if done.cannot_judge == 1 else 'answers'} could not be judged:",
+            f"{many(done.cannot_judge, 'answer')} could not be judged:",
             style="bold red",
         )
         for line in first(done.reasons, "reasons"):
@@ -109,4 +109,4 @@ def _tell(directory: Path, done: Judged | None, variants: Sequence[Mapping[str, 
 def _said(done: Judged | None) -> str:
     if done is None:
         return "interrupted"
-    return f"{done.given:,} answers judged" + (f", {done.before:,} were before" if done.before else "")
+    return f"{many(done.given, 'answer')} judged" + (f", {done.before:,} were before" if done.before else "")

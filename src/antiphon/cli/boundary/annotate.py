@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from antiphon.cli import completing, options
+from antiphon.cli.counting import Counting
 from antiphon.cli.options import MAKES, MODELS, WORKING, flag, option
-from antiphon.cli.terminal import print_json, say, show, stderr, visible, warn
+from antiphon.cli.terminal import print_json, say, show, visible, warn
 from antiphon.errors import UsageError
 
 if TYPE_CHECKING:
@@ -188,8 +188,11 @@ def _ask(
         stopped = False
         try:
             if annotation.planned and _agreed(annotation, settings, yes=yes, json=json):
-                with _following(annotation, quiet=json) as (hear, tell), Stopping(annotation.stop, say) as stopping:
-                    asyncio.run(_work(annotation, settings, hear, tell))
+                with (
+                    Counting("marked", annotation.planned, quiet=json) as counting,
+                    Stopping(annotation.stop, counting.say) as stopping,
+                ):
+                    asyncio.run(_work(annotation, settings, counting))
                 stopped = stopping.asked
         finally:
             written = write_data(folder, journal.outcomes.values())
@@ -200,9 +203,7 @@ def _ask(
     return INTERRUPTED if stopped else code
 
 
-async def _work(
-    annotation: Annotation, settings: Settings, hear: Callable[[], None], tell: Callable[[str], None]
-) -> None:
+async def _work(annotation: Annotation, settings: Settings, counting: Counting) -> None:
     from antiphon.boundary.making.annotator import Annotator
     from antiphon.engine import models
 
@@ -212,8 +213,8 @@ async def _work(
             warn(remark)
         await annotation.work(
             annotator,
-            on_outcome=lambda outcome: hear(),
-            on_silence=lambda error: tell(f"{error}; waiting for it, everything is kept"),
+            on_outcome=lambda outcome: counting.at(annotation.done),
+            on_silence=lambda error: counting.say(f"{error}; waiting for it, everything is kept"),
         )
     finally:
         await annotator.close()
@@ -240,30 +241,6 @@ def _agreed(annotation: Annotation, settings: Settings, *, yes: bool, json: bool
     if not sys.stdin.isatty():
         raise UsageError("nothing is asked for without your word: give --yes")
     return typer.confirm("Go on?", err=True)
-
-
-@contextmanager
-def _following(annotation: Annotation, *, quiet: bool) -> Iterator[tuple[Callable[[], None], Callable[[str], None]]]:
-    """Shows how far it is: a bar on a terminal, elsewhere a line at every tenth. Gives what is to be called after each
-    outcome, and what says a line."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = stderr()
-    live = console.is_terminal and not quiet
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not live) as progress:
-        task = progress.add_task("marking", total=annotation.planned)
-
-        def hear() -> None:
-            progress.update(task, completed=annotation.done)
-            tenths = annotation.done * 10 // annotation.planned
-            if not (live or quiet) and tenths > (annotation.done - 1) * 10 // annotation.planned:
-                say(f"{annotation.done} of {annotation.planned}")
-
-        def tell(text: str) -> None:
-            progress.console.print(visible(text), soft_wrap=True)
-
-        yield hear, tell
 
 
 def _summary(

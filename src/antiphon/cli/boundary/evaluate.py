@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
@@ -12,8 +11,9 @@ import typer
 
 from antiphon.cli import options
 from antiphon.cli.boundary.findings import costs, evaluation_json, rejudged_json, tell, tell_rejudged, toll_json
+from antiphon.cli.counting import Counting
 from antiphon.cli.options import MAKES, READS, SHOWS, flag, option
-from antiphon.cli.terminal import print_json, stderr, stdout, visible, warn
+from antiphon.cli.terminal import print_json, stdout, visible, warn
 from antiphon.errors import UsageError
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def evaluate(
         require_unseen(known, marked, str(data))
     if shared := shared_problems(known, marked):
         warn(f"{len(shared)} problems of {data} were trained on: figures on them are too good")
-    found = asyncio.run(_judge(predictor, marked, thinking, run, curve=threshold_curve))
+    found = asyncio.run(_judge(predictor, marked, thinking, run, curve=threshold_curve, quiet=json))
     if spans_out is not None:
         _write_spans(spans_out, predictor.id, found.judgements)
     if json:
@@ -120,6 +120,7 @@ async def _judge(
     run: Path | None,
     *,
     curve: bool,
+    quiet: bool,
 ) -> _Found:
     from antiphon.boundary.making.evaluate import evaluate, rehearse
     from antiphon.boundary.making.rejudge import rejudge
@@ -130,13 +131,13 @@ async def _judge(
     toll = rejudged = None
     try:
         if run is not None:
-            with Reader(run) as reader, _progress(sum(reader.counts().values())) as done:
-                rejudged = await rejudge(reader, predictor, done=done)
-        with _progress(3 * len(marked) + 2 * len(thinking)) as done:
+            with Reader(run) as reader, Counting("traces read", sum(reader.counts().values()), quiet=quiet) as counting:
+                rejudged = await rejudge(reader, predictor, done=counting.one)
+        with Counting("texts read", 3 * len(marked) + 2 * len(thinking), quiet=quiet) as counting:
             if marked:
-                outcome, judgements = await evaluate(predictor, marked, curve=curve, done=done)
+                outcome, judgements = await evaluate(predictor, marked, curve=curve, done=counting.one)
             if thinking:
-                toll = await rehearse(predictor, thinking, done=done)
+                toll = await rehearse(predictor, thinking, done=counting.one)
     finally:
         await predictor.close()
     return _Found(outcome, judgements, toll, rejudged)
@@ -155,18 +156,6 @@ def _thinking(paths: Sequence[str]) -> Sequence[str]:
     if paths and not found:
         raise UsageError(f"{', '.join(paths)}: no trace with thinking in it; give others")
     return found
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[Callable[[], None]]:
-    """A bar on standard error, if that is a terminal; gives what advances it by one."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("judging"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = stderr()
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("", total=total)
-        yield lambda: progress.advance(task)
 
 
 def _write_spans(path: Path, boundary: str, judgements: Sequence[Judgement]) -> None:

@@ -11,12 +11,11 @@ import typer
 from antiphon.cli import completing, options
 from antiphon.cli.boundary.tables import share
 from antiphon.cli.options import DEVICE, MODELS, READS, flag, option
-from antiphon.cli.terminal import print_json, say, show, stderr, visible
+from antiphon.cli.terminal import print_json, say, show, visible
 
 if TYPE_CHECKING:
     from antiphon.boundary.making.epochs import Epoch
 
-_TOLD = 20  # steps between two lines where there is no terminal
 _NOTHING = "none"
 
 
@@ -115,25 +114,19 @@ def _train_tagger(data: str, base: str, to: Path, how: dict[str, Any]) -> list[E
     marked = read_marked(data)
     for library in ("torch", "transformers"):
         _require(library, "training a tagger")
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
     from antiphon.boundary.making.fitting import TaggerTraining
     from antiphon.boundary.making.train_tagger import Step, train_tagger
+    from antiphon.cli.counting import Counting
 
-    console = stderr()
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("reading", total=None)
+    with Counting("steps") as counting:
 
         def on_step(step: Step) -> None:
-            progress.update(task, description=f"loss {step.loss:.3f}", completed=step.step, total=step.steps)
-            if not console.is_terminal and step.step % _TOLD == 0:
-                say(f"step {step.step} of {step.steps}: loss {step.loss:.3f}")
+            counting.at(step.step, f"loss {step.loss:.3f}", total=step.steps)
 
         try:
             return train_tagger(marked, base, to, TaggerTraining(**how), where=data, on_step=on_step, on_epoch=_tell)
         except KeyboardInterrupt:
-            say("interrupted; the same command goes on from the last state that was written")
+            say("Interrupted. The state is kept; the same command goes on.")
             raise
 
 
