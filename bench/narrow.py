@@ -114,9 +114,9 @@ def _teacher(told: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _scores(found: Findings) -> Iterator[str]:
-    """Right answers before training and at each point, by the two families."""
+    """Right answers before training and at each point of the main rate, by the two families."""
     families = tuple(found.problems)
-    scores = {(one.arm, one.step, one.of): one for one in found.scores}
+    scores = {(one.arm, one.step, one.of): one for one in found.scores if one.rate in (None, found.rate)}
     steps = (0, *found.points)
     heads = [f"{family}: {'before' if not step else f'step {step}'}" for family in families for step in steps]
     cells = {

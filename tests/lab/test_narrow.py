@@ -182,5 +182,6 @@ def test_the_tables_have_each_arm_at_each_point_and_what_is_not_there_is_left_op
     assert len({len(cells) for cells in scores.values()}) == 1
     assert all(cell.strip() for arm in arms - {"base"} for cell in scores[arm][2 : 2 + len(POINTS)])
     assert scores["base"][1].strip() and not "".join(scores["base"][2 : 2 + len(POINTS)]).strip()
+    assert float(scores["teacher_only"][2].partition("%")[0]) < 10, "that of the main rate is 5%, of a side rate 50%"
     assert "`tessy` less `teacher_only`" in "".join(lines)
     assert sum(line.startswith("| `tessy` |") for line in lines) == 2
