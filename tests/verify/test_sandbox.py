@@ -384,6 +384,36 @@ def test_nothing_runs_unsafe_unless_asked() -> None:
     assert isolation.Isolation(None, True).python == "/usr/bin/python3"
 
 
+def test_processes_of_others_count_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where programs run as we do, a limit on processes would count all that are ours."""
+    asked: list[dict[str, bool]] = []
+
+    def restrained(limits: Limits, **how: bool) -> list[str]:
+        asked.append(how)
+        return isolation.restrained(limits, **how)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("antiphon.verify.sandbox.pool.restrained", restrained)
+    assert run(Sandbox(unsafe=True), "true").status == 0
+    assert asked == [{"memory": True, "processes": False}]
+    limited, unlimited = (isolation.restrained(SMALL, memory=False, processes=each) for each in (True, False))
+    assert set(limited) - set(unlimited) == {"--nproc=16"}
+
+
+def test_outputs_that_are_closed_are_not_read_over_and_over(
+    any_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[int] = []
+    read = os.read
+
+    def counted(descriptor: int, length: int) -> bytes:
+        reads.append(descriptor)
+        return read(descriptor, length)
+
+    monkeypatch.setattr(os, "read", counted)
+    assert run(any_sandbox, "sh", "-c", "exec >&- 2>&-; sleep 0.2; exit 3").status == 3
+    assert len(reads) < 50
+
+
 def test_what_is_no_text_is_no_fault_of_the_sandbox(sandbox: Sandbox) -> None:
     printed = isolation._tried(isolation.isolation(), "printf", r"\377ok")
     assert printed == ("", "\ufffdok")
