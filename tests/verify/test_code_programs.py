@@ -12,6 +12,7 @@ from antiphon.problem import Problem
 from antiphon.trace import Label
 from antiphon.verify.code import CodeVerifier
 from antiphon.verify.code.compare import difference
+from antiphon.verify.code.languages import LANGUAGES
 from antiphon.verify.sandbox import MIB, Limits, Sandbox
 
 from .asking import problem, verdict
@@ -134,6 +135,27 @@ def test_other_languages(tag: str, sandbox: Sandbox) -> None:
     assert judged.label is Label.RIGHT, judged
     wrong = verdict(CodeVerifier(sandbox), sums(("1 2\n", "4\n")), answer(PROGRAMS[tag], tag))
     assert wrong.label is Label.WRONG, wrong
+
+
+@pytest.mark.parametrize("tag", ["c", "cpp"])
+def test_a_small_program_is_compiled_and_run(tag: str, sandbox: Sandbox) -> None:
+    if shutil.which(COMPILERS[tag]) != f"/usr/bin/{COMPILERS[tag]}":
+        pytest.skip(f"needs {COMPILERS[tag]}")
+    judged = verdict(CodeVerifier(sandbox), sums(("1 2\n", "3\n")), answer(PROGRAMS["c"], tag))
+    assert judged.label is Label.RIGHT, judged
+
+
+@pytest.mark.parametrize("name", LANGUAGES)
+def test_the_commands_of_a_language_fit_together(name: str) -> None:
+    language = LANGUAGES[name]
+    if language.build:
+        assert language.needs[0] in language.build
+        assert language.build[language.build.index("-o") + 1] == language.built
+        assert language.source in language.build
+        assert language.run == (f"./{language.built}",)
+    else:
+        assert language.source in language.run and not language.built
+        assert language.run[0] == language.needs[0] or name == "python"
 
 
 @pytest.mark.skipif(shutil.which("g++") != "/usr/bin/g++", reason="needs g++")
