@@ -77,9 +77,9 @@ def test_what_could_not_be_judged_ends_with_1(command: Command, pair: Pair, tmp_
     ("flags", "says"),
     [
         (["--until-right", 1, "--samples", 1], "cannot be with --until-right"),
-        (["--max-samples", 2], "with --until-right only"),
-        (["--verifier", "math"], "with --until-right only"),
-        (["--unsafe-local"], "with --until-right only"),
+        (["--max-samples", 2], "it is for --until-right"),
+        (["--verifier", "math"], "it is for --until-right"),
+        (["--unsafe-local"], "it is for --until-right"),
         (["--until-right", 3, "--max-samples", 2], "3 right ones of at most 2 traces"),
         (["--until-right", 1, "--set", "samples=2"], "samples and until_right exclude each other"),
     ],
