@@ -155,3 +155,15 @@ def test_a_run_has_as_many_in_flight_as_its_server_keeps(tmp_path: Path) -> None
         share = reader.totals()[Author.TEACHER].cached_share
     assert share is not None
     assert share > 0.5, "with all sixteen in flight nothing comes from the cache"
+
+
+def test_nothing_is_judged_before_each_place_had_two_turns() -> None:
+    async def turns(count: int) -> int:
+        admission = Admission(4)
+        for _ in range(count):
+            await admission.turn()
+        for _ in range(16):
+            admission.learn(Author.TEACHER, 1000, 0)
+        return admission.room
+
+    assert [asyncio.run(turns(count)) for count in (7, 8)] == [4, 3]

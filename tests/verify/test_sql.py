@@ -365,6 +365,19 @@ def test_a_query_of_the_greatest_length(verifier: SqlVerifier, monkeypatch: pyte
     assert (longer.label, longer.detail) == (Label.WRONG, "the query has 21 characters, more than 20")
 
 
+def test_a_gold_query_of_the_most_rows(verifier: SqlVerifier) -> None:
+    def numbers(count: int) -> str:
+        return f"WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n LIMIT {count}) SELECT x FROM n"
+
+    asked = problem(schema_sql=TABLE, gold_sql=numbers(100_000))
+    assert verdict(verifier, asked, numbers(100_000)).label is Label.RIGHT
+    more = verdict(verifier, asked, numbers(100_001))
+    assert more.detail == "more than 100000 rows of 1 column, not 100000 rows of 1 column"
+    broken = verdict(verifier, problem(schema_sql=TABLE, gold_sql=numbers(100_001)), "SELECT 1")
+    assert broken.label is Label.CANNOT_JUDGE
+    assert broken.detail.endswith("the gold query gives more than 100000 rows")
+
+
 def test_any_of_several_gold_queries_is_right(verifier: SqlVerifier) -> None:
     asked = problem(schema_sql=TABLE, gold_sql=["SELECT a, b FROM t", "SELECT a FROM t LIMIT 1"])
     one = verdict(verifier, asked, "SELECT 1")
