@@ -92,7 +92,7 @@ def test_merged_shards_are_what_one_process_writes(
     whole = tmp_path / "whole"
     done = command("merge", *reversed(shards), "--to", whole)
     assert (done.code, done.err) == (0, "")
-    assert f"{COUNT} problems, traces: {COUNT} complete" in done.out
+    assert f"{COUNT} problems, {COUNT} traces: {COUNT} complete" in done.out
     assert records(whole) == records(*shards), "with all that a shard knows"
     synth(tmp_path / "one")
     assert records(whole, timed=False) == records(tmp_path / "one", timed=False)

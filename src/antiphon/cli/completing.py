@@ -51,9 +51,9 @@ def dialects() -> Iterable[str]:
 
 
 def verifiers() -> Iterable[str]:
-    from antiphon.verify.choose import NAMES
+    from antiphon.verify.choose import VERIFIERS
 
-    return NAMES
+    return VERIFIERS
 
 
 def tools() -> Iterable[str]:

@@ -218,9 +218,9 @@ def _settings(config: Path | None, given: Mapping[str, Any], *, samples: int | N
 def _verifiers(problems: Sequence[Problem], names: Sequence[str] | None, *, unsafe: bool) -> list[Verifier]:
     """Who judges, once it is sure that they can; says of which problems the answers will not be judged."""
     from antiphon.evaluation.run import unjudged
-    from antiphon.verify.choose import NAMES, verifiers
+    from antiphon.verify.choose import VERIFIERS, verifiers
 
-    made = verifiers(names or NAMES, unsafe=unsafe)
+    made = verifiers(names or VERIFIERS, unsafe=unsafe)
     left_out = unjudged(problems, made)
     if left_out:
         ids = ", ".join(first([problem.id for problem in left_out], "problems"))

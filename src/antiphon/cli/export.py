@@ -68,7 +68,7 @@ def export(
 
     Example: antiphon export runs/one --format messages --to train.jsonl
 
-    Formats: messages, prompt_completion, tokens, tessy, sharegpt, axolotl, verl, parquet (docs/export.md).
+    Formats: {export_formats} (docs/export.md).
 
     --to ends in .jsonl, .jsonl.gz, .jsonl.zst or .parquet; anything else is a folder, a data set with a card. It may be
     a URL. The student's tokenizer and chat template are those that rows are made for. --max-length shows how many rows

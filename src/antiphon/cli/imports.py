@@ -45,7 +45,7 @@ def import_(
     There they are compared, marked, verified and exported like any other. --model is a mere name here. Run it again and
     nothing is added twice.
 
-    Formats: auto, tessy, openthoughts, openr1, messages, traces (docs/import.md).
+    Formats: {import_formats} (docs/import.md).
 
     Exit codes: 0 done, 1 some rows could not be taken or have changed, 2 wrong use, 3 the disk gave out, 130
     interrupted.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -9,6 +10,7 @@ from typing import Any, NamedTuple
 from rich.text import Text
 from typer.core import TyperCommand, TyperGroup
 
+from antiphon.cli import completing
 from antiphon.cli.options import PANELS
 from antiphon.cli.terminal import stdout
 
@@ -39,10 +41,20 @@ def usage(command: Any, path: str) -> str:
     return " ".join([path, *shown, "COMMAND" if _commands(command) else "[OPTIONS]"])
 
 
+def summary(command: Any) -> str:
+    """The first paragraph of its help, for lists of commands."""
+    return " ".join((command.help or "").partition("\n\n")[0].split())
+
+
 def paragraphs(command: Any) -> list[str]:
-    """What its help says. A paragraph that begins with `Example:` keeps its lines, all others are one."""
+    """What its help says. A paragraph that begins with `Example:` keeps its lines, all others are one. `{methods}` in
+    it stands for the names that `antiphon.cli.completing.methods` gathers."""
     found = (paragraph.strip() for paragraph in (command.help or "").split("\n\n"))
-    return [one if one.startswith("Example:") else " ".join(one.split()) for one in found if one]
+    return [one if one.startswith("Example:") else _listed(" ".join(one.split())) for one in found if one]
+
+
+def _listed(text: str) -> str:
+    return re.sub(r"\{(\w+)\}", lambda found: ", ".join(getattr(completing, found[1])()), text)
 
 
 def sections(command: Any, params: Sequence[Any] | None = None) -> list[Section]:
@@ -53,7 +65,7 @@ def sections(command: Any, params: Sequence[Any] | None = None) -> list[Section]
     """
     grouped: dict[str, list[Entry]] = {}
     for name, inner in _commands(command).items():
-        grouped.setdefault("Commands", []).append(Entry(name, paragraphs(inner)[0]))
+        grouped.setdefault("Commands", []).append(Entry(name, summary(inner)))
     for one in command.params if params is None else params:
         if one.param_type_name == "argument":
             grouped.setdefault("", []).append(Entry(one.metavar, one.help, _notes(one)))

@@ -70,11 +70,12 @@ def _summary(merged: Merged, to: Path) -> dict[str, Any]:
 def _tell(merged: Merged, to: Path) -> None:
     """The same for people."""
     for directory, taken in merged.taken.items():
-        show(f"{visible(str(directory))}: {many(taken.traces, 'trace')}: {_said(taken)}")
+        show(f"{visible(str(directory))}: {many(taken.traces, 'trace')}, {_said(taken)}")
     counts = ", ".join(
         f"{merged.counts[status]:,} {status or 'pending'}" for status in (*Status, None) if status in merged.counts
     )
-    show(f"{visible(str(to))}: {many(merged.problems, 'problem')}, traces: {counts or 'none'}")
+    problems, traces = many(merged.problems, "problem"), many(sum(merged.counts.values()), "trace")
+    show(f"{visible(str(to))}: {problems}, {traces}{': ' if counts else ''}{counts}")
     for line in merged.remarks:
         warn(line)
     for directory, taken in merged.taken.items():

@@ -10,6 +10,7 @@ import typer
 
 from antiphon.cli import options
 from antiphon.cli.options import MACHINES, MAKES, WORKING, option
+from antiphon.cli.progress import duration
 from antiphon.cli.terminal import columned, print_json, show
 from antiphon.trace import Author
 
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 
     from antiphon.scale.plan import Estimate, Forecast, Pool, Question, RoleForecast
     from antiphon.synth.spend import Prices
-
-_DAY, _HOUR, _MINUTE = 86_400, 3_600, 60
 
 
 def plan(
@@ -178,7 +177,7 @@ def _whole(made: Forecast) -> Table:
     from antiphon.synth.spend import money
 
     table = columned("", "forecast", "95% interval")
-    rows: list[tuple[str, Estimate, Callable[[float], str]]] = [("time", made.seconds, _time)]
+    rows: list[tuple[str, Estimate, Callable[[float], str]]] = [("time", made.seconds, duration)]
     if made.cost is not None:
         rows.append(("cost", made.cost, money))
     rows += [
@@ -235,18 +234,10 @@ def _choices(made: Forecast) -> Table:
     table = columned(f"{down} replicas", *(f"{number} {across}" for number in columns))
     rows: dict[int, list[str]] = {}
     for choice in made.choices:
-        rows.setdefault(choice.replicas[down], []).append(f"{_time(choice.seconds.value)} ({choice.bottleneck})")
+        rows.setdefault(choice.replicas[down], []).append(f"{duration(choice.seconds.value)} ({choice.bottleneck})")
     for number, cells in rows.items():
         table.add_row(str(number), *cells)
     return table
-
-
-def _time(seconds: float) -> str:
-    if seconds >= 2 * _DAY:
-        return f"{seconds / _DAY:.1f} days"
-    if seconds >= 2 * _HOUR:
-        return f"{seconds / _HOUR:.1f} h"
-    return f"{seconds / _MINUTE:.1f} min" if seconds >= 2 * _MINUTE else f"{seconds:.0f} s"
 
 
 def _size(number: float) -> str:
@@ -282,4 +273,4 @@ def _digits(number: float) -> str:
 
 
 def _span(estimate: Estimate) -> str:
-    return f"{_time(estimate.value)} ({_time(estimate.low)} to {_time(estimate.high)})"
+    return f"{duration(estimate.value)} ({duration(estimate.low)} to {duration(estimate.high)})"

@@ -170,10 +170,8 @@ def authors(tokens: Mapping[Author, int]) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds for people: 42 s, 3:07 min, 2:15 h."""
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes}:{rest:02d} min"
-    return f"{minutes // 60}:{minutes % 60:02d} h"
+    """Seconds for people, in the unit that fits: 42 s, 3.1 min, 2.3 h, 5.0 days."""
+    for size, unit in ((86_400, "days"), (3_600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.0f} s"

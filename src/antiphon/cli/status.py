@@ -171,8 +171,7 @@ def _tell(lines: Sequence[Mapping[str, Any]], problems: int, variants: Sequence[
         shard = f", shard {line['shard']}" if line["shard"] else ""
         told = f"{visible(line['run'])}{shard}: {many(line['problems'], 'problem')}"
         if len(lines) > 1:
-            traces = ", ".join(f"{count:,} {status}" for status, count in line["traces"].items())
-            console.print(f"{told}: {traces or 'nothing yet'}", soft_wrap=True)
+            console.print(f"{told}, {_counted(line['traces'])}", soft_wrap=True)
         else:
             console.print(told, style="bold", soft_wrap=True)
     if len(lines) > 1:
@@ -181,9 +180,7 @@ def _tell(lines: Sequence[Mapping[str, Any]], problems: int, variants: Sequence[
         models = ", ".join(f"{role} {visible(str(model))}" for role, model in facts["models"].items())
         console.print()
         console.print(Text.assemble((visible(facts["name"]), "bold"), f"  {models}"), soft_wrap=True)
-        traces = facts["traces"]
-        by_status = ", ".join(f"{count:,} {status}" for status, count in traces.items())
-        console.print(f"  {many(sum(traces.values()), 'trace')}{': ' if by_status else ''}{by_status}", soft_wrap=True)
+        console.print(f"  {_counted(facts['traces'])}", soft_wrap=True)
         causes = list(facts["causes"].items())
         for cause, count in causes[:_CAUSES]:
             console.print(f"    {count:,} x {visible(cause)}", style="dim", soft_wrap=True)
@@ -203,6 +200,11 @@ def _tell(lines: Sequence[Mapping[str, Any]], problems: int, variants: Sequence[
             )
         for warning in facts["warnings"]:
             show(Text.assemble(("  warning: ", "bold yellow"), warning))
+
+
+def _counted(traces: Mapping[str, int]) -> str:
+    by_status = ", ".join(f"{count:,} {status}" for status, count in traces.items())
+    return f"{many(sum(traces.values()), 'trace')}{': ' if by_status else ''}{by_status}"
 
 
 def _table(facts: Mapping[str, Any]) -> Any:

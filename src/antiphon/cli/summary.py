@@ -69,7 +69,8 @@ def tell(run: Run, summary: dict[str, Any]) -> None:
     from antiphon.cli.progress import authors
 
     counts = ", ".join(f"{count:,} {status}" for status, count in summary["traces"].items())
-    show(f"{visible(str(run.directory))}: variant {visible(run.variant)}: {counts or 'nothing yet'}")
+    traces = many(sum(summary["traces"].values()), "trace")
+    show(f"{visible(str(run.directory))}: variant {visible(run.variant)}, {traces}{': ' if counts else ''}{counts}")
     if run.share is not None:
         shard, sizes = run.share.shard, run.share.problems
         show(f"shard {shard}: {sizes[shard.index]:,} of {sum(sizes):,} problems")

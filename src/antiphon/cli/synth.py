@@ -252,10 +252,10 @@ def _check(problems: Sequence[Problem], *, specs: Sequence[str] | None, unsafe: 
     Raises:
         UsageError: some of them cannot be judged, or not here.
     """
-    from antiphon.verify.choose import NAMES, verifiers
+    from antiphon.verify.choose import VERIFIERS, verifiers
     from antiphon.verify.judge import Judges
 
-    judges = Judges(verifiers(specs or NAMES, unsafe=unsafe))
+    judges = Judges(verifiers(specs or VERIFIERS, unsafe=unsafe))
     judges.require(problems)
     return judges.check
 

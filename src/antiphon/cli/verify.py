@@ -40,13 +40,13 @@ def verify(
     from antiphon.cli.judging import facts, judged
     from antiphon.cli.stopping import INTERRUPTED
     from antiphon.store import Reader
-    from antiphon.verify.choose import NAMES, verifiers
+    from antiphon.verify.choose import VERIFIERS, verifiers
     from antiphon.verify.judge import judge
     from antiphon.verify.workers import cores
 
     for directory in directories:
         Reader(directory).close()  # what cannot be opened is said before the first is judged
-    by = verifiers(verifier or NAMES, unsafe=unsafe_local, jobs=jobs)
+    by = verifiers(verifier or VERIFIERS, unsafe=unsafe_local, jobs=jobs)
     code, found, left = 0, list[dict[str, Any]](), limit
     for directory in directories:
         with Reader(directory) as reader:
