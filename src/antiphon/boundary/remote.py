@@ -27,7 +27,8 @@ from antiphon.boundary.tagging import Query, TaggerPredictor
 from antiphon.engine.http.address import headers_of
 from antiphon.engine.http.client import Client
 from antiphon.engine.http.faults import Fault, Refused, Transient
-from antiphon.engine.http.servers import Server, Servers
+from antiphon.engine.http.server import Server
+from antiphon.engine.http.servers import Servers
 from antiphon.errors import SettingsError
 from antiphon.settings import Connection
 

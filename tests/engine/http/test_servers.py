@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 
 from antiphon.dialect import Part
 from antiphon.engine.http import servers
-from antiphon.engine.http.servers import Slots
+from antiphon.engine.http.server import Slots
 from antiphon.errors import EngineUnavailable, StreamBroken
 from tests.engine.http.kinds import KINDS, StrictLlama, StrictVLLM
 from tests.engine.http.strict import END, OPENING, Fault, ids_of

@@ -20,7 +20,8 @@ from antiphon.engine.http.members import Fixed, Following, Member, Members
 from antiphon.engine.http.openai import OpenAI
 from antiphon.engine.http.prefix import ReplySequence, require_faithful
 from antiphon.engine.http.sequence import HttpSequence, IdSequence, TextSequence
-from antiphon.engine.http.servers import Server, Servers
+from antiphon.engine.http.server import Server
+from antiphon.engine.http.servers import Servers
 from antiphon.engine.http.tokenizer import find_tokenizer
 from antiphon.engine.http.tokens import FileTokens, ServerTokens, Tokens
 from antiphon.engine.http.wire import Ask, Wire, read_event

@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 from antiphon import events
 from antiphon.engine.http.faults import Fault
 from antiphon.engine.http.find import base_of
-from antiphon.engine.http.servers import Server, Servers
+from antiphon.engine.http.server import Server
+from antiphon.engine.http.servers import Servers
 from antiphon.engine.models import shown
 from antiphon.errors import EngineUnavailable, ModelError
 

@@ -21,7 +21,8 @@ from antiphon.settings import Sampling
 from antiphon.trace import pack_ids
 
 if TYPE_CHECKING:
-    from antiphon.engine.http.servers import Server, Servers
+    from antiphon.engine.http.server import Server
+    from antiphon.engine.http.servers import Servers
 
 
 class HttpSequence(Sequence):
