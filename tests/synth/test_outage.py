@@ -52,6 +52,7 @@ def test_traces_wait_together_and_longer_each_time(waits: list[float], tmp_path:
 
     async def all_traces() -> None:
         silence = Outage([first, second], limit=1e6)
+        assert not silence.silent
         await silence.clear()
         met = [asyncio.ensure_future(silence.reported(EngineUnavailable(f"trace {n}"))) for n in range(3)]
         while not first.asked:
