@@ -57,6 +57,16 @@ def test_a_terminal_sees_a_bar(terminal: io.StringIO) -> None:
     assert all(words in seen for words in ("judged", "1/2", "1 right", "stopping␛"))
 
 
+def test_a_terminal_that_only_writes_on_gets_lines(clock: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+    written = io.StringIO()
+    console = Console(file=written, force_terminal=True, width=100, _environ={"TERM": "dumb"})
+    monkeypatch.setattr(counting, "stderr", lambda: console)
+    with Judging(2) as shown:
+        clock[0] += 6
+        shown.heard(KEY, RIGHT)
+    assert written.getvalue() == "1 of 2 judged: 1 right\n"
+
+
 def test_quiet_it_only_says_what_it_is_told_to(clock: list[float], capsys: pytest.CaptureFixture[str]) -> None:
     with Judging(2, quiet=True) as shown:
         clock[0] += 60

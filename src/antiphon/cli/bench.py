@@ -184,10 +184,11 @@ def _tell(console: Console, bench: Bench, figures: Figures, advice: Sequence[Adv
 
 
 def _print(console: Console, text: str, *, indent: int = 0, style: str = "") -> None:
-    from rich.padding import Padding
     from rich.text import Text
 
-    console.print(Padding(Text(visible(text), style), (0, 0, 0, indent), expand=False))
+    for line in Text(visible(text), style).wrap(console, console.width - indent):
+        line.rstrip()
+        console.print(Text(" " * indent) + line, soft_wrap=True)
 
 
 def _process(figures: Figures) -> str:

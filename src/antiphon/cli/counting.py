@@ -10,7 +10,7 @@ from typing import Self
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from antiphon.cli.progress import faults_told_once
-from antiphon.cli.terminal import stderr, visible
+from antiphon.cli.terminal import is_live, stderr, visible
 
 _EVERY = 5.0  # seconds between two plain lines
 
@@ -27,7 +27,7 @@ class Counting:
 
     def __init__(self, what: str, total: int | None = None, *, lines: bool = True, quiet: bool = False):
         console = stderr()
-        live = console.is_terminal and not quiet
+        live = is_live(console) and not quiet
         self._lines = lines and not (live or quiet)
         columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
         self._bar = Progress(*columns, TimeRemainingColumn(), console=console, transient=True, disable=not live)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from antiphon.cli import options
-from antiphon.cli.terminal import in_colour, print_json, stderr, stdout, visible, warn
+from antiphon.cli.terminal import in_colour, is_live, print_json, stderr, stdout, visible, warn
 from antiphon.errors import SettingsError
 from antiphon.trace import Author, Kind, Status
 
@@ -129,7 +129,7 @@ class Stage:
                 pen.strike(author, text)
 
         notes = stderr()
-        waiting = notes.status("loading models") if notes.is_terminal and not self._silent else nullcontext()
+        waiting = notes.status("loading models") if is_live(notes) and not self._silent else nullcontext()
         with waiting:
             cast = await assemble(settings, listener=None if self._silent else Ear(), open_engine=models.open_engine)
         for remark in cast.remarks:

@@ -125,9 +125,12 @@ def _how(evaluation: Evaluation) -> list[str]:
     drawn = [f"{name.replace('_', '-')} {sampling[name]}" for name in _SAMPLING if name in sampling]
     lengths = [budget[name] for name in ("thinking", "answer") if isinstance(budget.get(name), int)]
     context = (evaluation.variant.about.get("student") or {}).get("context")
+    fits = len(lengths) < 2 or not isinstance(context, int) or sum(lengths) <= context
+    if not fits:
+        lengths[0] = context - lengths[1]
     long = f"at most {' + '.join(f'{length:,}' for length in lengths)} tokens of thinking and answer"
-    if isinstance(context, int) and context < sum(lengths):
-        long += f", in a context of {context:,}"
+    if not fits:
+        long += f", the question among them: a context of {context:,}"
     judged = f"judged by {', '.join(evaluation.judges)}" if evaluation.judges else "not judged"
     return [", ".join(drawn) or "sampling unknown", *([long] if len(lengths) == 2 else []), visible(judged)]
 

@@ -16,7 +16,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from antiphon.cli.terminal import stderr, visible
+from antiphon.cli.terminal import is_live, stderr, visible
 from antiphon.synth.tally import Tally
 from antiphon.trace import Author, Status
 
@@ -46,7 +46,7 @@ class Following:
         self._shown.enter_context(faults_told_once(self.say))
         if not self._quiet:
             live = Live(self._sight, console=self._console, refresh_per_second=5, transient=True)
-            self._shown.enter_context(live if self._console.is_terminal else _Lines(self._sight, self.say))
+            self._shown.enter_context(live if is_live(self._console) else _Lines(self._sight, self.say))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:

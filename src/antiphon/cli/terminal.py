@@ -44,6 +44,11 @@ def in_colour(console: Console) -> bool:
     return console.color_system is not None and not console.no_color
 
 
+def is_live(console: Console) -> bool:
+    """Whether lines can be written anew: a terminal, and none that only writes on (TERM=dumb)."""
+    return console.is_terminal and not console.is_dumb_terminal
+
+
 def show(what: RenderableType) -> None:
     """Prints on standard output; text is cleaned by its maker."""
     stdout().print(what, soft_wrap=isinstance(what, str))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from antiphon.cli import completing, options
-from antiphon.cli.terminal import print_json, stdout, visible
+from antiphon.cli.terminal import print_json, say, show, stdout, visible
 from antiphon.errors import UsageError
 from antiphon.trace import Label
 
@@ -37,7 +38,7 @@ def trace(
 
     Example: antiphon trace runs/one HumanEval/3/tessy/0
 
-    A trace's id is problem/variant/sample. Without one, it says which there are.
+    A trace's id is problem/variant/sample. Without one, it lists those there are, or shows the only one.
 
     Exit codes: 0 done, 2 wrong use.
     """
@@ -45,7 +46,11 @@ def trace(
     from antiphon.store import Reader
 
     with Reader(directory) as reader:
-        key = _find(reader, id)
+        keys = reader.find(id)
+        if not id and len(keys) != 1:
+            _list(keys, json)
+            return
+        key = _only(reader, keys, id)
         found = reader.trace(key)
         problem = reader.problem(key.problem)
         if json:
@@ -54,18 +59,31 @@ def trace(
             tell(stdout(), found, problem)
 
 
-def _find(reader: Reader, id: str) -> Key:
-    keys = reader.find(id)
+def _list(keys: Sequence[Key], json: bool) -> None:
+    if json:
+        print_json({"traces": [str(key) for key in keys]})
+    elif keys:
+        show("\n".join(visible(str(key)) for key in keys))
+    else:
+        say("The run has no traces yet.")
+
+
+def _only(reader: Reader, keys: Sequence[Key], id: str) -> Key:
+    """The one that an id means.
+
+    Raises:
+        UsageError: it means none, or several.
+    """
     if len(keys) == 1:
         return keys[0]
     if keys:
-        what = f"{len(keys)} traces begin so; name one" if id else "name a trace"
+        what = f"{len(keys)} traces begin so; name one"
     else:
         keys = reader.find("")
         what = f"there is no trace {id!r}" + ("; there are" if keys else "; the run has none yet")
     lines = [f"  {key}" for key in keys[:_SHOWN]]
     if len(keys) > _SHOWN:
-        lines.append(f"  and {len(keys) - _SHOWN} more")
+        lines.append(f"  and {len(keys) - _SHOWN:,} more")
     raise UsageError("\n".join([f"{what}:" if lines else what, *lines]))
 
 
