@@ -228,8 +228,15 @@ import sys
 from pathlib import Path
 from antiphon.store import intake
 intake._BATCH = 1
+left = int(sys.argv[3])
+def tell(traces):
+    global left
+    print(traces, flush=True)
+    left -= 1
+    if left == 0:
+        sys.stdin.read()  # until it is killed
 with intake.Intake.open(Path(sys.argv[2])) as taking:
-    taking.take(Path(sys.argv[1]), lambda traces: print(traces, flush=True))
+    taking.take(Path(sys.argv[1]), tell)
 """
 
 
@@ -237,8 +244,8 @@ def test_kill_9_in_mid_merge(tmp_path: Path) -> None:
     source, to = tmp_path / "source", tmp_path / "to"
     finished(source, *keys("p", "q", "r", samples=40))
     for lines in (1, 20, 30):
-        line = [sys.executable, "-c", MERGING, str(source), str(to)]
-        with subprocess.Popen(line, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        line = [sys.executable, "-c", MERGING, str(source), str(to), str(lines + 15)]
+        with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
             assert process.stdout is not None
             for _ in range(lines):
                 process.stdout.readline()
