@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from antiphon.synth.ahead import First, Policy, Reach, RunAhead
+from antiphon.synth.ahead import First, Policy, Reach, RunAhead, _Busy
 from antiphon.trace import Author, Turn
 
 STUDENT, TEACHER = Author.STUDENT, Author.TEACHER
@@ -173,6 +173,18 @@ def test_it_is_known_when_a_request_begins_with_a_piece() -> None:
     assert ahead.reach(TEACHER, "one", PLENTY, seen=600) == Reach(PLENTY, 1)
     unseen = RunAhead("auto")
     assert {unseen.reach(STUDENT, "one", PLENTY, seen=511) for _ in range(200)} == {Reach(PLENTY, 1)}
+
+
+def test_how_busy_the_process_is_shows_every_two_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    at = used = 100.0
+    monkeypatch.setattr("antiphon.synth.ahead.time.monotonic", lambda: at)
+    monkeypatch.setattr("antiphon.synth.ahead.time.thread_time", lambda: used)
+    busy = _Busy()
+    shares = []
+    for seconds, of_them in ((1.0, 0.1), (1.5, 0.4), (1.5, 0.5), (1.0, 0.75), (4.0, 9.0)):
+        at, used = at + seconds, used + of_them
+        shares.append(busy.share())
+    assert shares == [1.0, 0.2, 0.2, 0.5, 1.0]
 
 
 def test_there_is_never_less_than_a_trace_at_a_server(monkeypatch: pytest.MonkeyPatch) -> None:

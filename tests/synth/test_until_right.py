@@ -109,6 +109,18 @@ def test_judging_keeps_no_place_from_writing(tmp_path: Path) -> None:
     assert [key.problem for key in finished] == ["p1", "p0"]
 
 
+def test_no_more_are_written_at_once_than_there_are_places(tmp_path: Path) -> None:
+    """However many wait for their verdicts beside them."""
+    seen: list[int] = []
+
+    def faults(request: Request) -> None:
+        seen.append(going.tally.in_flight)
+
+    going = run(tmp_path, Scripted(), 4, concurrency=2, faults=faults)
+    assert len(list(going)) == 12
+    assert max(seen) == 2
+
+
 def test_a_failed_trace_is_a_try(tmp_path: Path) -> None:
     def faults(request: Request) -> Fault | None:
         return Fault("refuse") if "Question 1" in request.situation.text else None

@@ -378,6 +378,13 @@ def test_a_gold_query_of_the_most_rows(verifier: SqlVerifier) -> None:
     assert broken.detail.endswith("the gold query gives more than 100000 rows")
 
 
+def test_where_a_limit_cuts_through_ties_the_order_is_the_golds(verifier: SqlVerifier) -> None:
+    asked = problem(schema_sql=TABLE, gold_sql="SELECT a, b FROM t ORDER BY a LIMIT 2")
+    assert verdict(verifier, asked, "SELECT a, b FROM t WHERE b < 'z' ORDER BY b").label is Label.RIGHT
+    turned = verdict(verifier, asked, "SELECT a, b FROM t WHERE b < 'z' ORDER BY b DESC")
+    assert turned.detail == "2 rows, the right ones, but in another order"
+
+
 def test_any_of_several_gold_queries_is_right(verifier: SqlVerifier) -> None:
     asked = problem(schema_sql=TABLE, gold_sql=["SELECT a, b FROM t", "SELECT a FROM t LIMIT 1"])
     one = verdict(verifier, asked, "SELECT 1")
