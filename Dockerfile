@@ -3,7 +3,8 @@
 # On x86 pip takes a PyTorch for CUDA, some gigabytes with its libraries. For the small one give the index of PyTorch's
 # CPU wheels, as pytorch.org shows it:  docker build --build-arg TORCH_FROM=URL -t antiphon .
 #
-# Its steps were carried out one by one in an environment of their own; an image was not built of them yet.
+# Its steps were carried out one by one in an environment of their own, the demo as an ordinary user; an image was not
+# built of them: there was no Docker to do it.
 
 FROM python:3.11-slim AS wheel
 WORKDIR /source
