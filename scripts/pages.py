@@ -38,7 +38,7 @@ def contributing() -> str:
 def commands() -> str:
     """Every command with its arguments and options, as Markdown."""
     all_of_them = list(_walk(get_command(app), "antiphon"))
-    listed = (f"| [`{path}`](#{_anchor(path)}) | {_safe(manual.paragraphs(one)[0])} |" for path, one in all_of_them)
+    listed = (f"| [`{path}`](#{_anchor(path)}) | {_safe(manual.summary(one))} |" for path, one in all_of_them)
     return "\n".join([_HEAD, *listed, *("\n\n".join(_told(path, one)) for path, one in all_of_them)]) + "\n"
 
 

@@ -212,7 +212,6 @@ def test_not_a_run_directory(command: Command, tmp_path: Path, arguments: tuple[
 
 def test_an_unknown_trace(command: Command, finished: Path) -> None:
     refused(command("trace", finished, "999x9"), "no trace '999x9'", "347x6/tessy/0")
-    refused(command("trace", finished), "name a trace", "347x6/tessy/0", "123x4/tessy/0")
 
 
 def test_an_unknown_format_variant_or_status(command: Command, finished: Path, tmp_path: Path) -> None:

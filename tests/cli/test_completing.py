@@ -16,7 +16,7 @@ from antiphon.settings import Settings
 from antiphon.synth.methods import METHODS
 from antiphon.trace import Label, Status
 from antiphon.train.recipe import PRESETS
-from antiphon.verify.choose import NAMES
+from antiphon.verify.choose import VERIFIERS
 from tests.cli.conftest import Command
 
 Complete = Callable[..., list[str]]
@@ -52,7 +52,7 @@ def test_commands_and_options(complete: Complete) -> None:
         (("synth", "--boundary"), ["default", *shipped_pages()]),
         (("synth", "--retry"), Status),
         (("synth", "--on-budget"), ["stop", "close"]),
-        (("verify", "--verifier"), NAMES),
+        (("verify", "--verifier"), VERIFIERS),
         (("import", "--format"), ["auto", *IMPORTED]),
         (("import", "--markers"), shipped_families()),
         (("export", "--format"), FORMATS),

@@ -348,3 +348,13 @@ def test_stopped_everything_is_kept(
     assert left in err and "Traceback" not in err
     resumed = command(*words, "--json")
     assert resumed.code == 0 and resumed.json["results"] == {"right": len(NUMBERS)}
+
+
+def test_how_long_it_may_write_is_what_the_context_allows(
+    command: Command, pair: Pair, problems: Path, tmp_path: Path
+) -> None:
+    measured = command("evaluate", problems, "--model", "lab:student", "--to", tmp_path / "run", *JUDGE)
+    assert "at most 5,462 + 2,730 tokens of thinking and answer, the question among them" in measured.out
+    few = ("--thinking-budget", 500, "--answer-budget", 50)
+    measured = command("evaluate", problems, "--model", "lab:student", "--to", tmp_path / "few", *few, *JUDGE)
+    assert "at most 500 + 50 tokens of thinking and answer\n" in measured.out

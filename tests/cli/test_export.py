@@ -9,6 +9,8 @@ import pytest
 
 from antiphon.engine.scripted import Fault
 from antiphon.export import FORMATS
+from antiphon.export.formats import Format
+from antiphon.export.messages import Messages
 from tests.cli.conftest import MODELS, Command
 from tests.cli.pair import Pair
 from tests.export.test_formats import answered, of_lab
@@ -80,6 +82,14 @@ def test_an_unknown_format_is_refused_with_those_there_are(command: Command, wri
     assert all(format in refused.err for format in FORMATS)
     help = command("export", "--help").out
     assert all(format in help for format in FORMATS)
+
+
+def test_a_line_of_the_table_makes_a_format(
+    command: Command, written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(FORMATS, "mine", Format(lambda reader, student: Messages(student)))
+    assert "verl, parquet, mine (docs/export.md)" in " ".join(command("export", "--help").out.split())
+    assert command("export", written, "--format", "mine", "--to", tmp_path / "mine.jsonl").code == 0
 
 
 def test_a_format_that_needs_the_student_says_so(command: Command, finished: Path, tmp_path: Path) -> None:

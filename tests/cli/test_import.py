@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from antiphon.imports.record import FORMATS
 from tests.cli.conftest import Command, write_lines
 
 REPLY = "<think>\nA.\n</think>\n\nB"
@@ -55,3 +58,11 @@ def test_wrong_use(command: Command, tmp_path: Path) -> None:
         done = command("import", file, "--run", tmp_path / "run", *wrong)
         assert (done.code, wrong[1] in done.err) == (2, True)
     assert command("import", tmp_path / "none.jsonl", "--run", tmp_path / "run").code == 2
+
+
+def test_a_line_of_the_table_makes_a_shape(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(FORMATS, "mine", FORMATS["traces"])
+    assert "messages, traces, mine (docs/import.md)" in " ".join(command("import", "--help").out.split())
+    rows = write_lines(tmp_path / "rows.jsonl", [{"problem": "1+1?", "response": REPLY}])
+    brought = command("import", rows, "--run", tmp_path / "run", "--format", "mine", "--json")
+    assert brought.code == 0 and brought.json["rows"] == 1

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from antiphon.store import Reader
-from antiphon.synth.methods import METHODS
+from antiphon.synth.methods import METHODS, Method, Turns
 from antiphon.trace import Author, Kind, Status
 from tests.cli.conftest import MODELS, Command
 from tests.cli.grading import GradingPair
@@ -137,3 +137,12 @@ def test_status_tells_what_grades_cost(
     assert asked["requests"] >= 6
     assert facts["cost"] == asked["cost"] == asked["received"]
     assert f"asked of the teacher beside the traces: {asked['requests']} requests" in command("status", run).out
+
+
+def test_a_line_of_the_table_makes_a_method(
+    command: Command, pair: Pair, problems: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = Method("mine", Turns(style=Author.TEACHER), Author.TEACHER, "turned round, and the teacher answers", "here")
+    monkeypatch.setitem(METHODS, "mine", mine)
+    done = command("synth", problems, "--run", tmp_path / "run", *MODELS, "--method", "mine", "--json")
+    assert (done.code, done.json["traces"]) == (0, {"complete": 3})

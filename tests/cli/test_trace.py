@@ -42,6 +42,20 @@ def test_several_traces_of_a_name_are_listed(command: Command, finished: Path, p
     assert "347x6/tessy/0" in shown.err and "347x6/student_only/0" in shown.err
 
 
+def test_without_an_id_all_are_listed(command: Command, finished: Path) -> None:
+    ids = ["347x6/tessy/0", "123x4/tessy/0", "588x2/tessy/0"]
+    listed = command("trace", finished)
+    assert (listed.code, listed.out.split(), listed.err) == (0, ids, "")
+    assert command("trace", finished, "--json").json["traces"] == ids
+
+
+def test_a_run_without_traces_has_an_empty_list(command: Command, tmp_path: Path) -> None:
+    with Store.open(tmp_path / "run"):
+        pass
+    listed = command("trace", tmp_path / "run")
+    assert (listed.code, listed.out, listed.err) == (0, "", "The run has no traces yet.\n")
+
+
 def test_json_has_the_whole_record(command: Command, finished: Path) -> None:
     facts = command("trace", finished, "347x6", "--json").json
     assert facts["problem"]["metadata"]["answer"] == "2082"

@@ -203,3 +203,22 @@ def test_interrupted_it_keeps_its_verdicts(long_run: Path) -> None:
     assert process.returncode == 130
     with Reader(long_run) as reader:
         assert 50 - 4 <= label_counts(reader).total() <= 51
+
+
+OWN = """
+from antiphon import Label, Verdict
+
+class Check:
+    name, version = "mine", "1"
+    def suits(self, problem): return True
+    async def check(self, problem, answer): return Verdict(self.name, self.version, Label.RIGHT, "")
+"""
+
+
+def test_a_verifier_in_the_working_folder_is_found(finished: Path, tmp_path: Path) -> None:
+    """The script `antiphon` has its own folder on its path, not the one where it is called; with -P it is so here."""
+    (tmp_path / "mine.py").write_text(OWN)
+    verify = [sys.executable, "-P", "-m", "antiphon", "verify", finished, "--verifier", "mine:Check"]
+    done = subprocess.run(verify, cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "3 answers judged" in done.stdout

@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 
 from antiphon.errors import MissingDependency, UsageError
-from antiphon.problem import load
+from antiphon.problem import Problem, load
 from antiphon.trace import Label
 from antiphon.verify.base import Verifier
-from antiphon.verify.choose import NAMES, choose, verifiers
+from antiphon.verify.choose import VERIFIERS, choose, verifiers
 from antiphon.verify.math import MathVerifier
 from antiphon.verify.schema import SchemaVerifier
 from antiphon.verify.sql import SqlVerifier
+from antiphon.verify.text import ExactVerifier
 
 from .asking import problem, verdict
 
@@ -30,7 +31,7 @@ def name_of(verifier: Verifier | None) -> str | None:
 
 
 def test_they_are_called_as_they_are_named(all_of_them: list[Verifier]) -> None:
-    assert [verifier.name for verifier in all_of_them] == list(NAMES)
+    assert [verifier.name for verifier in all_of_them] == list(VERIFIERS)
 
 
 @pytest.mark.parametrize(
@@ -116,9 +117,22 @@ def test_a_verifier_of_ones_own(module: str, name: str) -> None:
     assert choose(problem(), [own]) is own
 
 
+def test_a_line_of_the_table_makes_a_verifier(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Anything(ExactVerifier):
+        name = "anything"
+
+        def suits(self, problem: Problem) -> bool:
+            return True
+
+    monkeypatch.setitem(VERIFIERS, "anything", lambda given: Anything())
+    assert name_of(choose(problem(), verifiers())) == "anything"
+    assert name_of(choose(problem(answer="1"), verifiers(["anything", "math"]))) == "anything"
+
+
 @pytest.mark.parametrize(
     ("spec", "told"),
     [
+        ("sql:", "there is no verifier 'sql:'"),
         ("maths", "there are code, sql, choice, schema, regex, math, exact"),
         ("", "there is no verifier ''"),
         ("command:", "there is no verifier 'command:'"),

@@ -152,10 +152,10 @@ def test_the_schema_says_what_the_outcome_does() -> None:
 
 
 def test_each_problem_is_judged_by_its_schema() -> None:
-    from antiphon.verify.choose import NAMES, verifiers
+    from antiphon.verify.choose import VERIFIERS, verifiers
     from antiphon.verify.judge import Judges
 
-    judges = Judges(verifiers(NAMES))
+    judges = Judges(verifiers(VERIFIERS))
     judges.require(PROBLEMS)
     problem = PROBLEMS[0]
     found = asyncio.run(judges.check(problem, json.dumps(outcome(problem))))

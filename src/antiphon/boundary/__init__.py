@@ -5,10 +5,11 @@ from __future__ import annotations
 import importlib
 from pathlib import Path
 
+from antiphon import own
 from antiphon.boundary.base import BoundaryPredictor
 from antiphon.boundary.pagefile import load_page, shipped_pages
 from antiphon.boundary.rules import RulesPredictor
-from antiphon.errors import AntiphonError, ModelError, SettingsError
+from antiphon.errors import ModelError, SettingsError
 
 __all__ = ["load"]
 
@@ -77,17 +78,9 @@ def _of_kind(kind: str, spec: str) -> BoundaryPredictor:
 
 
 def _import(spec: str, path: str, argument: str) -> BoundaryPredictor:
-    module, _, name = path.partition(":")
-    try:
-        factory = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise SettingsError(f"boundary {spec!r} cannot be imported: {error}") from error
-    try:
-        predictor = factory(argument) if "?" in spec else factory()
-    except AntiphonError:
-        raise
-    except Exception as error:
-        raise SettingsError(f"boundary {spec!r} cannot be made: {type(error).__name__}: {error}") from error
+    what = f"boundary {spec!r}"
+    arguments = (argument,) if "?" in spec else ()
+    predictor = own.made(own.named(path, what, SettingsError), what, SettingsError, *arguments)
     if not isinstance(predictor, BoundaryPredictor):
-        raise SettingsError(f"boundary {spec!r} makes a {type(predictor).__name__}, not a BoundaryPredictor")
+        raise SettingsError(f"{what} makes a {type(predictor).__name__}, not a BoundaryPredictor")
     return predictor

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def verify(
     directories: options.RunDirectories,
     variant: Annotated[str | None, options.variant("all")] = None,
-    limit: Annotated[int | None, options.limit()] = None,
+    limit: Annotated[int | None, options.limit("answers")] = None,
     verifier: options.VerifierNames = None,
     unsafe_local: options.UnsafeLocal = False,
     again: options.Again = False,

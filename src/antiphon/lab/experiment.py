@@ -29,7 +29,7 @@ from antiphon.store import Reader
 from antiphon.store.place import LOCK, Lock
 from antiphon.synth.cast import EngineOpener, find_voice
 from antiphon.trace import Author
-from antiphon.verify.choose import NAMES, verifiers
+from antiphon.verify.choose import VERIFIERS, verifiers
 from antiphon.verify.judge import Judges
 from antiphon.verify.workers import cores
 from antiphon.version import __version__
@@ -220,7 +220,7 @@ def require(experiment: Experiment) -> None:
     Raises:
         UsageError: they are not; says what is missing.
     """
-    judges = Judges(verifiers(experiment.problems.verifiers or NAMES))
+    judges = Judges(verifiers(experiment.problems.verifiers or VERIFIERS))
     judges.require(list(chain.from_iterable(evaluation(experiment).values())))
     asked = {one.problems for one in writings(experiment.trained).values()}
     for seed in experiment.seeds:

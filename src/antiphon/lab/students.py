@@ -25,7 +25,7 @@ from antiphon.lab.stages import Stages
 from antiphon.store import Reader
 from antiphon.synth.cast import EngineOpener
 from antiphon.trace import Author, Status
-from antiphon.verify.choose import NAMES, verifiers
+from antiphon.verify.choose import VERIFIERS, verifiers
 from antiphon.verify.result import Result
 
 OTHERS = "others"
@@ -106,7 +106,7 @@ async def _evaluated(
 ) -> tuple[Evaluation, ...]:
     """What a model comes to, family by family."""
     problems = list(chain.from_iterable(asked.values()))
-    judges = verifiers(experiment.problems.verifiers or NAMES)
+    judges = verifiers(experiment.problems.verifiers or VERIFIERS)
     settings = experiment.evaluated(model)
     directory.parent.mkdir(parents=True, exist_ok=True)
     told = await measured(problems, directory, settings, judges, variant=variant, open_engine=open_engine)

@@ -19,7 +19,7 @@ from antiphon.store import Recorder, Store
 from antiphon.synth.cast import EngineOpener
 from antiphon.synth.run import Run
 from antiphon.trace import Author, Key, Kind, Span, SpanEnd, Status
-from antiphon.verify.choose import NAMES, verifiers
+from antiphon.verify.choose import VERIFIERS, verifiers
 from antiphon.verify.judge import judge
 from antiphon.verify.workers import cores
 from antiphon.version import __version__
@@ -40,7 +40,7 @@ async def write(experiment: Experiment, seed: int, directory: Path, open_engine:
         else:
             settings = settings_for(experiment, writing, seed)
             await Run(asked, directory, settings, variant=name, open_engine=open_engine).work()
-    await judge(directory, verifiers(experiment.problems.verifiers or NAMES), jobs=cores())
+    await judge(directory, verifiers(experiment.problems.verifiers or VERIFIERS), jobs=cores())
 
 
 def settings_for(experiment: Experiment, writing: Writing, seed: int) -> Settings:

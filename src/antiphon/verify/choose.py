@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
 
-from antiphon.errors import AntiphonError, UsageError
+from antiphon import own
+from antiphon.errors import UsageError
 from antiphon.problem import Problem
 from antiphon.verify.base import Verifier
 from antiphon.verify.choice import ChoiceVerifier
@@ -19,12 +19,54 @@ from antiphon.verify.sql import SqlVerifier
 from antiphon.verify.text import ExactVerifier, RegexVerifier
 from antiphon.verify.workers import Workers
 
-NAMES = ("code", "sql", "choice", "schema", "regex", "math", "exact")
-"""The verifiers of this package, in the order in which they are asked whether they suit a problem."""
 FIELD = "verifier"
 """The field by which a problem names its verifier."""
 
-_SPECS = (*NAMES, "sql:DATABASES", "command:PROGRAM", "package.module:Name")
+
+class Given(NamedTuple):
+    """What the verifiers of a run are made with.
+
+    Attributes:
+        workers: the processes that they share.
+        jobs: how many judgements of a kind are under way at once.
+        unsafe: whether programs may run without a sandbox.
+        seconds: of a judgement, where the verifier's own limit does not suit.
+    """
+
+    workers: Workers
+    jobs: int | None
+    unsafe: bool
+    seconds: float | None
+
+    @property
+    def limit(self) -> dict[str, float]:
+        """`seconds` as an argument, where they are given."""
+        return {} if self.seconds is None else {"seconds": self.seconds}
+
+    @property
+    def limits(self) -> Limits | None:
+        """The same of a program, which may wait longer than it may compute."""
+        return None if self.seconds is None else Limits(cpu=self.seconds, wall=3 * self.seconds)
+
+
+VERIFIERS: dict[str, Callable[[Given], Verifier]] = {
+    "code": lambda given: CodeVerifier(Sandbox(given.jobs, unsafe=given.unsafe), given.limits),
+    "sql": lambda given: SqlVerifier(given.workers, databases=None, **given.limit),
+    "choice": lambda given: ChoiceVerifier(),
+    "schema": lambda given: SchemaVerifier(given.workers, **given.limit),
+    "regex": lambda given: RegexVerifier(given.workers, **given.limit),
+    "math": lambda given: MathVerifier(given.workers, **given.limit),
+    "exact": lambda given: ExactVerifier(),
+}
+"""The verifiers of this package by name, in the order in which they are asked whether they suit a problem."""
+
+_OF_SOMETHING: dict[str, Callable[[Given, str], Verifier]] = {
+    "sql": lambda given, place: SqlVerifier(given.workers, databases=place, **given.limit),
+    "command": lambda given, program: CommandVerifier(program, jobs=given.jobs, **given.limit),
+}
+"""Those that a name with something behind a colon makes."""
+
+_SPECS = (*VERIFIERS, "sql:DATABASES", "command:PROGRAM", "package.module:Name")
 
 
 def choose(problem: Problem, verifiers: Iterable[Verifier]) -> Verifier | None:
@@ -39,12 +81,12 @@ def choose(problem: Problem, verifiers: Iterable[Verifier]) -> Verifier | None:
 
 
 def verifiers(
-    specs: Sequence[str] = NAMES, *, unsafe: bool = False, jobs: int | None = None, seconds: float | None = None
+    specs: Iterable[str] = VERIFIERS, *, unsafe: bool = False, jobs: int | None = None, seconds: float | None = None
 ) -> list[Verifier]:
     """The verifiers that are named, in this order. What they share, processes for judging, is made once.
 
     Args:
-        specs: names of `NAMES`; `sql:DATABASES` with the folder or file of databases (`SqlVerifier`);
+        specs: names of `VERIFIERS`; `sql:DATABASES` with the folder or file of databases (`SqlVerifier`);
             `command:PROGRAM ARGUMENT ...`, a program of the user's own; `package.module:Name`, a `Verifier` or what
             makes one when it is called without arguments.
         unsafe: model-written code may run without a sandbox.
@@ -54,48 +96,26 @@ def verifiers(
     Raises:
         UsageError: a name that is none of these, or what it names cannot be had.
     """
-    workers = Workers(jobs=jobs)
-    return [_made(spec, workers, unsafe, jobs, seconds) for spec in specs]
+    given = Given(Workers(jobs=jobs), jobs, unsafe, seconds)
+    return [_made(spec, given) for spec in specs]
 
 
-def _made(spec: str, workers: Workers, unsafe: bool, jobs: int | None, seconds: float | None) -> Verifier:
-    limit = {} if seconds is None else {"seconds": seconds}
-    kind, colon, rest = spec.partition(":")
-    if spec == "code":
-        limits = None if seconds is None else Limits(cpu=seconds, wall=3 * seconds)
-        return CodeVerifier(Sandbox(jobs, unsafe=unsafe), limits)
-    if kind == "sql":
-        return SqlVerifier(workers, databases=rest or None, **limit)
-    if spec == "choice":
-        return ChoiceVerifier()
-    if spec == "schema":
-        return SchemaVerifier(workers, **limit)
-    if spec == "regex":
-        return RegexVerifier(workers, **limit)
-    if spec == "math":
-        return MathVerifier(workers, **limit)
-    if spec == "exact":
-        return ExactVerifier()
-    if kind == "command" and rest.strip():
-        return CommandVerifier(rest, jobs=jobs, **limit)
-    if colon and rest:
+def _made(spec: str, given: Given) -> Verifier:
+    if spec in VERIFIERS:
+        return VERIFIERS[spec](given)
+    kind, _, rest = spec.partition(":")
+    if kind in _OF_SOMETHING and rest.strip():
+        return _OF_SOMETHING[kind](given, rest)
+    if rest and kind not in _OF_SOMETHING:
         return _own(spec)
     raise UsageError(f"there is no verifier {spec!r}; there are {', '.join(_SPECS)}")
 
 
 def _own(spec: str) -> Verifier:
     """A verifier of the user's own module."""
-    module, _, name = spec.partition(":")
-    try:
-        named = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise UsageError(f"the verifier {spec!r} cannot be imported: {error}") from error
-    try:
-        made: Any = named if _is_verifier(named) and not isinstance(named, type) else named()
-    except AntiphonError:
-        raise
-    except Exception as error:  # the user's program: whatever it raises
-        raise UsageError(f"the verifier {spec!r} cannot be made: {type(error).__name__}: {error}") from error
+    what = f"the verifier {spec!r}"
+    found: Any = own.named(spec, what, UsageError)
+    made: Any = found if _is_verifier(found) and not isinstance(found, type) else own.made(found, what, UsageError)
     if not _is_verifier(made):
         raise UsageError(f"{spec!r} makes a {type(made).__name__}, not a verifier with name, version, suits and check")
     verifier: Verifier = made
