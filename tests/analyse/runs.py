@@ -40,6 +40,7 @@ def write_run(
     status: Mapping[tuple[str, int], Status] | None = None,
     labels: Mapping[tuple[str, int], Label] | None = None,
     about: Mapping[str, Any] | None = None,
+    boundary: str | None = None,
     turns: Sequence[Turn] = (),
 ) -> Path:
     """A variant in a run directory: the spans of each trace by problem and sample; None: it is pending."""
@@ -48,7 +49,8 @@ def write_run(
     async def work() -> None:
         with Store.open(directory) as store:
             store.add_problems([problem(id) for id in dict.fromkeys(id for id, _ in traces)])
-            store.add_variant(variant, {"method": {"name": variant}}, about or {"student": {"model": "small"}})
+            shaping = {"method": {"name": variant}, "student": {"boundary": boundary}}
+            store.add_variant(variant, shaping, about or {"student": {"model": "small"}})
             store.plan([Key(id, variant, sample) for id, sample in traces])
             for place, pieces in traces.items():
                 if pieces is None:

@@ -128,3 +128,27 @@ def test_texts_of_so_many_problems_are_read(run: Path) -> None:
     assert right is not None and right.problems == 12, "how they came out is told of all"
     assert any("--most" in remark for remark in comparison.remarks)
     assert comparison.drifts[0].paired and comparison.drifts[0].first == 5
+
+
+@pytest.mark.parametrize(("problems", "few"), [(2, True), (5, True), (6, False)])
+def test_that_so_few_problems_star_nothing_is_said(tmp_path: Path, problems: int, few: bool) -> None:
+    names = NAMES[:problems]
+    directory = write_run(tmp_path / "run", {(name, 0): in_turns(name) for name in names})
+    write_run(directory, {(name, 0): alone(name) for name in names}, variant="teacher_only")
+    comparison = made(directory)
+    assert any("too few for any star" in remark for remark in comparison.remarks) is few
+    least = min(change.p for row in rows(comparison).values() for change in row.changes if change and change.p)
+    assert (least < 0.05) is not few
+
+
+GENERAL = antiphon.boundary.load("general").id
+
+
+@pytest.mark.parametrize(("boundary", "said"), [("rules:lab:1", True), (GENERAL, False), (None, False)])
+def test_that_a_run_was_cut_by_another_boundary_is_said(tmp_path: Path, boundary: str | None, said: bool) -> None:
+    directory = write_run(tmp_path / "run", {(name, 0): in_turns(name) for name in NAMES}, boundary=boundary)
+    write_run(directory, {(name, 0): alone(name) for name in NAMES}, variant="teacher_only")
+    remarks = made(directory).remarks
+    assert any(f"that of {directory}:tessy by its run's rules:lab:1" in remark for remark in remarks) is said
+    assert len(remarks) == said
+    assert not made(f"{directory}:tessy").remarks, "nothing is marked here"

@@ -12,7 +12,7 @@ from antiphon.engine.scripted import Control, Fault, ScriptedEngine, Situation, 
 from antiphon.problem import Problem
 from antiphon.store import Store, columns
 from antiphon.trace import Author, Key, Kind, Span, SpanEnd, Status, Turn, Usage
-from tests.cli.conftest import MODELS, Command
+from tests.cli.conftest import MODELS, Command, write_lines
 from tests.cli.pair import Pair
 
 
@@ -146,3 +146,11 @@ def test_a_pair_that_refuses_each_other_in_a_run(
     command("synth", problems, "--run", tmp_path / "run", *MODELS, "--limit", 1)
     shown = " ".join(command("status", tmp_path / "run").out.split())
     assert "of its turns" in shown and "was forced" in shown
+
+
+def test_what_came_from_elsewhere_is_said_to(command: Command, tmp_path: Path) -> None:
+    file = write_lines(tmp_path / "rows.jsonl", [{"problem": "1+1?", "response": "<think>\nOkay.\n</think>\n\n2"}])
+    command("import", file, "--run", tmp_path / "run", "--variant", "published")
+    command("import", file, "--run", tmp_path / "run", "--variant", "theirs", "--model", "R1")
+    shown = command("status", tmp_path / "run").out.splitlines()
+    assert {"published  imported", "theirs  imported, R1"} <= set(shown)

@@ -273,6 +273,16 @@ def test_databases_in_a_place_that_is_told(workers: Workers, tmp_path: Path) -> 
         assert verdict(told, problem(gold_sql="SELECT a FROM t", db_id="db"), "SELECT a FROM t").label is Label.RIGHT
 
 
+def test_a_database_that_is_nowhere_is_said_with_the_option_that_names_its_place(
+    verifier: SqlVerifier, tmp_path: Path
+) -> None:
+    given = verdict(verifier, at(tmp_path, db_id="db", gold_sql="SELECT a FROM t"), "SELECT a FROM t")
+    assert given.label is Label.CANNOT_JUDGE
+    assert given.detail.endswith(
+        f"there is no database 'db' in {tmp_path}; say where, as in: --verifier sql:FOLDER_OR_FILE"
+    )
+
+
 def test_the_rows_must_be_the_same_in_every_database(verifier: SqlVerifier, tmp_path: Path) -> None:
     make(tmp_path / "db" / "one.sqlite", "CREATE TABLE t(a); INSERT INTO t VALUES (1)")
     make(tmp_path / "db" / "two.sqlite", "CREATE TABLE t(a); INSERT INTO t VALUES (2)")

@@ -7,7 +7,7 @@ All tests of one table and one pair of sides are a family: a star stands where a
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import NamedTuple
@@ -25,12 +25,13 @@ from antiphon.analyse.text import marked
 from antiphon.boundary.base import BoundaryPredictor
 from antiphon.statistics import holm
 from antiphon.store.found import PENDING
-from antiphon.trace import Status
+from antiphon.trace import Author, Status
 
 MOST = 400
 """Problems of a side whose texts are read, unless told otherwise."""
 
 _AT_ONCE = 16  # texts in memory
+_LEAST = 6  # pairs: of fewer no permutation test comes below 0.05
 
 _Found = list[tuple[str, str, Measures]]
 
@@ -118,7 +119,7 @@ async def compare(
         pilot(sides, tables),
         None if scorer is None else scorer.name,
         predictor.id if predictor is not None and any(one.about.marked for one in found) else None,
-        tuple(_remarks(sides, found, statuses, most, scorer)),
+        (*_remarks(sides, found, statuses, most, scorer), *_other_marks(found, sides, predictor)),
     )
 
 
@@ -241,7 +242,31 @@ def _remarks(
             )
         elif len(both) < max(len(first), len(others)):
             yield f"{side.name}: compared with {sides[0].name} on the {len(both)} problems that both have"
+        if 1 < len(both) < _LEAST:
+            yield (
+                f"{side.name}: {len(both)} problems to compare are too few for any star: chance alone makes as large a"
+                f" difference in 1 of {2 ** (len(both) - 1)} cases at least; take {_LEAST} or more"
+            )
     if scorer is not None and scorer.unscored:
         yield f"{len(scorer.unscored)} texts could not be scored; the first: {scorer.unscored[0]}"
     if scorer is not None and scorer.cut:
         yield f"{scorer.cut} texts do not fit into the context of {scorer.name}: the likelihood is of their beginnings"
+
+
+def _other_marks(
+    found: Sequence[_Measured], sides: Sequence[Side], predictor: BoundaryPredictor | None
+) -> Iterator[str]:
+    """That style is not told by the same on all sides: by the predictor here, by the run's own boundary there."""
+    here = next((one.about.name for one in found if one.about.marked), None)
+    if here is None or predictor is None:
+        return
+    for side in sides:
+        for role in (Author.STUDENT, Author.TEACHER):
+            facts = side.variant.shaping.get(role) if side.variant else None
+            boundary = facts.get("boundary") if isinstance(facts, Mapping) else None
+            if boundary not in (None, predictor.id):
+                yield (
+                    f"style of {here} is marked by {predictor.id}, that of {side.name} by its run's {boundary}; give"
+                    " --boundary that one, too, to have all marked alike"
+                )
+                return

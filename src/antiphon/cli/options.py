@@ -83,9 +83,9 @@ Where = Annotated[
 ]
 
 
-def limit() -> Any:
-    """`--limit`."""
-    return option(min=1, metavar="N", help="Only the first N problems (of verify: answers).", panel=READS)
+def limit(what: str = "problems") -> Any:
+    """`--limit`: of so many problems, or what else is counted."""
+    return option(min=1, metavar="N", help=f"Only the first N {what}.", panel=READS)
 
 
 Limit = Annotated[int | None, limit()]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -177,7 +177,7 @@ def _tell(lines: Sequence[Mapping[str, Any]], problems: int, variants: Sequence[
     if len(lines) > 1:
         console.print(f"together: {many(problems, 'problem')}", style="bold", soft_wrap=True)
     for facts in variants:
-        models = ", ".join(f"{role} {visible(str(model))}" for role, model in facts["models"].items())
+        models = ", ".join(_written_by(facts["models"]))
         console.print()
         console.print(Text.assemble((visible(facts["name"]), "bold"), f"  {models}"), soft_wrap=True)
         console.print(f"  {_counted(facts['traces'])}", soft_wrap=True)
@@ -200,6 +200,15 @@ def _tell(lines: Sequence[Mapping[str, Any]], problems: int, variants: Sequence[
             )
         for warning in facts["warnings"]:
             show(Text.assemble(("  warning: ", "bold yellow"), warning))
+
+
+def _written_by(models: Mapping[str, str | None]) -> Iterator[str]:
+    """The models by role; of what came from elsewhere that it did, and the model if one was named."""
+    for role, model in models.items():
+        if role == Author.UNKNOWN:
+            yield "imported"
+        if model is not None:
+            yield visible(str(model)) if role == Author.UNKNOWN else f"{role} {visible(str(model))}"
 
 
 def _counted(traces: Mapping[str, int]) -> str:

@@ -175,7 +175,7 @@ class _Places:
             elif files := sorted(place.glob(f"{name}.sqlite")) or sorted((place / name).glob("*.sqlite")):
                 return [{"path": str(path.resolve())} for path in files]
         where = self._place or Path(problem.source).parent
-        raise BrokenCheck(f"there is no database {name!r} in {where}; say where, as in: sql:FOLDER_OR_FILE")
+        raise BrokenCheck(f"there is no database {name!r} in {where}; say where, as in: --verifier sql:FOLDER_OR_FILE")
 
     def _looked_in(self, problem: Problem) -> list[Path]:
         if self._place is not None and self._place.is_file():
