@@ -110,6 +110,8 @@ def export(
         print_json({**_for_programs(done), "clean": reports})
     else:
         _show(done, str(done.path) if is_url(to) else to)
+        if not done.rows and not since:
+            warn("nothing to train on: no trace is as was asked for; antiphon status says how they came out")
         cleaning.tell(reports)
 
 
@@ -151,7 +153,7 @@ def _show(done: Exported, to: str) -> None:
         if count:
             show(f"{what}: {count:,}")
     _show_lengths(done)
-    show(f"what changes later: --since {done.change}")
+    show(f"to write only what changes after this: --since {done.change}")
     if done.left_out:
         show(f"left out: {', '.join(f'{count:,} {visible(name)}' for name, count in done.left_out.items())}")
     if done.unpaired:
