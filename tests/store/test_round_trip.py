@@ -247,7 +247,7 @@ def test_one_text_has_one_column_which_other_tools_can_hold(text: str) -> None:
     column = columns.text_in(text)
     assert columns.text_out(column) == text
     connection = sqlite3.connect(":memory:")
-    kind, back = connection.execute("SELECT typeof(?1), ?1", (column,)).fetchone()
+    kind, back = connection.execute("SELECT typeof(value), value FROM (SELECT ? AS value)", (column,)).fetchone()
     connection.close()
     assert back == column
     holds = "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
