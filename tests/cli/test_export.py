@@ -47,7 +47,7 @@ def test_only_what_is_asked_for(command: Command, pair: Pair, problems: Path, tm
     change = command(*export).json["change"]
     assert command(*export, "--since", change).json["rows"] == 0
     assert "left out: 1 failed" in command(*export[:-1]).out
-    assert "nothing to train on" in command(*export[:-1], "--only", "right").err
+    assert "nothing to train on" in command(*export[:-1], "--status", "too_long").err
     assert not command(*export[:-1], "--since", change).err, "nothing changed since, as is usual"
 
 
