@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,8 @@ from antiphon.cli import counting
 from antiphon.cli.judging import Judging, facts, table
 from antiphon.store import Reader
 from antiphon.trace import Key, Label, Status, Verdict
-from tests.verify.scripted import answered, asked
+from antiphon.verify.judge import judge
+from tests.verify.scripted import ScriptedVerifier, answered, asked
 
 KEY = Key("p", "tessy", 0)
 RIGHT, WRONG = Verdict("v", "1", Label.RIGHT), Verdict("v", "1", Label.TIMED_OUT)
@@ -84,3 +86,11 @@ def test_there_is_no_rate_where_nothing_was_judged(tmp_path: Path, ends: list[St
     console = Console(file=io.StringIO(), width=80)
     console.print(table([{"name": "tessy", **found}]))
     assert console.file.getvalue().split()[-1] == "-"  # type: ignore[attr-defined]
+
+
+def test_of_judged_answers_without_a_right_one_the_rate_is_zero(tmp_path: Path) -> None:
+    ends = [Status.COMPLETE, Status.TOO_LONG]
+    answered(tmp_path, [asked(answer="1")], {"p": ["no_answer", "?"]}, status=lambda key: ends[key.sample])
+    asyncio.run(judge(tmp_path, [ScriptedVerifier()]))
+    with Reader(tmp_path) as reader:
+        assert facts(reader, "tessy") == {"results": {"no_answer": 1, "cut_off": 1}, "pass_rate": 0.0}

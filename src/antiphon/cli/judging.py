@@ -67,18 +67,16 @@ def judged(judging: Callable[..., Coroutine[Any, Any, Judged]], total: int, *, q
 def facts(reader: Reader | Several, variant: str) -> dict[str, Any]:
     """What a variant's traces came to, and the share of right ones among those that count."""
     results: Counter[Result] = Counter()
+    judged = False
     for (status, label), count in reader.standing_counts(variant).items():
-        results[result_of(status, label)] += count
+        result = result_of(status, label)
+        results[result] += count
+        judged |= label is not None and result.counts
     counted = sum(count for result, count in results.items() if result.counts)
-    judged = any(results[result] for result in Result if result.counts and result not in _BY_STATUS)
     return {
         "results": {result: results[result] for result in Result if results[result]},
         "pass_rate": results[Result.RIGHT] / counted if judged else None,
     }
-
-
-_BY_STATUS = (Result.NO_ANSWER, Result.CUT_OFF)
-"""What is known without a verdict."""
 
 
 def table(variants: Iterable[Mapping[str, Any]]) -> Table:
