@@ -38,10 +38,10 @@ LAB = "--student lab:student --teacher lab:teacher"
 WORKS = {
     "--version": f"antiphon {antiphon.__version__}",
     f"doctor {PAIR} --concurrency 2": "A run would work",
-    f"synth problems.jsonl --run one {PAIR}": "tessy: 6 complete",
-    f"synth --run one --variant by-rules --boundary general --limit 1 {PAIR}": "by-rules: 1 complete",
+    f"synth problems.jsonl --run one {PAIR}": "6 complete",
+    f"synth --run one --variant by-rules --boundary general --limit 1 {PAIR}": "1 complete",
     f"duet 'What is 347 times 6?' {PAIR}": "complete",
-    "status one": "6 traces: 6 complete",
+    "status one": "6 complete",
     "trace one 347x6/tessy/0": "[Okay, let me see] {units 7x6=42",
     "view one --html one.html": "one.html: 7 traces of 6 problems",
     "evaluate exact.jsonl --model {student} --to judged": "pass@1",
@@ -135,7 +135,8 @@ def walked(python: Path, lines: Iterable[str], folder: Path, path: str) -> dict[
         World().play(range(64), places).write(folder / name)
     lines = list(lines)
     words = json.dumps([shlex.split(line) for line in lines])
-    environment = {**os.environ, "PYTHONPATH": path, "COLUMNS": "100"}
+    programs = os.pathsep.join((str(python.parent), os.defpath))  # and no server of models
+    environment = {**os.environ, "PATH": programs, "PYTHONPATH": path, "COLUMNS": "100"}
     done = subprocess.run(
         [python, "-m", "tests.bare"], input=words, cwd=folder, env=environment, capture_output=True, text=True
     )
