@@ -312,6 +312,14 @@ def test_the_model_at_the_end_is_the_students_weights_and_loras(data: Path, tmp_
     assert changed == {name for name in ours if "_proj" in name}
 
 
+def test_mixed_precision_needs_no_gpu(data: Path, tmp_path: Path) -> None:
+    """`auto` is a GPU if there is one; libraries refuse mixed precision unless they are told that there is none."""
+    how = recipe("gpu24", {"steps": 2, "batch": 2, "rate": 1e-2, "lora": {"rank": 4}})
+    trained = train(data, "lab:student", tmp_path / "to", how)
+    ours = weights(trained.model)
+    assert any(not torch.equal(ours[name], before.float()) for name, before in weights(LAB).items())
+
+
 # --- what goes wrong
 
 

@@ -51,7 +51,7 @@ def configuration(recipe: Recipe, folder: Folder, given: Mapping[str, Any]) -> S
         "seed": recipe.seed,
         "bf16": mixed,
         "activation_checkpointing": recipe.gradient_checkpointing,
-        "use_cpu": recipe.device == "cpu",
+        "use_cpu": recipe.device == "cpu" or not torch.accelerator.is_available(),
         "dataloader_pin_memory": recipe.device != "cpu" and torch.cuda.is_available(),
         "dataset_kwargs": {"skip_prepare_dataset": True},
         "remove_unused_columns": False,
