@@ -216,7 +216,9 @@ def test_what_cannot_be_read_or_cut_is_counted(tmp_path: Path) -> None:
 
 def test_nothing_to_cut_is_said_in_one_line(tmp_path: Path) -> None:
     path = written(tmp_path, "a.jsonl", range(2))
-    with pytest.raises(UsageError, match=r"no thinking of at least 60 words in .*: 2 traces have less, 0 none"):
+    with pytest.raises(
+        UsageError, match=r"no thinking of at least 60 words in .*: 2 traces have less, 0 none.*; --words"
+    ):
         gather([path], 10, Cut())
     with pytest.raises(UsageError, match="there is no such file"):
         gather([tmp_path / "none.jsonl"], 10, Cut())

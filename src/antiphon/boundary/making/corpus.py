@@ -113,6 +113,7 @@ def gather(paths: Iterable[str | Path], number: int, cut: Cut, *, test_share: fl
             f"no thinking of at least {cut.shortest} words in {', '.join(map(str, paths))}: {corpus.short} traces have"
             f" less, {corpus.without} none, {len(corpus.faults)} cannot be read"
             + (f" ({corpus.faults[0]})" if corpus.faults else "")
+            + "; --words N-M takes shorter slices" * bool(corpus.short)
         )
     if test_share:
         _, held = held_out(list(firsts.values()), test_share, cut.seed)
