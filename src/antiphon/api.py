@@ -33,7 +33,7 @@ def synthesize(
     variant: str | None = None,
     config: str | Path | None = None,
     settings: Mapping[str, Any] | None = None,
-    check: Check | None = None,
+    verifiers: Sequence[Verifier] | None = None,
 ) -> Run:
     """Prepares a run; iterating over it writes the traces.
 
@@ -41,15 +41,17 @@ def synthesize(
         problems: files (see docs/problems.md), or `Problem` objects.
         run: the run directory; an existing one is taken up where it stands.
         teacher, student: models: a server's URL, a directory, a GGUF file, `lab:teacher`, `lab:student`.
-        boundary: the predictor for both roles.
+        boundary: the predictor for both roles, by its name or import path; a class of a notebook's or script's own is
+            `__main__:Name`.
         method: how a trace is written (see docs/methods.md); unset: `tessy`.
         variant: the traces' name in the run directory; unset: the method's.
         config: a TOML file, as for the command.
         settings: any other settings by dotted name (`{"budget.thinking": 200}`).
-        check: with `until_right`, judges the answers; unset: the verifier that each problem's fields tell.
+        verifiers: with `until_right`, who judges the answers; unset: the verifier that each problem's fields tell.
 
     Raises:
-        SettingsError, ProblemError: before anything is loaded or spent.
+        SettingsError, ProblemError: before anything is loaded or spent; with `until_right`, also of a problem that no
+            verifier suits.
         UsageError: with `until_right`, what is needed to judge is missing on this machine.
     """
     chosen = load(
@@ -64,8 +66,7 @@ def synthesize(
         },
     )
     asked = _problems(problems)
-    if chosen.until_right is not None and check is None:
-        check = _check(asked[: chosen.limit])
+    check = None if chosen.until_right is None else _check(asked[: chosen.limit], verifiers)
     return Run(asked, run, chosen, variant=variant, check=check)
 
 
@@ -178,11 +179,11 @@ def ask(question: str) -> Problem:
     return Problem(content_id(messages), messages)
 
 
-def _check(problems: list[Problem]) -> Check:
-    from antiphon.verify.choose import verifiers
+def _check(problems: Sequence[Problem], verifiers: Sequence[Verifier] | None) -> Check:
+    from antiphon.verify.choose import verifiers as chosen
     from antiphon.verify.judge import Judges
 
-    judges = Judges(verifiers())
+    judges = Judges(chosen() if verifiers is None else verifiers)
     judges.require(problems)
     return judges.check
 

@@ -304,6 +304,14 @@ class Gone(Away):
         raise EngineUnavailable("the predictor's server does not answer")
 
 
+def test_a_predictor_that_is_not_there_is_told_before_models_are_loaded(tmp_path: Path) -> None:
+    def opened(reference: str, **how: Any) -> ScriptedEngine:
+        raise AssertionError("a model was opened")
+
+    with pytest.raises(SettingsError, match="boundary 'no_such' is not default"):
+        list(run(tmp_path, 1, open_engine=opened, **{"boundary.student": "no_such"}))
+
+
 def test_a_silent_predictor_is_waited_for_like_an_engine(tmp_path: Path) -> None:
     def flags(name: str) -> dict[str, Any]:
         return {f"boundary.{role}": f"tests.synth.test_run:{name}" for role in ("teacher", "student")}

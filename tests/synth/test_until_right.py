@@ -18,6 +18,7 @@ from antiphon.problem import Problem
 from antiphon.store import Reader
 from antiphon.synth.run import Run
 from antiphon.trace import Key, Label, Status, Verdict
+from tests.cli.pair import Pair
 
 SHAPE = Shape(thinking=28, answer=5)
 
@@ -154,6 +155,27 @@ def test_what_is_missing_for_judging_ends_the_run_with_all_kept(tmp_path: Path) 
     assert labels(tmp_path) == {f"p{n}": [Label.RIGHT] for n in range(3)}
 
 
+def test_from_python_verifiers_are_handed_in_as_they_are(tmp_path: Path, pair: Pair) -> None:
+    class Never:
+        name, version = "never", "1"
+
+        def suits(self, problem: Problem) -> bool:
+            return True
+
+        async def check(self, problem: Problem, answer: str) -> Verdict:
+            return Verdict(self.name, self.version, Label.WRONG)
+
+    task = antiphon.synthesize(
+        [Problem("one", ({"role": "user", "content": "What is 347 times 6?"},))],
+        run=tmp_path / "run",
+        student="lab:student",
+        method="student_only",
+        settings={"until_right": 1, "max_samples": 2},
+        verifiers=[Never()],
+    )
+    assert [trace.verdicts[-1].verifier for trace in task] == ["never", "never"]
+
+
 def test_without_a_check_it_is_refused_before_anything_is_loaded(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="until_right: nothing was given that tells which answers are right"):
         run(tmp_path, None)
@@ -163,5 +185,4 @@ def test_from_python_problems_that_cannot_be_judged_are_refused_at_once(tmp_path
     how = {"student": "lab:student", "method": "student_only", "settings": {"until_right": 1}}
     with pytest.raises(ProblemError, match="problem 'p0': no verifier suits it"):
         antiphon.synthesize(problems(2), run=tmp_path / "run", **how)  # type: ignore[arg-type]
-    assert antiphon.synthesize(problems(2), run=tmp_path / "run", check=Scripted(), **how)  # type: ignore[arg-type]
     assert not (tmp_path / "run").exists()

@@ -93,10 +93,11 @@ async def assemble(
     """
     chosen = chosen_method(settings)
     roles = {role: _role(settings, role, chosen) for role in _roles_to_load(settings, chosen)}
-    engines = _open(roles, open_engine)
+    predictors = _predictors(settings, chosen.predicted)  # before models, whose loading may take minutes
+    engines: dict[Author, Engine] = {}
     try:
+        engines = _open(roles, open_engine)
         await models.start(dict.fromkeys(engines.values()))
-        predictors = _predictors(settings, chosen.predicted)
         voices = {
             author: await find_voice(author, engines[author], role, given.cutter or predictors.get(author))
             for author, role in roles.items()
@@ -106,6 +107,8 @@ async def assemble(
     except BaseException:
         for engine in dict.fromkeys(engines.values()):
             await engine.close()
+        for predictor in dict.fromkeys(predictors.values()):
+            await predictor.close()
         raise
 
 
