@@ -230,7 +230,7 @@ def _remarks(
         elif about.problems == 1:
             yield f"{side.name}: one problem only, so nothing can be said of others: no intervals, no tests"
         if len({entry.problem for entry in side.entries if entry.status in statuses}) > most:
-            yield f"{side.name}: the texts of {most} problems were read; --most N reads more"
+            yield f"{side.name}: texts of problems beyond the first {most} were not read; --most N reads more"
     first = {entry.problem for entry in sides[0].entries}
     for side in sides[1:]:
         others = {entry.problem for entry in side.entries}
@@ -242,10 +242,11 @@ def _remarks(
             )
         elif len(both) < max(len(first), len(others)):
             yield f"{side.name}: compared with {sides[0].name} on the {len(both)} problems that both have"
-        if 1 < len(both) < _LEAST:
+        few = min(len(both), most)
+        if 1 < few < _LEAST:
             yield (
-                f"{side.name}: {len(both)} problems to compare are too few for any star: chance alone makes as large a"
-                f" difference in 1 of {2 ** (len(both) - 1)} cases at least; take {_LEAST} or more"
+                f"{side.name}: {few} problems to compare are too few for any star: chance alone makes as large a"
+                f" difference in 1 of {2 ** (few - 1)} cases at least; take {_LEAST} or more"
             )
     if scorer is not None and scorer.unscored:
         yield f"{len(scorer.unscored)} texts could not be scored; the first: {scorer.unscored[0]}"
