@@ -81,7 +81,8 @@ def test_a_terminal_sees_a_bar_and_the_causes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"), [(0, "0 s"), (59.4, "59 s"), (119, "119 s"), (187, "3.1 min"), (8100, "2.2 h"), (432_000, "5.0 days")]
+    ("seconds", "said"),
+    [(0, "0 s"), (59.4, "59 s"), (119, "119 s"), (187, "3.1 min"), (8100, "2.2 h"), (432_000, "5.0 days")],
 )
 def test_durations(seconds: float, said: str) -> None:
     assert duration(seconds) == said
