@@ -64,6 +64,11 @@ def test_a_good_pair_is_well(kind: Callable[..., Lively]) -> None:
     }
 
 
+def test_thinking_that_only_the_budget_ended_is_said() -> None:
+    report = examined(LivelyVLLM(), LivelyVLLM(TEACHER, name="teacher"), budget__thinking=6)
+    says(found(report, "trace", "together"), r"its thinking was closed for it: the budget is that small")
+
+
 def test_one_role_alone_is_examined_and_writes_alone() -> None:
     report = examined(LivelyVLLM())
     assert [chart.title for chart in report.charts] == ["student", "together"]

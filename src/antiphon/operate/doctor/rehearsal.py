@@ -16,7 +16,7 @@ from antiphon.settings import Limits, Settings
 from antiphon.store import Reader
 from antiphon.synth.cast import EngineOpener
 from antiphon.synth.run import Run
-from antiphon.trace import Kind, Status, Trace
+from antiphon.trace import Author, Kind, Status, Trace
 
 QUESTION = "What is 347 times 6?"
 _THINKING, _ANSWER = 96, 48  # tokens
@@ -76,7 +76,12 @@ def _judged(trace: Trace, turns: int, seconds: float) -> Finding:
         if span.kind is not Kind.MARKER:
             shares[f"{span.author} {span.kind}"] += len(span.text)
     by_author = ", ".join(f"{who} {characters}" for who, characters in shares.items()) or "nothing"
-    small = " (the budget is that small)" if trace.status is Status.TOO_LONG else ""
+    if trace.status is Status.TOO_LONG:
+        small = " (the budget is that small)"
+    elif trace.closed_by is Author.NONE:
+        small = " (its thinking was closed for it: the budget is that small)"
+    else:
+        small = ""
     says = f"{trace.status}{small} after {turns} turns and {seconds:.1f} s; characters by author: {by_author}"
     facts: dict[str, Any] = {
         "status": trace.status,
