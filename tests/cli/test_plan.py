@@ -36,6 +36,17 @@ def test_it_tells_people(command: Command, pilots: tuple[Path, Path]) -> None:
         assert what in " ".join(done.out.split()), done.out
 
 
+def test_servers_that_both_roles_share(command: Command, tmp_path: Path) -> None:
+    pilots = [World().play(range(64), n).write(tmp_path / str(n)) for n in (4, 24)]
+    for pilot in pilots:
+        with sqlite3.connect(pilot / "run.sqlite") as connection:
+            connection.execute("UPDATE turns SET server = 'one'")
+        connection.close()
+    told = command("plan", *pilots, "--problems", 80_000).out
+    assert "The busiest is what teacher and student share, busy for" in told
+    assert "(both)" in told and "(teacher" not in told
+
+
 def test_it_tells_programs(command: Command, pilots: tuple[Path, Path]) -> None:
     told = command("plan", *pilots, "--problems", 200, "--samples", 2, "--set", "teacher.price_out=2", "--json").json
     assert told["traces"] == 400

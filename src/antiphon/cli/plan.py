@@ -164,12 +164,17 @@ def _told(given: Pool, question: Question, made: Forecast) -> Iterator[Renderabl
         yield Text(f"Note: {note}.")
 
 
+_SHARED = "teacher and student"  # the station of servers, or a process, that serve both
+
+
 def _limit(made: Forecast, question: Question) -> str:
     name, station = made.bottleneck, made.stations[made.bottleneck]
     busy = f"busy for {station.busy.value:.0%} of the time"
     if name == "process":
         more = 2 * question.shards
         return f"The busiest is this process, {busy}. Where that is the limit, share the problems: --shards {more}."
+    if name == _SHARED:
+        return f"The busiest is what teacher and student share, {busy}. Servers of their own say which of them it is."
     return f"The busiest is the {name}, {busy}."
 
 
@@ -234,7 +239,8 @@ def _choices(made: Forecast) -> Table:
     table = columned(f"{down} replicas", *(f"{number} {across}" for number in columns))
     rows: dict[int, list[str]] = {}
     for choice in made.choices:
-        rows.setdefault(choice.replicas[down], []).append(f"{duration(choice.seconds.value)} ({choice.bottleneck})")
+        limit = "both" if choice.bottleneck == _SHARED else choice.bottleneck
+        rows.setdefault(choice.replicas[down], []).append(f"{duration(choice.seconds.value)} ({limit})")
     for number, cells in rows.items():
         table.add_row(str(number), *cells)
     return table
