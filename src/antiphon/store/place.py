@@ -183,11 +183,9 @@ def open_for_reading(directory: Path) -> sqlite3.Connection:
 
 
 def _open_readable(directory: Path, path: Path) -> sqlite3.Connection:
-    connection = _connect(path, "mode=ro")
     try:
-        version = version_of(connection, path)
+        connection, version = _looked_at(path, "mode=ro")
     except sqlite3.OperationalError:
-        connection.close()
         # Where nothing may be written, the log's shared memory cannot be made; a database that was closed needs none.
         log = path.with_name(f"{DATABASE}-wal")
         if os.access(directory, os.W_OK):
@@ -196,14 +194,23 @@ def _open_readable(directory: Path, path: Path) -> sqlite3.Connection:
             raise StoreUnfit(
                 f"{directory} is read-only and its last writer did not close it; copy it to where it can be written"
             ) from None
-        connection = _connect(path, "mode=ro&immutable=1")
-        version = version_of(connection, path)
+        connection, version = _looked_at(path, "mode=ro&immutable=1")
     if version < len(MIGRATIONS):
         connection.close()
         with Lock(directory):
             open_for_writing(directory).close()
         connection = _connect(path, "mode=ro")
     return connection
+
+
+def _looked_at(path: Path, how: str) -> tuple[sqlite3.Connection, int]:
+    """The database and the version of its tables; closed again where it is refused."""
+    connection = _connect(path, how)
+    try:
+        return connection, version_of(connection, path)
+    except BaseException:
+        connection.close()
+        raise
 
 
 @contextlib.contextmanager
