@@ -93,7 +93,7 @@ def test_too_few_problems_to_hold_some_out(command: Command, texts: Path, tmp_pa
 
 
 WRONG = {
-    "kind": (("--kind", "crf"), "'crf' is not a kind that is trained; there are default and tagger"),
+    "kind": (("--kind", "crf"), "'crf' is not a kind that is trained; give default or tagger"),
     "a tagger's device": (("--device", "cpu"), "only a tagger takes it"),
     "a tagger's numbers": (("--bfloat16",), "only a tagger takes it"),
     "base": (("--base", "nobody"), "nobody"),

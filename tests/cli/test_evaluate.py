@@ -354,7 +354,8 @@ def test_how_long_it_may_write_is_what_the_context_allows(
     command: Command, pair: Pair, problems: Path, tmp_path: Path
 ) -> None:
     measured = command("evaluate", problems, "--model", "lab:student", "--to", tmp_path / "run", *JUDGE)
-    assert "at most 5,462 + 2,730 tokens of thinking and answer, the question among them" in measured.out
+    assert "at most 5,462 + 2,730 tokens of thinking and answer\n" in measured.out
+    assert "  the question among them: a context of 8,192\n" in measured.out
     few = ("--thinking-budget", 500, "--answer-budget", 50)
     measured = command("evaluate", problems, "--model", "lab:student", "--to", tmp_path / "few", *few, *JUDGE)
     assert "at most 500 + 50 tokens of thinking and answer\n" in measured.out

@@ -128,11 +128,11 @@ def _how(evaluation: Evaluation) -> list[str]:
     fits = len(lengths) < 2 or not isinstance(context, int) or sum(lengths) <= context
     if not fits:
         lengths[0] = context - lengths[1]
-    long = f"at most {' + '.join(f'{length:,}' for length in lengths)} tokens of thinking and answer"
+    long = [f"at most {' + '.join(f'{length:,}' for length in lengths)} tokens of thinking and answer"]
     if not fits:
-        long += f", the question among them: a context of {context:,}"
+        long.append(f"the question among them: a context of {context:,}")
     judged = f"judged by {', '.join(evaluation.judges)}" if evaluation.judges else "not judged"
-    return [", ".join(drawn) or "sampling unknown", *([long] if len(lengths) == 2 else []), visible(judged)]
+    return [", ".join(drawn) or "sampling unknown", *(long if len(lengths) == 2 else []), visible(judged)]
 
 
 def _group_json(group: Group) -> dict[str, Any]:
