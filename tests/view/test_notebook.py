@@ -79,6 +79,14 @@ def test_a_trace_that_is_not_finished_and_one_without_text() -> None:
     assert "the server said no" in failed and "Nothing of it is written." in failed
 
 
+@pytest.mark.parametrize(
+    ("by", "said"), [(Author.STUDENT, "the student"), (Author.NONE, "nobody"), (Author.UNKNOWN, None), (None, None)]
+)
+def test_who_closed_the_thinking_is_said_where_it_is_known(by: Author | None, said: str | None) -> None:
+    shown = trace("p", span("student", "style", "x"), closed_by=by)._repr_html_()
+    assert (f"thinking closed by {said}" in shown) if said else "closed by" not in shown
+
+
 def test_the_style_is_the_output_s_alone() -> None:
     (style,) = re.findall(r"<style>(.*?)</style>", trace("p", span("student", "style", "x"))._repr_html_(), re.DOTALL)
     assert not re.search(r"url\(|@import|:root \{|body \{", style)

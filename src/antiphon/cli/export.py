@@ -111,7 +111,7 @@ def export(
     else:
         _show(done, str(done.path) if is_url(to) else to)
         if not done.rows and not since:
-            warn("nothing to train on: no trace is as was asked for; antiphon status says how they came out")
+            warn("nothing to train on: every trace is left out; antiphon status says how they came out")
         cleaning.tell(reports)
 
 

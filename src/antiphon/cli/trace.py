@@ -10,7 +10,7 @@ import typer
 from antiphon.cli import completing, options
 from antiphon.cli.terminal import print_json, say, show, stdout, visible
 from antiphon.errors import UsageError
-from antiphon.trace import Label
+from antiphon.trace import Author, Label
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -97,7 +97,7 @@ def tell(console: Console, trace: Trace, problem: Problem) -> None:
     head = Text.assemble(
         (visible(str(trace.key)), "bold"), "  ", (status, "green" if status == "complete" else "yellow")
     )
-    if trace.closed_by is not None:
+    if trace.closed_by not in (None, Author.UNKNOWN):
         head.append(
             f"  thinking closed by {'nobody' if trace.closed_by == 'none' else f'the {trace.closed_by}'}", "dim"
         )

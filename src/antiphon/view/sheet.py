@@ -90,9 +90,9 @@ class Sheet:
 
     @property
     def closed_by(self) -> str:
-        """Who closed the thinking, "" if it is open."""
+        """Who closed the thinking, "" if it is open or nobody knows."""
         by = self.trace.closed_by
-        return "" if by is None else "nobody" if by is Author.NONE else f"the {by}"
+        return "" if by in (None, Author.UNKNOWN) else "nobody" if by is Author.NONE else f"the {by}"
 
     @property
     def response(self) -> Markup:
