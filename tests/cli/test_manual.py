@@ -85,8 +85,6 @@ def test_options_stand_in_the_order_of_all_commands(path: str) -> None:
     assert all(option.rich_help_panel in PANELS for option in options(command))
     shown = sections(command)
     assert shown[-1].entries[-1].name == "--json"
-    declared = [option.rich_help_panel for option in options(command) if not option.required]
-    assert declared == sorted(declared, key=PANELS.index), "as in help, so in the source"
 
 
 def test_a_flag_means_the_same_everywhere() -> None:

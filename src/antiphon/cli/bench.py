@@ -17,6 +17,7 @@ from antiphon.cli import options
 from antiphon.cli.options import WORKING, option
 from antiphon.cli.reading import read
 from antiphon.cli.terminal import columned, print_json, stdout, visible, warn
+from antiphon.cli.voices import Voices, with_voices
 from antiphon.errors import UsageError
 from antiphon.trace import Status
 
@@ -31,10 +32,11 @@ if TYPE_CHECKING:
 _CAUSES = 3  # of failed traces that are shown
 
 
+@with_voices
 def bench(
     problems: Annotated[list[str], options.PROBLEMS],
-    config: options.Config = None,
-    assignments: options.Assignments = None,
+    *,
+    voices: Voices,
     field: options.Field = None,
     template: options.Template = None,
     skip_bad: options.SkipBad = False,
@@ -42,18 +44,8 @@ def bench(
     limit: options.Limit = None,
     run: Annotated[Path | None, options.run()] = None,
     samples: options.Samples = None,
-    method: options.Method = None,
-    teacher: options.Teacher = None,
-    student: options.Student = None,
-    boundary: options.Boundary = None,
-    boundary_teacher: options.BoundaryTeacher = None,
-    boundary_student: options.BoundaryStudent = None,
-    thinking_budget: options.ThinkingBudget = None,
-    answer_budget: options.AnswerBudget = None,
-    on_budget: options.OnBudget = None,
     seconds: Annotated[float, option(min=1, metavar="SECONDS", help="How long it writes.", panel=WORKING)] = 60,
     concurrency: options.Concurrency = None,
-    seed: options.Seed = None,
     json: options.Json = False,
 ) -> None:
     """Writes for a minute: how fast, what limits it, what to change.
@@ -64,29 +56,7 @@ def bench(
 
     Exit codes: 0 measured, 2 wrong use, 3 a service or disk gave out, 130 interrupted (measured so far).
     """
-    from antiphon.settings import load
-
-    settings = load(
-        config,
-        {
-            **options.voices(
-                teacher=teacher,
-                student=student,
-                boundary=boundary,
-                boundary_teacher=boundary_teacher,
-                boundary_student=boundary_student,
-                method=method,
-                thinking_budget=thinking_budget,
-                answer_budget=answer_budget,
-                on_budget=on_budget,
-                seed=seed,
-            ),
-            "samples": samples,
-            "limit": limit,
-            "concurrency": concurrency,
-            **options.assigned(assignments),
-        },
-    )
+    settings = voices.settings({"samples": samples, "limit": limit, "concurrency": concurrency})
     loaded = read(problems, field=field, template=template, where=where, limit=settings.limit, skip_bad=skip_bad)
     with _directory(run) as directory:
         code = _work(loaded.problems, directory, settings, seconds=seconds, json=json)

@@ -9,6 +9,7 @@ import typer
 
 from antiphon.cli import options
 from antiphon.cli.terminal import print_json, stdout, visible
+from antiphon.cli.voices import Voices, with_voices
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,20 +21,10 @@ _GRADE, _CHECK = 7, 12  # widths of the first columns, with two blanks behind ea
 _INDENT = _GRADE + _CHECK + 4
 
 
+@with_voices
 def doctor(
-    config: options.Config = None,
-    assignments: options.Assignments = None,
-    method: options.Method = None,
-    teacher: options.Teacher = None,
-    student: options.Student = None,
-    boundary: options.Boundary = None,
-    boundary_teacher: options.BoundaryTeacher = None,
-    boundary_student: options.BoundaryStudent = None,
-    thinking_budget: options.ThinkingBudget = None,
-    answer_budget: options.AnswerBudget = None,
-    on_budget: options.OnBudget = None,
+    voices: Voices,
     concurrency: options.Concurrency = None,
-    seed: options.Seed = None,
     json: options.Json = False,
 ) -> None:
     """Looks at the models of a run: what they can do, what to change.
@@ -46,27 +37,8 @@ def doctor(
     """
     from antiphon.engine import models
     from antiphon.operate.doctor import examine
-    from antiphon.settings import load
 
-    settings = load(
-        config,
-        {
-            **options.voices(
-                teacher=teacher,
-                student=student,
-                boundary=boundary,
-                boundary_teacher=boundary_teacher,
-                boundary_student=boundary_student,
-                method=method,
-                thinking_budget=thinking_budget,
-                answer_budget=answer_budget,
-                on_budget=on_budget,
-                seed=seed,
-            ),
-            "concurrency": concurrency,
-            **options.assigned(assignments),
-        },
-    )
+    settings = voices.settings({"concurrency": concurrency})
     notes = _Notes(stdout())
     report = asyncio.run(
         examine(settings, open_engine=models.open_engine, hear=(lambda chart, finding: None) if json else notes.hear)

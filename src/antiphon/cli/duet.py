@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from antiphon.cli import options
 from antiphon.cli.terminal import in_colour, is_live, print_json, stderr, stdout, visible, warn
+from antiphon.cli.voices import Voices, with_voices
 from antiphon.errors import SettingsError
 from antiphon.trace import Author, Kind, Status
 
@@ -22,26 +24,17 @@ if TYPE_CHECKING:
     from antiphon.synth.record import MemoryRecorder
     from antiphon.trace import Trace
 
-_LAB = {"teacher.model": "lab:teacher", "student.model": "lab:student"}
+_ALONE = {"keep_rejected": True, "concurrency": 1}
 _LAB_QUESTION = "What is 347 times 6?"
 
 
+@with_voices
 def duet(
     question: Annotated[
         str, typer.Argument(metavar="QUESTION", help="What to ask; the embedded pair does sums.")
     ] = _LAB_QUESTION,
-    config: options.Config = None,
-    assignments: options.Assignments = None,
-    method: options.Method = None,
-    teacher: options.Teacher = None,
-    student: options.Student = None,
-    boundary: options.Boundary = None,
-    boundary_teacher: options.BoundaryTeacher = None,
-    boundary_student: options.BoundaryStudent = None,
-    thinking_budget: options.ThinkingBudget = None,
-    answer_budget: options.AnswerBudget = None,
-    on_budget: options.OnBudget = None,
-    seed: options.Seed = None,
+    *,
+    voices: Voices,
     json: options.Json = False,
 ) -> None:
     """Answers one question live: both voices, and what is rolled back.
@@ -52,31 +45,13 @@ def duet(
 
     Exit codes: 0 answered, 1 the trace failed, 2 wrong use, 3 a service gave out, 130 interrupted.
     """
-    flags = {
-        **options.voices(
-            teacher=teacher,
-            student=student,
-            boundary=boundary,
-            boundary_teacher=boundary_teacher,
-            boundary_student=boundary_student,
-            method=method,
-            thinking_budget=thinking_budget,
-            answer_budget=answer_budget,
-            on_budget=on_budget,
-            seed=seed,
-        ),
-        "keep_rejected": True,
-        **options.assigned(assignments),
-        "concurrency": 1,
-    }
     from antiphon.api import ask
-    from antiphon.settings import load
     from antiphon.synth.cast import chosen_method
 
-    settings = load(config, flags)
+    settings = voices.settings(_ALONE)
     if settings.teacher.model is None and settings.student.model is None:
-        pages = {name: flags[name] or "lab" for name in ("boundary.teacher", "boundary.student")}
-        settings = load(config, {**flags, **_LAB, **pages})
+        voices = replace(voices, teacher="lab:teacher", student="lab:student", boundary=voices.boundary or "lab")
+        settings = voices.settings(_ALONE)
     if chosen_method(settings).needs_run:
         raise SettingsError(
             f"the method {settings.method} makes traces of others, so it needs a run: "

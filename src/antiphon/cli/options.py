@@ -337,34 +337,7 @@ Again = Annotated[bool, flag("--again", help="Once more what has a verdict, or a
 Json = Annotated[bool, flag("--json", help="One JSON value on standard output, for programs.", panel=SHOWS)]
 
 
-# -- as settings
-
-
-def voices(
-    *,
-    teacher: str | None,
-    student: str | None,
-    boundary: str | None,
-    boundary_teacher: str | None,
-    boundary_student: str | None,
-    method: str | None,
-    thinking_budget: int | None,
-    answer_budget: int | None,
-    on_budget: str | None,
-    seed: int | None,
-) -> dict[str, Any]:
-    """The shared flags as settings by dotted name; None where a flag was not given."""
-    return {
-        "method": method,
-        "teacher.model": teacher,
-        "student.model": student,
-        "boundary.teacher": boundary_teacher or boundary,
-        "boundary.student": boundary_student or boundary,
-        "budget.thinking": thinking_budget,
-        "budget.answer": answer_budget,
-        "budget.on_budget": on_budget,
-        "seed": seed,
-    }
+# -- what was given
 
 
 def assigned(given: Iterable[str] | None) -> Mapping[str, Any]:

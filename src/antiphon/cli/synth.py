@@ -15,6 +15,7 @@ from antiphon.cli import completing, options
 from antiphon.cli.options import CLUSTER, JUDGING, MAKES, MODELS, SHOWS, SPENDING, flag, option
 from antiphon.cli.reading import read, read_run
 from antiphon.cli.terminal import print_json, say, show, warn
+from antiphon.cli.voices import Voices, with_voices
 from antiphon.errors import SettingsError
 from antiphon.events import written_to
 from antiphon.trace import Label, Status
@@ -29,10 +30,11 @@ if TYPE_CHECKING:
 _CONFIGURATION = "antiphon.toml"
 
 
+@with_voices
 def synth(
     problems: Annotated[list[str] | None, options.PROBLEMS] = None,
-    config: options.Config = None,
-    assignments: options.Assignments = None,
+    *,
+    voices: Voices,
     field: options.Field = None,
     template: options.Template = None,
     skip_bad: options.SkipBad = False,
@@ -44,7 +46,6 @@ def synth(
     samples: options.Samples = None,
     keep_rejected: Annotated[bool, flag("--keep-rejected", help="Keep what is rolled back, too.", panel=MAKES)] = False,
     init: Annotated[bool, flag("--init", help="Write a file for --config instead, and end.", panel=MAKES)] = False,
-    method: options.Method = None,
     like: Annotated[
         str | None,
         option(
@@ -64,14 +65,6 @@ def synth(
             values=completing.variants,
         ),
     ] = None,
-    teacher: options.Teacher = None,
-    student: options.Student = None,
-    boundary: options.Boundary = None,
-    boundary_teacher: options.BoundaryTeacher = None,
-    boundary_student: options.BoundaryStudent = None,
-    thinking_budget: options.ThinkingBudget = None,
-    answer_budget: options.AnswerBudget = None,
-    on_budget: options.OnBudget = None,
     until_right: Annotated[
         int | None,
         option(min=1, metavar="N", help="Instead of --samples: until N traces are right.", panel=JUDGING),
@@ -83,7 +76,6 @@ def synth(
     verifier: options.VerifierNames = None,
     unsafe_local: options.UnsafeLocal = False,
     concurrency: options.Concurrency = None,
-    seed: options.Seed = None,
     retry: options.Retry = None,
     max_tokens_total: Annotated[
         int | None, option(min=1, metavar="N", help="Stop when so many tokens are written.", panel=SPENDING)
@@ -144,23 +136,9 @@ def synth(
             "which problems? There is no such run directory yet to take them from", param_hint="PROBLEMS"
         )
     from antiphon.problem.shard import Shard
-    from antiphon.settings import load
 
-    settings = load(
-        config,
+    settings = voices.settings(
         {
-            **options.voices(
-                teacher=teacher,
-                student=student,
-                boundary=boundary,
-                boundary_teacher=boundary_teacher,
-                boundary_student=boundary_student,
-                method=method,
-                thinking_budget=thinking_budget,
-                answer_budget=answer_budget,
-                on_budget=on_budget,
-                seed=seed,
-            ),
             "like": like,
             "source": source,
             "samples": samples,
@@ -175,7 +153,6 @@ def synth(
             "keep_rejected": keep_rejected or None,
             "metrics": metrics,
             "log": log,
-            **options.assigned(assignments),
         },
     )
     _refuse_in_vain(settings, samples, until_right, max_samples, verifier, unsafe_local)
