@@ -99,7 +99,7 @@ def tell(console: Console, trace: Trace, problem: Problem) -> None:
     )
     if trace.closed_by not in (None, Author.UNKNOWN):
         head.append(
-            f"  thinking closed by {'nobody' if trace.closed_by == 'none' else f'the {trace.closed_by}'}", "dim"
+            f"  thinking closed by {'nobody' if trace.closed_by is Author.NONE else f'the {trace.closed_by}'}", "dim"
         )
     console.print(head, soft_wrap=True)
     if trace.cause:
