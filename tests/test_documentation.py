@@ -278,7 +278,8 @@ def table(page: str, heading: str) -> list[list[str]]:
 
 def test_the_methods_are_those_there_are() -> None:
     rows = [[f"`{m.name}`", m.thinking.says, m.says_answer, m.says, m.source] for m in METHODS.values()]
-    assert table("methods.md", "method") == rows
+    expected = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    assert table("methods.md", "method") == rows, f"docs/methods.md should have:\n{expected}"
 
 
 RESOLVED = {"teacher.model", "boundary.teacher", "boundary.student", "budget.thinking", "budget.answer"}

@@ -26,7 +26,9 @@ def test_a_configuration_is_run_to_its_report(command: Command, pair: Pair, trai
     config, to = configuration(tmp_path / "asked", seeds="0"), tmp_path / "lab"
     shown = command("lab", "run", "--config", config, "--to", to)
     assert shown.code == 0, shown.err
-    *table, last = shown.out.splitlines()[1:]
+    heading, *table, last = shown.out.splitlines()
+    assert heading.split()[5:] == ["0", "2", "4", "others"]
+    assert table[0].index("75.0%") + 4 == heading.index(" 0 ") + 1, "the base has taken no step"
     lines = [line.split()[:3] for line in table]
     assert lines == [
         ["base", "1", "75.0%"],

@@ -11,6 +11,8 @@ import pytest
 
 from antiphon.store import Reader, Store
 from antiphon.trace import Label, Status
+from antiphon.verify.choose import VERIFIERS
+from antiphon.verify.text import ExactVerifier
 from tests.cli.conftest import Command
 from tests.verify.scripted import answered, asked, label_counts
 
@@ -203,6 +205,11 @@ def test_interrupted_it_keeps_its_verdicts(long_run: Path) -> None:
     assert process.returncode == 130
     with Reader(long_run) as reader:
         assert 50 - 4 <= label_counts(reader).total() <= 51
+
+
+def test_its_help_names_all_verifiers(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(VERIFIERS, "mine", lambda given: ExactVerifier())
+    assert f"Verifiers: {', '.join(VERIFIERS)} (docs" in " ".join(command("verify", "--help").out.split())
 
 
 OWN = """

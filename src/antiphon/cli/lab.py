@@ -178,12 +178,10 @@ class _Following(Counting):
 def _tell(results: Results) -> None:
     """Right answers of the target and of the others, by arm and rate, at each point; the mean over seeds."""
     rows = _rows(results)
-    steps = sorted({step for row in rows for step in row["target"]} - {0})
+    steps = sorted({step for row in rows for step in row["target"]})
     table = columned("right after steps", "rate", "seeds", *map(str, steps), "others", tight=True)
     for row in rows:
-        values: Sequence[float | None] = [row["target"].get(step) for step in steps or (0,)]
-        if row["rate"] is None:
-            values = [row["target"][0], *(None for _ in steps[1:])]
+        values = map(row["target"].get, steps)
         rate = "" if row["rate"] is None else f"{row['rate']:g}"
         table.add_row(row["arm"], rate, str(row["seeds"]), *map(_share, values), _share(row["others"]))
     show(table)

@@ -35,6 +35,8 @@ def verify(
     Run it again and it goes on where it stood. Several run directories are judged in turn. Model-written programs run
     in a sandbox (docs/sandbox.md).
 
+    Verifiers: {verifiers} (docs/verify.md).
+
     Exit codes: 0 done, 1 some answers could not be judged, 2 wrong use, 3 the disk gave out, 130 interrupted.
     """
     from antiphon.cli.judging import facts, judged
