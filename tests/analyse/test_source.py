@@ -94,7 +94,7 @@ def test_what_is_nothing_to_compare_is_told_of(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no variant 'none'; it holds tessy"):
         find([f"{run}:none"])
     Store.open(tmp_path / "begun").close()
-    with pytest.raises(UsageError, match="has not begun"):
+    with pytest.raises(UsageError, match="has no variant yet; antiphon synth begins one"):
         find([str(tmp_path / "begun")])
     with pytest.raises(UsageError, match="named twice"):
         find([str(run), f"{run}:tessy"])

@@ -257,7 +257,7 @@ def test_the_command(tmp_path: Path) -> None:
     assert "style F1" in done.stderr
     for flags, words in [
         (["--base", str(BASE)], "a model stands there already"),
-        ([], "a tagger needs the model that it is made of"),
+        ([], "--base: of which model?"),
         (["--kind", "oracle"], "'oracle' is not a kind that is trained"),
     ]:
         refused = CliRunner().invoke(app, [*command, *flags])
