@@ -61,8 +61,9 @@ def test_every_command_that_reads_runs_reads_it(command: Command, pair: Pair, ol
     assert compared.code == 0 and "tokens received" in compared.out, compared
     exported = command("export", old, "--format", "messages", "--variant", "tessy", "--to", tmp_path / "rows.jsonl")
     assert exported.code == 0 and "3 rows, each compared with the record" in exported.out, exported
-    rows = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text("utf-8").splitlines()]
-    assert "units 7x6=42" in rows[0]["messages"][-1]["content"]
+    rows = map(json.loads, (tmp_path / "rows.jsonl").read_text("utf-8").splitlines())
+    said = {row["problem_id"]: row["messages"][-1]["content"] for row in rows}
+    assert "units 7x6=42" in said["347x6"]
     merged = command("merge", old, "--to", tmp_path / "whole")
     assert merged.code == 0 and "6 complete" in merged.out, merged
 
