@@ -146,7 +146,7 @@ class FakeRay:
 def install(ray: FakeRay, put: Callable[..., None]) -> FakeRay:
     """Puts it in Ray's place; `put` is `monkeypatch.setattr`."""
     real = tempfile.gettempdir
-    put("antiphon.scale.ray._ray", lambda address: ray)
+    put("antiphon.scale.cluster.library", lambda address: ray)
     put("antiphon.scale.ray._GLANCE", 0.02)
     put("antiphon.scale.shard.gettempdir", lambda: getattr(ray.machine, "disk", None) or real())
     put("os.chdir", lambda path: None)

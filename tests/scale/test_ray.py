@@ -28,7 +28,7 @@ from bench.ray import (
 from bench.simulated import faults, traces
 from bench.simulator import SIMULATOR, Pair, problems, simulated_pairs, write_problems
 
-from antiphon.scale.ray import _known
+from antiphon.scale.cluster import known
 
 pytestmark = [
     pytest.mark.live,  # one after the other: Ray gives up if its own processes need more than some seconds to begin
@@ -121,4 +121,4 @@ def test_ray_tells_where_it_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     import ray
 
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:9")
-    assert _known(ray) == "127.0.0.1:9"
+    assert known(ray) == "127.0.0.1:9"

@@ -1,4 +1,4 @@
-"""Shards of a run as actors of a Ray cluster: machines may come and go. No other module knows Ray.
+"""Shards of a run as actors of a Ray cluster: machines may come and go.
 
 The driver begins an actor for each shard, and another where one is lost; it watches, sums up, keeps to the limits, and
 joins the shards when they have ended.
@@ -8,12 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib.util
 import os
-import re
-import signal
-import socket
-import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -23,8 +18,9 @@ from typing import Any
 
 from antiphon import version
 from antiphon.engine.models import open_engine
-from antiphon.errors import ClusterError, MissingDependency, SettingsError
+from antiphon.errors import ClusterError, SettingsError
 from antiphon.problem import Problem
+from antiphon.scale import cluster
 from antiphon.scale.attempts import Attempts, Failure, sum_up
 from antiphon.scale.common import Common
 from antiphon.scale.shard import CheckMaker, Shard, Task
@@ -39,10 +35,6 @@ from antiphon.trace import Author, Key, Status, Usage
 _GLANCE = 0.5  # seconds between two looks at the shards
 _PATIENCE = 15.0  # seconds of a silent head; Ray itself ends this process after 60
 _DEATHS = 5  # of a shard in a row, after which it is given up
-_CLIENT = "ray://"
-_BY_RAY = ("auto", "local")  # where the head is, Ray knows
-_OBJECTS = 128 << 20  # bytes of shared memory, where the cluster is begun here
-_QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 
 
 @dataclass(slots=True)
@@ -102,8 +94,8 @@ class ClusterRun(Run):
             raise SettingsError("metrics: not from a cluster's shards; they are in its logs and on Ray's own pages")
         self._given, self._shards, self._snapshot = list(problems), shards, snapshot
         self._address = os.environ.get("RAY_ADDRESS") or address if address == "auto" else address  # as Ray does
-        if self._address not in _BY_RAY:
-            _place(self._address)  # what is none is said before anything is loaded
+        if self._address not in cluster.BY_RAY:
+            cluster.place(self._address)  # what is none is said before anything is loaded
         self._make_check = make_check
         self._stopping = False
         self._failure: ClusterError | None = None
@@ -125,19 +117,19 @@ class ClusterRun(Run):
         """
         self.tally.began = time.monotonic()
         self._on_remark = on_remark
-        ray = _ray(self._address)
-        address = _known(ray) if self._address == "auto" else self._address
-        if address not in _BY_RAY:
-            await asyncio.to_thread(_require_answer, address)
+        ray = cluster.library(self._address)
+        address = cluster.known(ray) if self._address == "auto" else self._address
+        if address not in cluster.BY_RAY:
+            await asyncio.to_thread(cluster.require_answer, address)
         common = Common(self.directory)
         with _locked(common.shards):
-            with _connected(ray, address) as head:
+            with cluster.connected(ray, address) as head:
                 machines = sum(node["Alive"] for node in ray.nodes())
                 number = common.divided(self._shards, max(1, machines))
                 try:
                     await self._watch(ray, head, self._begun(ray, common.shards, number))
                 except ray.exceptions.RayError as error:
-                    self._fail(f"Ray gave up: {_line(error)}")
+                    self._fail(f"Ray gave up: {cluster.line(error)}")
             for remark in await asyncio.to_thread(common.join):
                 self._remark(remark)
         if self._failure is not None:
@@ -180,7 +172,7 @@ class ClusterRun(Run):
         heard = time.monotonic()
         while not all(shard.attempts.ended for shard in shards):
             await asyncio.sleep(_GLANCE)
-            if await asyncio.to_thread(_answers, head):
+            if await asyncio.to_thread(cluster.answers, head):
                 heard = time.monotonic()
             elif time.monotonic() - heard > _PATIENCE:
                 self._fail(
@@ -210,9 +202,9 @@ class ClusterRun(Run):
         try:
             failure = ray.get(shard.work)
         except ray.exceptions.RayTaskError as error:
-            failure = Failure(f"{name}: {_line(error)}", 1, again=False)
+            failure = Failure(f"{name}: {cluster.line(error)}", 1, again=False)
         except ray.exceptions.RayError as error:
-            failure = Failure(f"{name} was lost with its process or machine ({_line(error)})", 3, again=True)
+            failure = Failure(f"{name} was lost with its process or machine ({cluster.line(error)})", 3, again=True)
         if failure is None:  # how it ended may not have been heard yet
             shard.look = shard.look or shard.actor.look.remote()
             self._hear(ray, shard)
@@ -266,102 +258,6 @@ class ClusterRun(Run):
             self._on_remark(text)
 
 
-def _place(address: str) -> tuple[str, int]:
-    """Host and port.
-
-    Raises:
-        SettingsError: it has not both.
-    """
-    host, _, port = address.removeprefix(_CLIENT).rpartition(":")
-    if not host or "/" in host or not re.fullmatch("[0-9]{1,5}", port):
-        raise SettingsError(
-            f"--ray {address}: give host:port of the cluster's head (6379 is the port unless another was chosen),"
-            f" {_CLIENT}host:port, auto, or local"
-        )
-    return host.strip("[]"), int(port)
-
-
-def _known(ray: Any) -> str:
-    """Where the cluster is, or was, that Ray knows of on this machine; `auto` if it does not tell.
-
-    Raises:
-        ClusterError: it knows of none.
-    """
-    try:
-        return str(ray._private.services.get_ray_address_from_environment("auto", None))
-    except ConnectionError as error:
-        raise _absent("auto", _line(error)) from None
-    except (AttributeError, TypeError):  # it promises this to nobody
-        return "auto"
-
-
-def _require_answer(address: str) -> None:
-    """Ray would try for minutes, and write of it on the screen.
-
-    Raises:
-        ClusterError: nothing listens there.
-    """
-    try:
-        socket.create_connection(_place(address), timeout=_PATIENCE).close()
-    except (OSError, OverflowError, UnicodeError) as error:  # the latter: no port, no name
-        raise _absent(address, getattr(error, "strerror", None) or str(error)) from None
-
-
-def _absent(address: str, cause: str) -> ClusterError:
-    return ClusterError(
-        f"there is no Ray cluster at {address} ({cause}); begin one (ray start --head), or give --ray local"
-    )
-
-
-def _ray(address: str) -> Any:
-    """Ray, which tells nobody of itself."""
-    for name, value in _QUIET.items():
-        os.environ.setdefault(name, value)
-    try:
-        import ray
-    except ImportError:
-        raise MissingDependency("ray", "ray", "--ray") from None
-    if address.startswith(_CLIENT) and importlib.util.find_spec("grpc") is None:
-        raise MissingDependency("'ray[client]'", None, f"--ray {address}")
-    return ray
-
-
-@contextlib.contextmanager
-def _connected(ray: Any, address: str) -> Iterator[tuple[str, int]]:
-    """A connection for the time of the context; where the head listens."""
-    here = {"include_dashboard": False, "object_store_memory": _OBJECTS} if address == "local" else {}
-    on_term = signal.getsignal(signal.SIGTERM)
-    try:
-        ray.init(address=address, log_to_driver=False, logging_level="ERROR", **here)
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, on_term)  # Ray has put an end of its own there
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        if address == "auto":
-            raise _absent(address, _line(error)) from None
-        if address == "local":
-            raise ClusterError(f"Ray cannot begin a cluster on this machine: {_line(error)}") from None
-        raise ClusterError(
-            f"the Ray cluster at {address} cannot be used ({_line(error)}); it has to have the version of Ray that is"
-            " here, and one that asks for a token wants RAY_AUTH_MODE=token"
-        ) from None
-    head = _place(ray.get_runtime_context().gcs_address if address in _BY_RAY else address)
-    try:
-        yield head
-    finally:
-        # Of a cluster that is gone Ray takes its leave for a minute.
-        leaving = threading.Thread(target=ray.shutdown, name="antiphon-ray-shutdown", daemon=True)
-        leaving.start()
-        leaving.join(_PATIENCE if _answers(head) else _GLANCE)
-
-
-def _answers(head: tuple[str, int]) -> bool:
-    try:
-        socket.create_connection(head, timeout=_GLANCE * 4).close()
-    except OSError:
-        return False
-    return True
-
-
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Keeps a second driver out, on this machine and where the store knows locks."""
@@ -371,9 +267,3 @@ def _locked(folder: Path) -> Iterator[None]:
         raise explain(error, folder) from None
     with lock:
         yield
-
-
-def _line(error: BaseException) -> str:
-    """What Ray says, in a line."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[0] if len(lines) < 2 or "Traceback" not in str(error) else lines[-1])[:300] if lines else repr(error)

@@ -1,0 +1,128 @@
+"""A Ray cluster: where it is, whether it answers, and a connection to it."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import re
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+from antiphon.errors import ClusterError, MissingDependency, SettingsError
+
+_PATIENCE = 15.0  # seconds for a head to answer, and for Ray to take its leave of one
+_PROBE = 2.0  # seconds in which a head that is there answers
+_FAREWELL = 0.5  # seconds for Ray to take its leave of a head that is gone
+_CLIENT = "ray://"
+_OBJECTS = 128 << 20  # bytes of shared memory, where the cluster is begun here
+_QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+
+BY_RAY = ("auto", "local")
+"""Addresses of which Ray itself knows where the head is."""
+
+
+def place(address: str) -> tuple[str, int]:
+    """Host and port.
+
+    Raises:
+        SettingsError: it has not both.
+    """
+    host, _, port = address.removeprefix(_CLIENT).rpartition(":")
+    if not host or "/" in host or not re.fullmatch("[0-9]{1,5}", port):
+        raise SettingsError(
+            f"--ray {address}: give host:port of the cluster's head (6379 is the port unless another was chosen),"
+            f" {_CLIENT}host:port, auto, or local"
+        )
+    return host.strip("[]"), int(port)
+
+
+def known(ray: Any) -> str:
+    """Where the cluster is, or was, that Ray knows of on this machine; `auto` if it does not tell.
+
+    Raises:
+        ClusterError: it knows of none.
+    """
+    try:
+        return str(ray._private.services.get_ray_address_from_environment("auto", None))
+    except ConnectionError as error:
+        raise _absent("auto", line(error)) from None
+    except (AttributeError, TypeError):  # it promises this to nobody
+        return "auto"
+
+
+def require_answer(address: str) -> None:
+    """Ray would try for minutes, and write of it on the screen.
+
+    Raises:
+        ClusterError: nothing listens there.
+    """
+    try:
+        socket.create_connection(place(address), timeout=_PATIENCE).close()
+    except (OSError, OverflowError, UnicodeError) as error:  # the latter: no port, no name
+        raise _absent(address, getattr(error, "strerror", None) or str(error)) from None
+
+
+def _absent(address: str, cause: str) -> ClusterError:
+    return ClusterError(
+        f"there is no Ray cluster at {address} ({cause}); begin one (ray start --head), or give --ray local"
+    )
+
+
+def library(address: str) -> Any:
+    """Ray, which tells nobody of itself."""
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    try:
+        import ray
+    except ImportError:
+        raise MissingDependency("ray", "ray", "--ray") from None
+    if address.startswith(_CLIENT) and importlib.util.find_spec("grpc") is None:
+        raise MissingDependency("'ray[client]'", None, f"--ray {address}")
+    return ray
+
+
+@contextlib.contextmanager
+def connected(ray: Any, address: str) -> Iterator[tuple[str, int]]:
+    """A connection for the time of the context; where the head listens."""
+    here = {"include_dashboard": False, "object_store_memory": _OBJECTS} if address == "local" else {}
+    on_term = signal.getsignal(signal.SIGTERM)
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level="ERROR", **here)
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, on_term)  # Ray has put an end of its own there
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        if address == "auto":
+            raise _absent(address, line(error)) from None
+        if address == "local":
+            raise ClusterError(f"Ray cannot begin a cluster on this machine: {line(error)}") from None
+        raise ClusterError(
+            f"the Ray cluster at {address} cannot be used ({line(error)}); it has to have the version of Ray that is"
+            " here, and one that asks for a token wants RAY_AUTH_MODE=token"
+        ) from None
+    head = place(ray.get_runtime_context().gcs_address if address in BY_RAY else address)
+    try:
+        yield head
+    finally:
+        # Of a cluster that is gone Ray takes its leave for a minute.
+        leaving = threading.Thread(target=ray.shutdown, name="antiphon-ray-shutdown", daemon=True)
+        leaving.start()
+        leaving.join(_PATIENCE if answers(head) else _FAREWELL)
+
+
+def answers(head: tuple[str, int]) -> bool:
+    """Whether something listens there."""
+    try:
+        socket.create_connection(head, timeout=_PROBE).close()
+    except OSError:
+        return False
+    return True
+
+
+def line(error: BaseException) -> str:
+    """What Ray says, in a line."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[0] if len(lines) < 2 or "Traceback" not in str(error) else lines[-1])[:300] if lines else repr(error)
