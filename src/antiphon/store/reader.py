@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import threading
+import weakref
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -37,6 +38,7 @@ class Reader:
         """
         self.directory = directory
         self._connection = open_for_reading(directory)
+        weakref.finalize(self, self._connection.close)  # a notebook's cell closes nothing
         self._lock = threading.RLock()
 
     def id(self) -> str:
