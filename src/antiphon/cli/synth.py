@@ -286,7 +286,6 @@ def _work(
         )
     asked = loaded.count
     loaded.problems.clear()  # they are the run's now, and soon in its directory alone
-    repaired = _require_ours(run) if cluster is None else None
     try:
         with (
             _watched(run, metrics),
@@ -295,7 +294,6 @@ def _work(
         ):
             asyncio.run(run.work(on_remark=warn))
     finally:
-        run.repaired = repaired or run.repaired
         if run.repaired:
             warn(run.repaired)
     said = summary(run, loaded, problems=asked, interrupted=stopping.asked)
@@ -306,23 +304,6 @@ def _work(
     else:
         tell(run, said)
     return code
-
-
-def _require_ours(run: Run) -> str | None:
-    """Refuses a directory of another shard, or one that is being written, before models are loaded; what was found torn
-    there and mended.
-
-    Raises:
-        StoreError: it is one, or cannot be written.
-    """
-    from antiphon.store import Store
-    from antiphon.store.place import DATABASE
-
-    if not (run.directory / DATABASE).exists():
-        return None
-    with Store.open(run.directory) as store:
-        store.set_share(run.share)
-        return store.repaired
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from antiphon.problem import Problem
 from antiphon.problem.shard import Shard, Share
 from antiphon.settings import Settings
 from antiphon.store import Asked, Reader, Store
+from antiphon.store.place import DATABASE
 from antiphon.synth.ahead import Settled
 from antiphon.synth.cast import Cast, EngineOpener, assemble, chosen_method
 from antiphon.synth.composing import Composer
@@ -128,6 +129,7 @@ class Run:
             EngineUnavailable: an engine stayed silent too long; its traces are pending.
         """
         self.tally.began = time.monotonic()
+        self._take_up()
         chosen = chosen_method(self.settings)
         given = find(chosen, self.settings, self.directory, self.variant, self._problems.values())
         cast = await assemble(self.settings, given=given, listener=self._listener, open_engine=self._open_engine)
@@ -136,7 +138,7 @@ class Run:
             for remark in cast.remarks:
                 on_remark(remark)
             with Store.open(self.directory) as store, Reader(self.directory) as reader:
-                self.repaired = store.repaired
+                self.repaired = self.repaired or store.repaired
                 store.set_share(self.share)
                 store.add_problems(self._problems.values())
                 self._problems = Asked(self._problems, reader)
@@ -172,6 +174,14 @@ class Run:
                     await store.flush()
         finally:
             await cast.close()
+
+    def _take_up(self) -> None:
+        """Refuses a directory of another shard, or one that is being written, before models are loaded; mends what was
+        left torn there."""
+        if (self.directory / DATABASE).exists():
+            with Store.open(self.directory) as store:
+                store.set_share(self.share)
+                self.repaired = store.repaired
 
     def _tell_of_session(self, event: str, **counts: int) -> None:
         events.happened(event, run=str(self.directory), variant=self.variant, **counts)
