@@ -408,6 +408,7 @@ def test_thousands_of_sequences_can_be_open_and_leave_nothing_behind(engine: Any
             await sequence.close()
 
     asyncio.run(script())
+    model._worker.submit(int).result()  # the thread lets go of its last step only after its result was handed over
     gc.collect()
     assert len(model._rows._by_use) == rows
 

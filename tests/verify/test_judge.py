@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,22 @@ def test_the_first_verifier_that_suits_judges(tmp_path: Path) -> None:
         }
     assert (done.unsuited, done.cannot_judge) == (1, 1)
     assert done.reasons == ("problems.jsonl:7: no verifier suits it; its fields are: poem",)
+
+
+def test_one_reason_of_many_answers_is_said_once_with_their_number(tmp_path: Path) -> None:
+    problems = [replace(asked(id, poem="?", answer=""), line=line) for line, id in enumerate("abc", 1)]
+    answered(tmp_path, problems, {"a": ["1"], "b": ["1", "2"], "c": ["1"]})
+    alike = "problems.jsonl:1: no verifier suits it; its fields are: poem, answer"
+    assert judged(tmp_path, ScriptedVerifier("numbers", field="number")).reasons == (f"{alike} (3 more alike)",)
+    assert judged(tmp_path, Unable(), jobs=2).reasons == ("problems.jsonl:1: no tool (3 more alike)",)
+    with pytest.raises(ProblemError) as raised:
+        Judges([ScriptedVerifier("numbers", field="number")]).require(problems)
+    assert str(raised.value) == f"{alike} (2 more alike)"
+
+
+class Unable(ScriptedVerifier):
+    async def check(self, problem: Problem, answer: str) -> Verdict:
+        return Verdict(self.name, self.version, Label.CANNOT_JUDGE, f"{problem.place}: no tool", 0.0)
 
 
 def test_no_more_than_jobs_at_once(tmp_path: Path) -> None:

@@ -25,6 +25,27 @@ _REMEMBERED = 1_000  # problems whose own check was tested lately; answers to on
 _NAMED = 100  # reasons that are kept
 
 
+class _Reasons:
+    """Why something cannot be judged: what is said of many problems is said of the first, with how many more."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, tuple[str, int]] = {}
+
+    def add(self, problem: Problem, reason: str, times: int = 1) -> None:
+        """This was so often the reason; it may begin with the problem's place."""
+        bare = reason.removeprefix(f"{place(problem)}: ")
+        first, count = self._found.get(bare, (reason, 0))
+        if count or len(self._found) < _NAMED:
+            self._found[bare] = first, count + times
+
+    def told(self) -> list[str]:
+        """Each of the first hundred, in the order in which they were met."""
+        return [first if count == 1 else f"{first} ({count - 1:,} more alike)" for first, count in self._found.values()]
+
+    def __bool__(self) -> bool:
+        return bool(self._found)
+
+
 class Judges:
     """Several verifiers as one: each problem is judged by the one that `choose` finds."""
 
@@ -40,18 +61,18 @@ class Judges:
         """Sees that each of them can be judged here.
 
         Raises:
-            ProblemError: no verifier suits some; names each, with file and line.
+            ProblemError: no verifier suits some; says why, each reason once, with file and line of the first.
             UsageError: what is needed to judge some is missing on this machine.
         """
-        unsuited, needed = [], dict[int, Verifier]()
+        unsuited, needed = _Reasons(), dict[int, Verifier]()
         for problem in problems:
             verifier = self.of(problem)
             if verifier is None:
-                unsuited.append(problem)
+                unsuited.add(problem, _unsuited(problem))
             else:
                 needed[id(verifier)] = verifier
         if unsuited:
-            raise ProblemError("\n".join([*map(_unsuited, unsuited[:_NAMED]), *_more(len(unsuited) - _NAMED)]))
+            raise ProblemError("\n".join(unsuited.told()))
         for verifier in needed.values():
             if hasattr(verifier, "require"):
                 verifier.require()
@@ -109,7 +130,8 @@ class Judged:
         labels: verdicts given, by variant and label.
         before: answers that had their verdict.
         unsuited: answers to problems that no verifier suits.
-        reasons: why answers could not be judged, each once, with the problem's place; the first hundred.
+        reasons: why answers could not be judged, each once, with the place of the first problem and how many more
+            answers there are; the first hundred.
         repaired: what an earlier writer of the run directory left torn, if anything.
     """
 
@@ -172,7 +194,7 @@ async def judge(
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
         await store.flush()
-        return Judged(judging.labels, judging.before, judging.unsuited, tuple(judging.reasons), repaired=store.repaired)
+        return Judged(judging.labels, judging.before, judging.unsuited, tuple(judging.reasons.told()), store.repaired)
 
 
 class _Judging:
@@ -191,7 +213,7 @@ class _Judging:
         self._on_verdict, self._on_known = on_verdict, on_known
         self.labels: dict[str, Counter[Label]] = {}
         self.before = self.unsuited = 0
-        self.reasons: dict[str, None] = {}
+        self.reasons = _Reasons()
 
     def unjudged(self, statuses: Collection[Status], variant: str | None) -> Iterator[tuple[Problem, Key]]:
         """The answers to be judged, those to one problem together."""
@@ -203,7 +225,7 @@ class _Judging:
             verifier = self._judges.of(problem)
             if verifier is None:
                 self.unsuited += len(ended)
-                self._cannot(_unsuited(problem))
+                self.reasons.add(problem, _unsuited(problem), len(ended))
                 continue
             for standing in ended:
                 known = next((v for v in standing.verdicts if _settles(v, verifier)), None)
@@ -220,13 +242,9 @@ class _Judging:
             self._store.add_verdicts(key, [verdict])
             self.labels.setdefault(key.variant, Counter())[verdict.label] += 1
             if verdict.label is Label.CANNOT_JUDGE:
-                self._cannot(verdict.detail)
+                self.reasons.add(problem, verdict.detail)
             self._on_verdict(key, verdict)
             await asyncio.sleep(0)  # a verifier may never wait, and whoever stops this must be heard
-
-    def _cannot(self, reason: str) -> None:
-        if len(self.reasons) < _NAMED:
-            self.reasons[reason] = None
 
 
 def _settles(verdict: Verdict, verifier: Verifier) -> bool:
@@ -239,7 +257,3 @@ def _unsuited(problem: Problem) -> str:
     if isinstance(named := problem.metadata.get(FIELD), str):
         return f"{place(problem)}: it names the verifier {named!r}, which is not among those that were given"
     return f"{place(problem)}: no verifier suits it; its fields are: {', '.join(problem.metadata) or 'none'}"
-
-
-def _more(count: int) -> list[str]:
-    return [f"and {count} more"] if count > 0 else []
