@@ -157,7 +157,7 @@ def test_a_check_that_refuses_its_own_answer_judges_nobody(tmp_path: Path, canon
     verifier = SelfTested()
     done = judged(tmp_path, verifier, jobs=4)
     assert done.labels == {"tessy": {Label.CANNOT_JUDGE: 2, Label.RIGHT: 2, Label.WRONG: 2}}
-    assert done.reasons == (reason,)
+    assert done.reasons == (f"{reason} (1 more alike)",), "of both answers to the first"
     assert sorted(verifier.asked) == sorted(
         [("a", canonical), ("b", "1"), ("b", "1"), ("b", "3"), ("c", "1"), ("c", "3")]
     ), "each own answer once"
