@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from unittest.mock import ANY
 
 import pytest
 
@@ -47,8 +48,19 @@ def test_only_what_is_asked_for(command: Command, pair: Pair, problems: Path, tm
     change = command(*export).json["change"]
     assert command(*export, "--since", change).json["rows"] == 0
     assert "left out: 1 failed" in command(*export[:-1]).out
-    assert "nothing to train on" in command(*export[:-1], "--status", "too_long").err
-    assert not command(*export[:-1], "--since", change).err, "nothing changed since, as is usual"
+    assert command(*export[:-1], "--since", change) == (0, ANY, ""), "nothing changed since, as is usual"
+
+
+def test_an_export_without_a_row_says_why_and_ends_with_1(command: Command, finished: Path, tmp_path: Path) -> None:
+    export = ("export", finished, "--format", "messages", "--to", tmp_path / "t.jsonl", "--status", "too_long")
+    done = command(*export)
+    assert done.code == 1
+    assert done.err == (
+        f"error: {tmp_path / 't.jsonl'}: no row to train on, left out are 3 complete; "
+        f"antiphon status {finished} says how traces came out\n"
+    )
+    found = command(*export, "--overwrite", "--json")
+    assert (found.code, found.json["exit_code"], found.json["left_out"]) == (1, 1, {"complete": 3})
 
 
 @pytest.fixture

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
 
+import typer
+
 from antiphon.cli import cleaning, completing, options
 from antiphon.cli.options import MAKES, READS, flag, option
-from antiphon.cli.terminal import many, print_json, show, visible, warn
+from antiphon.cli.terminal import complain, many, print_json, show, visible, warn
 from antiphon.storage import is_url
 from antiphon.trace import Label, Status
 
@@ -74,7 +76,7 @@ def export(
     a URL. The student's tokenizer and chat template are those that rows are made for. --max-length shows how many rows
     are longer.
 
-    Exit codes: 0 done, 2 wrong use, 3 the disk or store gave out.
+    Exit codes: 0 done, 1 every trace was left out, 2 wrong use, 3 the disk or store gave out.
     """
     from antiphon.export import write
     from antiphon.store import Reader
@@ -106,13 +108,16 @@ def export(
         if listing is not None:
             listing.write(reader.outcomes(**wanted), cleaners)
     reports = [cleaner.report() for cleaner in cleaners]
+    code = 0 if done.rows or since else 1  # that nothing came since is as usual
     if json:
-        print_json({**_for_programs(done), "clean": reports})
+        print_json({**_for_programs(done), "clean": reports}, code)
     else:
         _show(done, str(done.path) if is_url(to) else to)
-        if not done.rows and not since:
-            warn("nothing to train on: every trace is left out; antiphon status says how they came out")
         cleaning.tell(reports)
+        if code:
+            why = f"left out are {_left_out(done)}" if done.left_out else "there is no trace yet"
+            complain(f"{to}: no row to train on, {why}; antiphon status {directory} says how traces came out")
+    raise typer.Exit(code)
 
 
 def _for_programs(done: Exported) -> dict[str, Any]:
@@ -155,7 +160,7 @@ def _show(done: Exported, to: str) -> None:
     _show_lengths(done)
     show(f"to write only what changes after this: --since {done.change}")
     if done.left_out:
-        show(f"left out: {', '.join(f'{count:,} {visible(name)}' for name, count in done.left_out.items())}")
+        show(f"left out: {visible(_left_out(done))}")
     if done.unpaired:
         warn(f"{done.unpaired} rows hold half a surrogate pair, which some readers refuse")
     if done.lengths.longer:
@@ -163,6 +168,10 @@ def _show(done: Exported, to: str) -> None:
             f"{done.lengths.longer} of {done.rows} rows are longer than {done.lengths.limit} tokens, where a trainer"
             " cuts them off; --drop-longer leaves them out"
         )
+
+
+def _left_out(done: Exported) -> str:
+    return ", ".join(f"{count:,} {reason}" for reason, count in done.left_out.items())
 
 
 def _show_lengths(done: Exported) -> None:
