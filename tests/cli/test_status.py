@@ -91,6 +91,11 @@ def test_a_pair_that_refuses_each_other_is_seen(command: Command, tmp_path: Path
     assert len(command("status", tmp_path / "run", "--json").json["variants"][0]["warnings"]) == 3
 
 
+def test_a_few_turns_are_no_evidence(command: Command, tmp_path: Path) -> None:
+    record(tmp_path / "run", refused=True, cached=0, times=9)
+    assert "warning" not in command("status", tmp_path / "run").out
+
+
 def test_a_pair_that_gets_on_is_not_warned_of(command: Command, tmp_path: Path) -> None:
     record(tmp_path / "run", refused=False)
     assert "warning" not in command("status", tmp_path / "run").out
@@ -103,14 +108,14 @@ def test_a_cache_that_is_of_no_use_is_warned_of(command: Command, tmp_path: Path
     assert ("came from its server's cache" in shown) is warned
 
 
-def record(directory: Path, *, refused: bool, cached: int = 900) -> None:
-    """Forty hand-overs, all of them with or without words."""
+def record(directory: Path, *, refused: bool, cached: int = 900, times: int = 20) -> None:
+    """So many hand-overs to each, all of them with or without words."""
     key = Key("p", "tessy", 0)
 
     async def write(store: Store) -> None:
         recorder = store.recorder(key)
         recorder.begin()
-        for index in range(20):
+        for index in range(times):
             kept = 0 if refused else 8
             for role in (Author.STUDENT, Author.TEACHER):
                 told = {"cached": cached, "told": 1000} if index % 5 == 0 else {}

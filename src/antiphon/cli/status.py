@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from antiphon.store import Reader, Totals, Variant
     from antiphon.store.several import Several
 
+_EVIDENCE = 20  # turns of a role: of fewer, a pair that refuses 1 in 10 may seem to refuse each other by chance
 _REFUSED = 1 / 4  # of the turns: more and the pair refuses each other
 _FORCED = 1 / 20  # of the words
 _CACHED, _OFTEN = 1 / 2, 6  # of the prompt tokens, where a trace goes to its server that often
@@ -142,7 +143,9 @@ def _warnings(totals: Mapping[Author, Totals], traces: int) -> list[str]:
     """What a pair that refuses each other looks like, and a server that reads each prefix anew."""
     warnings = []
     for role, total in totals.items():
-        if total.turns and total.refused / total.turns > _REFUSED:
+        if total.turns < _EVIDENCE:
+            continue
+        if total.refused / total.turns > _REFUSED:
             warnings.append(
                 f"the {role} kept nothing in {total.refused / total.turns:.0%} of its turns: what it wants to write is "
                 f"often the other's to write; look at some traces, and at the {role}'s boundary"
