@@ -162,7 +162,7 @@ def test_a_head_that_dies_is_named_and_the_same_command_goes_on(
     synth: Callable[..., Outcome], ray: FakeRay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr("antiphon.scale.ray._PATIENCE", 0.2)
+        patched.setattr("antiphon.scale.cluster._PATIENCE", 0.2)
         patched.setattr("antiphon.scale.cluster.answers", lambda head: False)
         install_pair(Pair(delay=0.005), patched.setattr)
         done = synth(tmp_path / "whole", code=3)

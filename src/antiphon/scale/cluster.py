@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import importlib.util
 import os
@@ -9,12 +10,13 @@ import re
 import signal
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
 from antiphon.errors import ClusterError, MissingDependency, SettingsError
 
-_PATIENCE = 15.0  # seconds for a head to answer, and for Ray to take its leave of one
+_PATIENCE = 15.0  # seconds of a silent head (Ray itself ends this process after 60), and for Ray to take its leave
 _PROBE = 2.0  # seconds in which a head that is there answers
 _FAREWELL = 0.5  # seconds for Ray to take its leave of a head that is gone
 _CLIENT = "ray://"
@@ -23,6 +25,18 @@ _QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": 
 
 BY_RAY = ("auto", "local")
 """Addresses of which Ray itself knows where the head is."""
+
+
+def named(address: str) -> str:
+    """The address of a cluster; for `auto` that which `RAY_ADDRESS` says, as for Ray itself.
+
+    Raises:
+        SettingsError: it is none.
+    """
+    address = os.environ.get("RAY_ADDRESS") or address if address == "auto" else address
+    if address not in BY_RAY:
+        place(address)
+    return address
 
 
 def place(address: str) -> tuple[str, int]:
@@ -52,6 +66,20 @@ def known(ray: Any) -> str:
         raise _absent("auto", line(error)) from None
     except (AttributeError, TypeError):  # it promises this to nobody
         return "auto"
+
+
+def reached(address: str) -> tuple[Any, str]:
+    """Ray, and where the cluster is that is `named` so; somebody listens there.
+
+    Raises:
+        MissingDependency: Ray is not installed.
+        ClusterError: nothing listens there.
+    """
+    ray = library(address)
+    found = known(ray) if address == "auto" else address
+    if found not in BY_RAY:
+        require_answer(found)
+    return ray, found
 
 
 def require_answer(address: str) -> None:
@@ -111,6 +139,26 @@ def connected(ray: Any, address: str) -> Iterator[tuple[str, int]]:
         leaving = threading.Thread(target=ray.shutdown, name="antiphon-ray-shutdown", daemon=True)
         leaving.start()
         leaving.join(_PATIENCE if answers(head) else _FAREWELL)
+
+
+class Pulse:
+    """Whether a cluster's head still answers.
+
+    Args:
+        head: where it listens.
+    """
+
+    def __init__(self, head: tuple[str, int]):
+        self._head = head
+        self._heard = time.monotonic()
+
+    async def lost(self) -> str | None:
+        """Looks; once the head has been silent for long, what to say of it."""
+        if await asyncio.to_thread(answers, self._head):
+            self._heard = time.monotonic()
+        elif time.monotonic() - self._heard > _PATIENCE:
+            return f"the head of the Ray cluster, {self._head[0]}:{self._head[1]}, does not answer any more"
+        return None
 
 
 def answers(head: tuple[str, int]) -> bool:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -33,7 +32,7 @@ from antiphon.synth.spend import LimitReached, Spend
 from antiphon.trace import Author, Key, Status, Usage
 
 _GLANCE = 0.5  # seconds between two looks at the shards
-_PATIENCE = 15.0  # seconds of a silent head; Ray itself ends this process after 60
+_PATIENCE = 15.0  # seconds for a shard to say how it is doing
 _DEATHS = 5  # of a shard in a row, after which it is given up
 
 
@@ -93,9 +92,7 @@ class ClusterRun(Run):
         if settings.metrics is not None:
             raise SettingsError("metrics: not from a cluster's shards; they are in its logs and on Ray's own pages")
         self._given, self._shards, self._snapshot = list(problems), shards, snapshot
-        self._address = os.environ.get("RAY_ADDRESS") or address if address == "auto" else address  # as Ray does
-        if self._address not in cluster.BY_RAY:
-            cluster.place(self._address)  # what is none is said before anything is loaded
+        self._address = cluster.named(address)  # what is none is said before anything is loaded
         self._make_check = make_check
         self._stopping = False
         self._failure: ClusterError | None = None
@@ -117,10 +114,7 @@ class ClusterRun(Run):
         """
         self.tally.began = time.monotonic()
         self._on_remark = on_remark
-        ray = cluster.library(self._address)
-        address = cluster.known(ray) if self._address == "auto" else self._address
-        if address not in cluster.BY_RAY:
-            await asyncio.to_thread(cluster.require_answer, address)
+        ray, address = await asyncio.to_thread(cluster.reached, self._address)
         common = Common(self.directory)
         with _locked(common.shards):
             with cluster.connected(ray, address) as head:
@@ -169,15 +163,13 @@ class ClusterRun(Run):
         spend = self.tally.spend = Spend(
             self.settings, began=self.tally.began, session=self.tally.usage, earlier=earlier, textual=textual
         )
-        heard = time.monotonic()
+        pulse = cluster.Pulse(head)
         while not all(shard.attempts.ended for shard in shards):
             await asyncio.sleep(_GLANCE)
-            if await asyncio.to_thread(cluster.answers, head):
-                heard = time.monotonic()
-            elif time.monotonic() - heard > _PATIENCE:
+            if (lost := await pulse.lost()) is not None:
                 self._fail(
-                    f"the head of the Ray cluster, {head[0]}:{head[1]}, does not answer any more. All that was in a"
-                    f" snapshot is kept (one every {self._snapshot:g} s); the same command goes on"
+                    f"{lost}. All that was in a snapshot is kept (one every {self._snapshot:g} s); the same command"
+                    " goes on"
                 )
                 break
             for shard in shards:
