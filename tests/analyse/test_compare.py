@@ -145,11 +145,26 @@ def test_that_so_few_problems_star_nothing_is_said(tmp_path: Path, problems: int
 GENERAL = antiphon.boundary.load("general").id
 
 
-@pytest.mark.parametrize(("boundary", "said"), [("rules:lab:1", True), (GENERAL, False), (None, False)])
-def test_that_a_run_was_cut_by_another_boundary_is_said(tmp_path: Path, boundary: str | None, said: bool) -> None:
+@pytest.mark.parametrize(
+    ("boundary", "said"),
+    [
+        ("rules:lab:0123456789ab", "lab"),
+        ("default:mine:0123456789ab:threshold=0.6", "mine?threshold=0.6"),
+        ("digits-1", "digits-1"),
+        ("rules:general:0123456789ab", "another state of general"),
+        (GENERAL, None),
+        (None, None),
+    ],
+)
+def test_that_a_run_was_cut_by_another_boundary_is_said_by_name(
+    tmp_path: Path, boundary: str | None, said: str | None
+) -> None:
     directory = write_run(tmp_path / "run", {(name, 0): in_turns(name) for name in NAMES}, boundary=boundary)
     write_run(directory, {(name, 0): alone(name) for name in NAMES}, variant="teacher_only")
     remarks = made(directory).remarks
-    assert any(f"that of {directory}:tessy by its run's rules:lab:1" in remark for remark in remarks) is said
-    assert len(remarks) == said
+    if said is None:
+        assert not remarks
+    else:
+        (remark,) = remarks
+        assert f" is marked by general, that of {directory}:tessy by its run's boundary, {said}; give" in remark
     assert not made(f"{directory}:tessy").remarks, "nothing is marked here"

@@ -23,6 +23,7 @@ from antiphon.analyse.scores import Kept
 from antiphon.analyse.source import Entry, Side, choose
 from antiphon.analyse.text import marked
 from antiphon.boundary.base import BoundaryPredictor
+from antiphon.boundary.spec import name_of
 from antiphon.statistics import holm
 from antiphon.store.found import PENDING
 from antiphon.trace import Author, Status
@@ -266,8 +267,10 @@ def _other_marks(
             facts = side.variant.shaping.get(role) if side.variant else None
             boundary = facts.get("boundary") if isinstance(facts, Mapping) else None
             if boundary not in (None, predictor.id):
+                ours, theirs = name_of(predictor.id), name_of(str(boundary))
+                alike = f"another state of {theirs}" if theirs == ours else theirs
                 yield (
-                    f"style of {here} is marked by {predictor.id}, that of {side.name} by its run's {boundary}; give"
-                    " --boundary that one, too, to have all marked alike"
+                    f"style of {here} is marked by {ours}, that of {side.name} by its run's boundary, {alike}; give"
+                    " --boundary that one to have all marked alike"
                 )
                 return

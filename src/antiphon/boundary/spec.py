@@ -1,11 +1,26 @@
-"""How options follow a predictor's name: `NAME?option=value&option=value`."""
+"""How predictors are named: `NAME?option=value&option=value`."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from antiphon.errors import SettingsError
+
+_ID = re.compile(r"\w+:(?P<name>.+):[0-9a-f]{12}(?P<options>(?::\w+=[^:]*)*)", re.DOTALL)
+
+
+def name_of(id: str) -> str:
+    """What people call the predictor of an `id`: its name and options, without its kind and the digest of its contents.
+
+    A predictor of the user's own is called by its whole id.
+    """
+    found = _ID.fullmatch(id)
+    if found is None:
+        return id
+    options = found["options"].removeprefix(":").replace(":", "&")
+    return f"{found['name']}?{options}" if options else found["name"]
 
 
 def options(spec: str, known: Mapping[str, Callable[[str], Any]]) -> tuple[str, dict[str, Any]]:
