@@ -16,9 +16,12 @@ from typing import Any
 import pytest
 
 import antiphon
-from antiphon.errors import UsageError
-from antiphon.trace import Status
+from antiphon.api import ask
+from antiphon.boundary.base import BoundaryPredictor, Session
+from antiphon.errors import SettingsError, UsageError
+from antiphon.trace import Author, Status
 from tests.analyse.runs import ANSWER, CAPABILITY, STUDENT, STYLE, TEACHER, Scoring, write_run
+from tests.verify.scripted import ScriptedVerifier
 
 PAGE = Path(__file__).parents[1] / "docs" / "api.md"
 
@@ -84,6 +87,32 @@ def test_statuses_are_named_or_given_one_or_several(run: Path, status: object, t
 def test_a_status_that_is_none_is_said_before_anything_is_read(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no status 'good'; there are complete, "):
         asyncio.run(antiphon.compare(tmp_path / "nothing", status="good"))
+
+
+class Never(BoundaryPredictor):
+    """A predictor that is named here only."""
+
+    id, lookahead = "never", 0
+
+    def session(self, role: Author) -> Session:
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize("given", [Never, Never()])
+def test_a_predictor_that_is_given_and_not_named_is_told_its_name(run: Path, tmp_path: Path, given: Any) -> None:
+    with pytest.raises(SettingsError, match=r"import path, this one as 'tests\.test_api:Never'$"):
+        antiphon.synthesize([ask("?")], run=tmp_path / "new", boundary=given)
+    with pytest.raises(SettingsError, match=r"import path, this one as 'tests\.test_api:Never'$"):
+        asyncio.run(antiphon.compare(run, boundary=given))
+
+
+@pytest.mark.parametrize("given", ["math", ScriptedVerifier])
+def test_a_verifier_that_is_named_and_not_given_is_said(tmp_path: Path, given: Any) -> None:
+    says = rf"verifiers: {re.escape(repr(given))} is no verifier, an object with name,"
+    with pytest.raises(UsageError, match=says):
+        antiphon.synthesize([ask("?")], run=tmp_path, verifiers=[given], settings={"until_right": 1})
+    with pytest.raises(UsageError, match=says):
+        asyncio.run(antiphon.evaluate([ask("?")], model="lab:student", run=tmp_path, verifiers=[given]))
 
 
 def test_a_model_of_this_machine_measures_in_this_process_and_is_let_go(

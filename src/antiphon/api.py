@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import antiphon.problem
 from antiphon.dialect import Message
-from antiphon.errors import UsageError
+from antiphon.errors import SettingsError, UsageError
 from antiphon.problem import Problem, content_id
 from antiphon.settings import Settings, load
 from antiphon.store import Reader
@@ -60,8 +60,8 @@ def synthesize(
             "method": method,
             "teacher.model": teacher,
             "student.model": student,
-            "boundary.teacher": boundary,
-            "boundary.student": boundary,
+            "boundary.teacher": _name(boundary),
+            "boundary.student": _name(boundary),
             **(settings or {}),
         },
     )
@@ -105,12 +105,10 @@ async def evaluate(
     """
     from antiphon.evaluation.report import report
     from antiphon.evaluation.run import measured, settled
-    from antiphon.verify.choose import verifiers as chosen
 
     flags = {"student.model": model, **(settings or {})}
     asked = settled(load(None if config is None else Path(config), flags), samples)
-    judging = chosen() if verifiers is None else verifiers
-    return report(await measured(_problems(problems), Path(run), asked, judging, variant=variant))
+    return report(await measured(_problems(problems), Path(run), asked, _judging(verifiers), variant=variant))
 
 
 async def compare(
@@ -152,7 +150,8 @@ async def compare(
     student = None if under is None else _measuring(under, config, settings or {}).student
     statuses = list(_statuses(status))
     sides = find([str(places)] if isinstance(places, str | Path) else map(str, places))
-    predictor = None if boundary is None else antiphon.boundary.load(boundary)
+    name = _name(boundary)
+    predictor = None if name is None else antiphon.boundary.load(name)
     engine, scorer = None, None
     try:
         if student is not None:
@@ -180,12 +179,36 @@ def ask(question: str) -> Problem:
 
 
 def _check(problems: Sequence[Problem], verifiers: Sequence[Verifier] | None) -> Check:
-    from antiphon.verify.choose import verifiers as chosen
     from antiphon.verify.judge import Judges
 
-    judges = Judges(chosen() if verifiers is None else verifiers)
+    judges = Judges(_judging(verifiers))
     judges.require(problems)
     return judges.check
+
+
+def _judging(given: Sequence[Verifier] | None) -> Sequence[Verifier]:
+    """Who judges; objects here, where the command has names."""
+    from antiphon.verify.choose import is_verifier
+    from antiphon.verify.choose import verifiers as chosen
+
+    for one in given or ():
+        if not is_verifier(one):
+            raise UsageError(
+                f"verifiers: {one!r} is no verifier, an object with name, version, suits and check; of names"
+                " antiphon.verify.choose.verifiers([NAME, ...]) makes some"
+            )
+    return chosen() if given is None else given
+
+
+def _name(boundary: object) -> str | None:
+    """A predictor as settings have it: by name, so that a record, another process or machine can name it, too."""
+    if boundary is None or isinstance(boundary, str):
+        return boundary
+    kind = boundary if isinstance(boundary, type) else type(boundary)
+    raise SettingsError(
+        f"boundary: {boundary!r} is no text; a predictor is given by its name or import path, this one as"
+        f" {f'{kind.__module__}:{kind.__qualname__}'!r}"
+    )
 
 
 def _measuring(model: str, config: str | Path | None, settings: Mapping[str, Any]) -> Settings:

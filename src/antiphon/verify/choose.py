@@ -100,6 +100,13 @@ def verifiers(
     return [_made(spec, given) for spec in specs]
 
 
+def is_verifier(value: Any) -> bool:
+    """Whether this keeps the contract of `Verifier`, as far as its attributes tell; a class does not."""
+    texts = all(isinstance(getattr(value, name, None), str) for name in ("name", "version"))
+    calls = all(callable(getattr(value, name, None)) for name in ("suits", "check"))
+    return texts and calls and not isinstance(value, type)
+
+
 def _made(spec: str, given: Given) -> Verifier:
     if spec in VERIFIERS:
         return VERIFIERS[spec](given)
@@ -115,13 +122,8 @@ def _own(spec: str) -> Verifier:
     """A verifier of the user's own module."""
     what = f"the verifier {spec!r}"
     found: Any = own.named(spec, what, UsageError)
-    made: Any = found if _is_verifier(found) and not isinstance(found, type) else own.made(found, what, UsageError)
-    if not _is_verifier(made):
+    made: Any = found if is_verifier(found) else own.made(found, what, UsageError)
+    if not is_verifier(made):
         raise UsageError(f"{spec!r} makes a {type(made).__name__}, not a verifier with name, version, suits and check")
     verifier: Verifier = made
     return verifier
-
-
-def _is_verifier(value: Any) -> bool:
-    texts = all(isinstance(getattr(value, name, None), str) for name in ("name", "version"))
-    return texts and all(callable(getattr(value, name, None)) for name in ("suits", "check"))
