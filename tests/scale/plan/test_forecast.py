@@ -80,6 +80,16 @@ def _inside(estimate: Estimate, value: float) -> bool:
     return estimate.low <= value <= estimate.high
 
 
+def test_how_a_run_will_ask_is_not_known_where_it_chooses(pools: Mapping[str, Pool]) -> None:
+    """Requests a turn: none knows them to the last where turns are asked for in two ways; one way leaves no doubt."""
+    for name, made in ((name, asked(given)) for name, given in pools.items()):
+        for told in (made.roles[STUDENT], made.roles[TEACHER]):
+            if WORLDS[name].piece:
+                assert told.requests.high / told.turns.high > 1.02
+            else:
+                assert told.requests == told.turns
+
+
 def test_more_replicas_do_what_they_do(pools: Mapping[str, Pool]) -> None:
     laws = WORLDS["the teacher limits"].laws
     grown = World({**laws, TEACHER: laws[TEACHER]._replace(replicas=2)})

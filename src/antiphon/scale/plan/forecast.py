@@ -1,6 +1,6 @@
 """What a run will take, from pilots.
 
-Everything is drawn some hundred times: problems of the pilots with putting back, the run's problems among these, how
+Everything is drawn a thousand times: problems of the pilots with putting back, the run's problems among these, how
 far the pace strays from the law, as it did in the pilots, and how much of what grows with the traces in flight grows on
 beyond the pilots. The middle of the draws is the forecast, what lies between 2.5% and 97.5% of them its interval.
 """
@@ -24,12 +24,13 @@ from antiphon.synth.ahead import ANEW
 from antiphon.synth.spend import Prices
 from antiphon.trace import Author, Usage
 
-_DRAWS = 400
+_DRAWS = 1000
 _TAIL = 0.025
 _IDLE = 0.5  # a busiest station that is less busy than this limits nothing
 _BEYOND = 2  # times as many traces as the pilots had, from which on a forecast is an extrapolation to be told of
 _CORELESS = 0.2  # of the time: a pilot that waited so much for a core was not alone on its machine
 _PROBLEMS, _TURNS = 64, 500  # of which pilots should have no fewer
+_WASTE_STRAYS, _REQUESTS_STRAY = 0.15, 0.04  # by which runs were off what pilots told: docs/scale.md, does it hold
 _FACTORS = (1, 2, 4)  # of the replicas that are asked for, in the table of choices
 _SOME = 100  # draws, for that table
 
@@ -142,10 +143,18 @@ class Forecast:
     notes: Sequence[str]
 
 
+class _Habit(NamedTuple):
+    """By how much a role's turns are asked for otherwise than in the pilots: a factor to what a turn throws away, and
+    requests more or fewer for a turn. A run learns how to ask as it goes, and none learns quite the same."""
+
+    waste: float
+    requests: float
+
+
 class _Draw(NamedTuple):
     """One of many: of the pilots' traces how often each is drawn to stand for the pilots, and to be in the run; the
     run's course; the stations; by how much the pace strays; how much goes on as it began beyond the pilots: what a turn
-    takes with more traces in flight, and how many turns are asked for in pieces."""
+    takes with more traces in flight, and how many turns are asked for in pieces; each role's habit."""
 
     pilots: Array
     run: Array
@@ -154,6 +163,7 @@ class _Draw(NamedTuple):
     stray: float
     grows: float
     settles: float
+    habits: Mapping[Author, _Habit]
 
 
 def forecast(pool: Pool, question: Question, *, seed: int = 0, draws: int = _DRAWS) -> Forecast:
@@ -218,6 +228,10 @@ def _draw(pool: Pool, question: Question, places: int, rng: np.random.Generator)
         stray=float(np.exp(rng.normal(0, pool.stray))),
         grows=rng.uniform(),
         settles=rng.uniform(),
+        habits={
+            role: _Habit(float(np.exp(rng.normal(0, _WASTE_STRAYS))), rng.normal(0, _REQUESTS_STRAY))
+            for role in pool.roles
+        },
     )
 
 
@@ -266,7 +280,7 @@ def _role(
     pool: Pool, question: Question, role: Author, drawn: Sequence[_Draw], seconds: Array
 ) -> tuple[RoleForecast, Array | None]:
     columns = Column(*(pool.column(role, name) for name in Column._fields))
-    used = [_usage(pool, columns, draw, question) for draw in drawn]
+    used = [_usage(pool, columns, draw, draw.habits[role], question) for draw in drawn]
     station = next(s for s in drawn[0].stations if role in _roles(s))
     replicas = _with_replicas([station], question.replicas, 1)[0].replicas
     hours = seconds / 3600 * replicas * question.gpus.get(role, 1)
@@ -292,12 +306,13 @@ def _role(
     return forecast, costs
 
 
-def _usage(pool: Pool, columns: Column, draw: _Draw, question: Question) -> tuple[float, Usage]:
+def _usage(pool: Pool, columns: Column, draw: _Draw, habit: _Habit, question: Question) -> tuple[float, Usage]:
     """A role's turns and usage in the run of a draw; prompts go with the length of what stands before them.
 
     What a turn throws away depends on how it is asked for. A stream is closed late, and the later the more traces are
     in flight; a piece of so many tokens throws away what lies behind its cut, however many there are. With more traces
-    more turns are asked for in pieces, as streams get dearer: all but those that stream now and then to learn.
+    more turns are asked for in pieces, as streams get dearer: all but those that stream now and then to learn. Where
+    the pilots asked in one way only, nothing was to be chosen, and each turn takes as many requests as there.
     """
     longer, here = question.longer, draw.course.in_flight / question.shards
     sums = Column(*(pool.by_pilot(values, draw.pilots) for values in columns))
@@ -311,8 +326,9 @@ def _usage(pool: Pool, columns: Column, draw: _Draw, question: Question) -> tupl
         a_piece = float(in_pieces.sum() / max(sums.pieces.sum(), 1))
         return pieces * a_piece + (1 - pieces) * _at(pool, streamed, here, draw.grows)
 
-    requests = turns * of_a_turn(sums.requests, sums.piece_requests)
-    waste = turns * of_a_turn(sums.received - sums.kept, sums.piece_waste)
+    chosen = 0 < sums.pieces.sum() < sums.turns.sum()
+    requests = turns * max(1.0, of_a_turn(sums.requests, sums.piece_requests) + habit.requests * chosen)
+    waste = turns * of_a_turn(sums.received - sums.kept, sums.piece_waste) * habit.waste
     prompt = requests * longer * sums.prompt[-1] / max(sums.requests[-1], 1)
     cached = prompt * sums.cached.sum() / max(sums.prompt.sum(), 1)
     return turns, Usage(
