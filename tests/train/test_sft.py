@@ -6,6 +6,7 @@ import json
 import math
 import resource
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -394,6 +395,24 @@ def test_what_cannot_be_trained(data: Path, tmp_path: Path) -> None:
         train(write(tmp_path / "masked.jsonl", [masked] * 2), "lab:student", tmp_path / "to", HOW)
     with pytest.raises(UsageError, match=r"no row to train on \(12 longer than 5 tokens\)"):
         train(data, "lab:student", tmp_path / "to", HOW.model_copy(update={"max_length": 5}))
+
+
+WATCHED = """
+import sys
+from antiphon.cli.app import app
+try:
+    app(sys.argv[1:])
+finally:
+    print(*sorted({"torch", "transformers", "trl"} & set(sys.modules)), file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize("how", ["--to", "--dry-run"])
+def test_that_there_is_no_row_is_said_before_anything_heavy_is_loaded(tmp_path: Path, how: str) -> None:
+    empty, to = write(tmp_path / "empty.jsonl", []), [tmp_path / "to"] if how == "--to" else []
+    words = ["train", "--data", empty, "--student", "lab:student", "--preset", "lab", how, *to]
+    done = subprocess.run([sys.executable, "-c", WATCHED, *map(str, words)], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (2, f"error: {empty}: no row to train on (it holds none)\n\n")
 
 
 def test_gguf_files_are_not_trained(data: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -106,16 +107,15 @@ def require_student(student: str) -> ModelFiles:
 
 
 def require_libraries(recipe: Recipe) -> None:
-    """Returns where the extra is installed.
+    """Returns where the extra is installed. Nothing of it is loaded, which takes many seconds: what is wrong with the
+    data is said before.
 
     Raises:
         MissingDependency: it is not.
     """
     for library in (*_LIBRARIES, *(("peft",) if recipe.lora else ())):
-        try:
-            __import__(library)
-        except ImportError:
-            raise MissingDependency(library, "train", "training a student") from None
+        if find_spec(library) is None:
+            raise MissingDependency(library, "train", "training a student")
 
 
 def is_main_process() -> bool:
