@@ -54,6 +54,22 @@ def test_arms_and_seeds_may_be_chosen(command: Command, pair: Pair, train: Train
     assert {(one.arm, one.seed) for one in read(tmp_path / "lab").trainings} == {("tessy", 7)}
 
 
+def test_experiments_stand_side_by_side(command: Command, pair: Pair, train: Trainer, tmp_path: Path) -> None:
+    config, one, other = configuration(tmp_path / "asked", seeds="0"), tmp_path / "one", tmp_path / "other"
+    assert command("lab", "run", "--config", config, "--to", one, "--arms", "base").code == 0
+    assert command("lab", "run", "--config", config, "--to", other, "--arms", "tessy").code == 0
+    shown = command("lab", "compare", one, other)
+    assert shown.code == 0, shown.err
+    cells = [[cell.strip() for cell in row.split("|")] for row in shown.out.split("\n") if row]
+    rows = {name: told for _, name, *told, _ in cells}
+    assert rows[""] == [str(one), str(other)] and rows["base, target"] == ["75.0%", "75.0%"]
+    assert rows["tessy, target, at the end"][0] == "-" != rows["tessy, target, at the end"][1]
+    told = command("lab", "compare", one, "--json").json
+    assert [row["arm"] for row in told["experiments"][str(one)]["arms"]] == ["base"]
+    refused = command("lab", "compare", one, tmp_path)
+    assert refused.code == 2 and f"{tmp_path}: there is no experiment in it" in refused.err
+
+
 def test_what_failed_is_named_and_the_rest_is_there(
     command: Command, pair: Pair, train: Trainer, tmp_path: Path
 ) -> None:

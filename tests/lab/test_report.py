@@ -126,13 +126,13 @@ def test_whatever_is_there_makes_a_report(rng, share: float) -> None:  # type: i
     }
     text, found = text_of(replace(whole, **few))
     assert len(claim(found)) == 4 and "nan" not in text
-    beside([replace(whole, **few), whole])
+    beside({"some of it": replace(whole, **few), "all": whole})
 
 
 def test_pairs_stand_beside_each_other_and_nothing_is_pooled() -> None:
-    first, second = full(), results(dict(list(CURVES.items())[:1]), seeds=(0, 1), families=FAMILIES, name="other pair")
-    head, rule, *rows = beside([first, second]).rstrip().splitlines()
-    assert head == "|  | made up | other pair |" and rule.count("|") == 4
+    first, second = full(), results(dict(list(CURVES.items())[:1]), seeds=(0, 1), families=FAMILIES)
+    head, rule, *rows = beside({"one pair": first, "other pair": second}).rstrip().splitlines()
+    assert head == "|  | one pair | other pair |" and rule.count("|") == 4
     cells = {name.strip(): [a.strip(), b.strip()] for _, name, a, b, _ in (row.split("|") for row in rows)}
     for place, one_pair in enumerate((first, second)):
         found = find(one_pair)
@@ -141,4 +141,4 @@ def test_pairs_stand_beside_each_other_and_nothing_is_pooled() -> None:
         for one in found.primary:
             assert cells[f"{one.first} less {one.second}, {one.step} steps"][place].startswith(f"{100 * one.mean:+.1f}")
     assert cells["tessy, target, at the end"][1] == "-"
-    assert beside([]) == ""
+    assert beside({}) == ""

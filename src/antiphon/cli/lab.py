@@ -81,6 +81,31 @@ def run(
     raise typer.Exit(code)
 
 
+@app.command("compare", cls=Command)
+def compare(
+    experiments: Annotated[
+        list[Path], typer.Argument(metavar="LAB...", help="Directories of antiphon lab run.", show_default=False)
+    ],
+    json: options.Json = False,
+) -> None:
+    """Shows experiments beside each other, as a Markdown table.
+
+    Example: antiphon lab compare lab-pair-0 lab-pair-1 lab-pair-2
+
+    Each stands by itself: nothing is pooled over pairs of models.
+
+    Exit codes: 0 done, 2 wrong use.
+    """
+    from antiphon.lab import report
+    from antiphon.lab.results import read
+
+    several = {str(directory): read(directory) for directory in experiments}
+    if json:
+        print_json({"experiments": {name: {"name": one.name, "arms": _rows(one)} for name, one in several.items()}})
+    else:
+        show(visible(report.beside(several)))
+
+
 def _experiment(
     config: Path | None,
     *,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from antiphon.analyse.telling import chance
 from antiphon.lab.arms import MAIN
@@ -16,11 +16,11 @@ from antiphon.lab.results import BASE, Results
 _NONE = "-"
 
 
-def beside(several: Sequence[Results]) -> str:
-    """A Markdown table with a column for each experiment: the base, what decides, the dips, the other families, the
-    order of likelihood and dip, and what came of the claim. Each stands by itself, nothing is pooled; what one has not
-    is "-"."""
-    found = [find(results) for results in several]
+def beside(several: Mapping[str, Results]) -> str:
+    """A Markdown table with a column for each experiment, headed by its key: the base, what decides, the dips, the
+    other families, the order of likelihood and dip, and what came of the claim. Each stands by itself, nothing is
+    pooled; what one has not is "-"."""
+    found = [find(results) for results in several.values()]
     rows: list[list[str]] = []
 
     def row(name: str, cells: Sequence[str | None]) -> None:
@@ -45,7 +45,7 @@ def beside(several: Sequence[Results]) -> str:
     row("L_Sty and dip, rank correlation", [_order(one) for one in found])
     for number, part in enumerate(claim(found[0]) if found else ()):
         row(f"the claim: {part.name}", [claim(one)[number].verdict for one in found])
-    return "\n".join(table(("", *(one.name for one in found)), rows))
+    return "\n".join(table(("", *several), rows))
 
 
 def _score(found: Findings, arm: str, step: int, of: str) -> str | None:
