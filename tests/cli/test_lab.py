@@ -98,6 +98,13 @@ def test_wrong_use(command: Command, flags: tuple[str, ...], told: str, tmp_path
     assert not (tmp_path / "lab").exists()
 
 
+def test_there_is_no_report_of_an_experiment_of_which_nothing_is_done(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "experiment.json").write_text(json.dumps({"name": "one", "config": {}}))
+    refused = command("lab", "run", "--to", tmp_path, "--report-only")
+    assert refused.code == 2 and f"{tmp_path}: nothing to report, no piece of the experiment is done" in refused.err
+    assert not (tmp_path / "report.md").exists()
+
+
 def test_another_experiments_folder(command: Command, pair: Pair, train: Trainer, tmp_path: Path) -> None:
     config = configuration(tmp_path / "asked", seeds="0", arms='"base"')
     assert command("lab", "run", "--config", config, "--to", tmp_path / "lab").code == 0

@@ -17,6 +17,7 @@ from antiphon.cli.options import MAKES, READS, flag, option
 from antiphon.cli.progress import duration
 from antiphon.cli.stopping import interruptible
 from antiphon.cli.terminal import columned, print_json, say, show, visible, warn
+from antiphon.errors import UsageError
 
 if TYPE_CHECKING:
     from antiphon.lab.processes import Done
@@ -71,6 +72,11 @@ def run(
     if not report_only:
         failed = _work(_experiment(config, quick=quick, pair=pair, seeds=seeds, arms=arms, jobs=jobs), to, quiet=json)
     results = read(to)
+    if report_only and not (results.evaluations or results.data):
+        raise UsageError(
+            f"{to}: nothing to report, no piece of the experiment is done (no base.json, no seed-N); "
+            f"antiphon lab run --to {to} goes on with it"
+        )
     page = report.write(results, to)
     code = max((done.code for done in failed), default=0) and (3 if any(d.code == 3 for d in failed) else 1)
     if json:
