@@ -313,6 +313,24 @@ def test_the_model_at_the_end_is_the_students_weights_and_loras(data: Path, tmp_
     assert changed == {name for name in ours if "_proj" in name}
 
 
+def test_embeddings_that_are_tied_are_written_once(data: Path, tmp_path: Path) -> None:
+    """A student of another type of number than it is trained in, as most are."""
+    from transformers import AutoModelForCausalLM
+
+    student = tmp_path / "student"
+    shutil.copytree(LAB, student)
+    narrow = {name: weight.bfloat16() for name, weight in weights(LAB).items()}
+    save_file(narrow, student / "model.safetensors", {"format": "pt"})
+    config = json.loads((LAB / "config.json").read_text())
+    (student / "config.json").write_text(json.dumps({**config, "dtype": "bfloat16"}))
+    trained = train(data, str(student), tmp_path / "to", recipe("lab", {"steps": 1, "batch": 2}))
+    assert {name: weight.dtype for name, weight in weights(trained.model).items()} == dict.fromkeys(
+        narrow, torch.bfloat16
+    )
+    model = AutoModelForCausalLM.from_pretrained(trained.model)
+    assert model.lm_head.weight is model.model.embed_tokens.weight
+
+
 def test_mixed_precision_needs_no_gpu(data: Path, tmp_path: Path) -> None:
     """`auto` is a GPU if there is one; libraries refuse mixed precision unless they are told that there is none."""
     how = recipe("gpu24", {"steps": 2, "batch": 2, "rate": 1e-2, "lora": {"rank": 4}})

@@ -127,7 +127,11 @@ class Fitting(SFTTrainer):  # type: ignore[misc]
             base = unwrapped
         else:
             base, state = unwrapped.get_base_model(), _merged(unwrapped, state)
-        state = {name: value.to(self._dtype) if value.is_floating_point() else value for name, value in state.items()}
+        state = {
+            name: value.to(self._dtype) if value.is_floating_point() else value
+            for name, value in state.items()
+            if name not in base.all_tied_weights_keys  # in another type they would no longer be seen to be the same
+        }
         with self._written(target) as part:
             if self.args.should_save:
                 base.save_pretrained(part, state_dict=state)
