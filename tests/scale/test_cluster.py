@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from antiphon.engine.scripted import Fault
-from antiphon.problem.shard import place
-from antiphon.scale.shard import Shard
+from antiphon.problem import Problem
+from antiphon.problem.shard import Share, place
+from antiphon.scale.shard import Shard, Task
 from antiphon.store import Reader
 from antiphon.trace import Span
 from tests.cli.conftest import MODELS, Outcome, asked, command, write_lines
@@ -94,6 +95,22 @@ def test_shards_on_machines_are_what_one_process_writes(
     again = synth(tmp_path / "whole", "--json").json
     assert (again["planned"], again["before"], again["finished"]) == (0, COUNT, {})
     assert not list((tmp_path / "disks").glob("*/*/*/*-of-*")), "what is on the common store is nowhere else"
+
+
+def test_a_machine_is_given_its_shards_problems_and_no_others(synth: Callable[..., Outcome], tmp_path: Path) -> None:
+    given: list[tuple[set[str], Share]] = []
+
+    class Watched(Shard):
+        def __init__(self, task: Task, problems: Sequence[Problem], share: Share):
+            given.append(({problem.id for problem in problems}, share))
+            super().__init__(task, problems, share)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("antiphon.scale.ray.Shard", Watched)
+        synth(tmp_path / "whole", "--shards", 3, "--limit", COUNT - 1)
+    assert sum(len(ids) for ids, _ in given) == COUNT - 1
+    for ids, share in given:
+        assert all(id in share.shard for id in ids) and share.problems[share.shard.index] == len(ids)
 
 
 def test_a_lost_machine_is_fenced_and_nothing_is_lost_or_double(

@@ -19,6 +19,8 @@ from antiphon import version
 from antiphon.engine.models import open_engine
 from antiphon.errors import ClusterError, SettingsError
 from antiphon.problem import Problem
+from antiphon.problem.shard import Shard as Part
+from antiphon.problem.shard import Share, place
 from antiphon.scale import cluster
 from antiphon.scale.attempts import Attempts, Failure, sum_up
 from antiphon.scale.common import Common
@@ -91,7 +93,7 @@ class ClusterRun(Run):
             raise SettingsError("shard: a cluster writes all shards; give how many with --shards N")
         if settings.metrics is not None:
             raise SettingsError("metrics: not from a cluster's shards; they are in its logs and on Ray's own pages")
-        self._given, self._shards, self._snapshot = list(problems), shards, snapshot
+        self._shards, self._snapshot = shards, snapshot
         self._address = cluster.named(address)  # what is none is said before anything is loaded
         self._make_check = make_check
         self._stopping = False
@@ -150,11 +152,23 @@ class ClusterRun(Run):
             self._snapshot,
         )
         kind = ray.remote(num_cpus=1, max_concurrency=3)(Shard)
-        given = ray.put(task), ray.put(self._given)
-        shards = [_Working(index, partial(kind.remote, *given, index)) for index in range(number)]
+        given = ray.put(task)
+        shards = [
+            _Working(share.shard.index, partial(kind.remote, given, ray.put(problems), share))
+            for problems, share in self._divided(number)
+        ]
         for shard in shards:
             shard.begin()
         return shards
+
+    def _divided(self, number: int) -> Iterator[tuple[list[Problem], Share]]:
+        """Each shard's problems, which are all that its machine holds."""
+        parts: list[list[Problem]] = [[] for _ in range(number)]
+        for id, problem in self._problems.items():
+            parts[place(id, number)].append(problem)
+        sizes = tuple(map(len, parts))
+        for index, part in enumerate(parts):
+            yield part, Share(Part(index, number), sizes)
 
     async def _watch(self, ray: Any, head: tuple[str, int], shards: Sequence[_Working]) -> None:
         """Until all have ended, or the head is gone."""

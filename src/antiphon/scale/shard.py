@@ -21,6 +21,7 @@ from antiphon import version
 from antiphon.errors import AntiphonError, StoreBusy, StoreError, UsageError
 from antiphon.events import written_to
 from antiphon.problem import Problem
+from antiphon.problem.shard import Share
 from antiphon.scale.attempts import Failure, State
 from antiphon.scale.snapshot import Snapshots, TakenOver
 from antiphon.settings import Limits, Settings
@@ -60,10 +61,15 @@ class Task:
 
 
 class Shard:
-    """One attempt at a shard. `work` takes as long as it takes; the others are called meanwhile, from other threads."""
+    """One attempt at a shard. `work` takes as long as it takes; the others are called meanwhile, from other threads.
 
-    def __init__(self, task: Task, problems: Sequence[Problem], index: int):
-        self._task, self._problems, self._index = task, problems, index
+    Args:
+        problems: the shard's own.
+        share: what they are of the whole.
+    """
+
+    def __init__(self, task: Task, problems: Sequence[Problem], share: Share):
+        self._task, self._problems, self._share, self._index = task, problems, share, share.shard.index
         self._run: Run | None = None
         self._there: Mapping[Status | None, int] = {}
         self._last: Mapping[Status | None, int] | None = None
@@ -132,6 +138,7 @@ class Shard:
             self._problems,
             local,
             settings,
+            share=self._share,
             variant=task.variant,
             retry=task.retry,
             open_engine=task.open_engine,
