@@ -111,7 +111,7 @@ def test_failures_only_one_being_written_one_problem_and_nothing_shared(tmp_path
     assert not said.tables and any("no trace is complete (12 failed)" in remark for remark in said.remarks)
     writing = write_run(tmp_path / "writing", {("p0", 0): in_turns("p0"), ("p1", 0): None})
     said = made(failed, writing)
-    assert any("1 of 2 traces are not finished" in remark for remark in said.remarks)
+    assert any("1 of 2 traces not finished" in remark for remark in said.remarks)
     one = write_run(tmp_path / "one", {("p0", 0): in_turns("p0")})
     said = made(one, writing)
     assert any("one problem only" in remark for remark in said.remarks)

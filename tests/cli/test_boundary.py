@@ -137,7 +137,7 @@ def test_22_problems_of_the_training_are_refused(command: Command, slices: Path,
 def test_22_problems_that_a_predictor_says_it_was_trained_on_are_refused(command: Command, tmp_path: Path) -> None:
     data = write_lines(tmp_path / "d.jsonl", [{"id": "x", "problem_key": "one", "marked": "⟦So⟧ it is"}])
     assert Learned.trained_on
-    refused(evaluate(command, "--data", data, boundary="tests.boundary.making.texts:Learned"), "1 of 1 texts", "(one)")
+    refused(evaluate(command, "--data", data, boundary="tests.boundary.making.texts:Learned"), "1 of 1 text ", "(one)")
 
 
 def test_a_predictor_that_breaks_its_contract(command: Command, slices: Path) -> None:

@@ -53,7 +53,8 @@ def test_problems_that_it_was_trained_on_are_refused(
     assert done.json["path"] == str(tmp_path / "mine")
     assert [epoch["held_out"] for epoch in done.json["epochs"]] == [None, None]
     judge = ("boundary", "evaluate", "--boundary", tmp_path / "mine", "--data")
-    refused(command(*judge, texts), f"{texts}: 24 of 24 texts are about 6 problems", "(p0, p1, p2, ...)")
+    known = f"{texts}: the predictor was trained on the problems of 24 of 24 texts"
+    refused(command(*judge, texts), known, "(p0, p1, p2, ...)")
     fresh = write_lines(tmp_path / "fresh.jsonl", [text | {"problem_key": "new"} for text in TEXTS])
     assert command(*judge, fresh, "--json").json["texts"] == 24
 
@@ -66,8 +67,8 @@ def test_what_is_held_out_is_judged_after_each_epoch(command: Command, texts: Pa
 
 BAD_DATA: dict[str, tuple[list[dict[str, Any]], str]] = {
     "empty": ([], "holds no marked text"),
-    "tiny": (TEXTS[:9], "9 texts of 3 problems are too few to train on; mark at least 10 texts"),
-    "one problem": ([text | {"problem_key": "p"} for text in TEXTS], "24 texts of 1 problems are too few"),
+    "tiny": (TEXTS[:9], "too little to train on, 9 texts of 3 problems; mark at least 10 texts"),
+    "one problem": ([text | {"problem_key": "p"} for text in TEXTS], "24 texts of 1 problem;"),
     "no style": ([{"text": f"{n} and 4 make {n + 4}", "style": []} for n in range(12)], "0 of 60 words are style"),
     "nothing else": ([{"marked": f"⟦Okay, so then {n}⟧"} for n in range(12)], "0 of 48 words are capability"),
     "overlapping": (

@@ -41,7 +41,7 @@ def test_what_is_left_out_is_counted_and_listed(command: Command, run: Path, tmp
     assert done.json["clean"][2]["values"] == {"book": 1, "site": 3}
     assert command(*export).code == 2  # the files are there
     done = command(*export, "--overwrite")
-    assert f"{evaluation}: 1 of its 1 items" in done.out
+    assert f"{evaluation}: 1 of 1 item found" in done.out
     assert "near-duplicates: 1 of 5 problems" in done.out
     assert "source, at most 1 of each: book 1, site 3" in done.out
 

@@ -75,7 +75,7 @@ def test_lengths_are_shown(command: Command, written: Path, tmp_path: Path) -> N
     assert done.code == 0
     assert "trained tokens: " in done.out and "lengths in tokens of lab:student: " in done.out
     assert "           32-63       1 " + "█" * 40 in done.out
-    assert "1 of 2 rows are longer than 60 tokens" in done.err
+    assert "longer than 60 tokens, where a trainer cuts them off, are 1 of 2 rows" in done.err
     told = command(*export, "--overwrite", "--drop-longer", "--json").json
     assert (told["rows"], told["left_out"]) == (1, {"longer than --max-length": 1})
     assert told["lengths"]["histogram"] == [{"from": 32, "to": 63, "rows": 1}]

@@ -46,8 +46,8 @@ def test_plain_lines_every_few_seconds(clock: list[float], capsys: pytest.Captur
         clock[0] += 6
         shown.heard(KEY, WRONG)
     assert capsys.readouterr().err.splitlines() == [
-        "2 of 1,500 judged: 2 right",
-        "4 of 1,500 judged: 2 right, 2 timed out",
+        "2 of 1,500 answers judged: 2 right",
+        "4 of 1,500 answers judged: 2 right, 2 timed out",
     ]
 
 
@@ -66,7 +66,7 @@ def test_a_terminal_that_only_writes_on_gets_lines(clock: list[float], monkeypat
     with Judging(2) as shown:
         clock[0] += 6
         shown.heard(KEY, RIGHT)
-    assert written.getvalue() == "1 of 2 judged: 1 right\n"
+    assert written.getvalue() == "1 of 2 answers judged: 1 right\n"
 
 
 def test_quiet_it_only_says_what_it_is_told_to(clock: list[float], capsys: pytest.CaptureFixture[str]) -> None:

@@ -269,13 +269,13 @@ CASES: dict[str, tuple[Figures, str, str, str]] = {
     "its slots are taken": (
         bad({}, {"waiting": 24, "share": 0.75, "slots": 32}, most=32, in_flight=32),
         "teacher",
-        "its 32 slots are taken",
+        "all its slots are taken (32)",
         "replica",
     ),
     "slots keep traces out": (
         bad(FEW, {**FEW, "slots": 12, "kind": "llama.cpp"}, most=12, in_flight=12),
         "teacher",
-        "12 slots keep 12 traces in flight where 64 are asked for",
+        "with 12 slots it keeps 12 traces in flight where 64 are asked for",
         "--parallel",
     ),
     "a server that is started has few slots": (
@@ -421,7 +421,7 @@ def test_a_scripted_pair_is_measured_and_stopped(tmp_path: Path) -> None:
 
 
 def test_nothing_to_measure(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="3 of 3 traces were over before anything could be measured"):
+    with pytest.raises(UsageError, match="3 of 3 traces over before anything could be measured"):
         benched(tmp_path / "run", Pair(), count=3)
     with pytest.raises(UsageError, match="all traces of these problems are finished"):
         benched(tmp_path / "run", Pair(), count=3)

@@ -202,7 +202,7 @@ def test_an_array_that_is_not_utf_8_is_reported_with_its_line(put: Put) -> None:
     ("rows", "line", "says"),
     [
         (b"a,1,more\n", 2, "3 values under 2 names"),
-        (b"a\n", 2, "1 values under 2 names"),
+        (b"a\n", 2, "1 value under 2 names"),
         (b'"a"b,1\n', 2, "broken CSV"),
         (b"\xff,1\n", 2, "not valid UTF-8"),
         (b",1\n", 2, "is empty"),

@@ -192,7 +192,7 @@ def test_there_is_never_less_than_a_trace_at_a_server(monkeypatch: pytest.Monkey
     for _ in range(200):
         one.turn(ahead, STUDENT, 3)
         one.turn(ahead, TEACHER, 3)
-    assert {"with 1 traces there" in settled.reason for settled in ahead.settled.values()} == {True}
+    assert {"with 1 trace there" in settled.reason for settled in ahead.settled.values()} == {True}
 
 
 def test_a_server_that_becomes_slow_is_seen() -> None:

@@ -490,7 +490,7 @@ def test_imported_traces_are_revoiced_without_a_teacher(tmp_path: Path) -> None:
     pair = Pair()
     task = run(tmp_path, "revoice", pair, 2, source="imported", teacher__model=None)
     asyncio.run(task.work(on_remark=remarks.append))
-    assert remarks == ["1 of 2 traces are not written: the variant imported has none that is complete"]
+    assert remarks == ["1 of 2 traces not written: the variant imported has none that is complete"]
     with Reader(tmp_path / "run") as reader:
         trace = reader.trace(Key("p0", "revoice", 0))
     assert [(span.author, span.text) for span in trace.spans] == [

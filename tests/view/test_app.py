@@ -197,7 +197,7 @@ def test_an_empty_run(tmp_path: Path) -> None:
     with Store.open(tmp_path / "run") as store:
         store.add_problems([problem("p")])
     empty = site(tmp_path, tmp_path / "run")
-    assert "1 problems and no traces yet" in page(empty, "/run/0").text
+    assert "1 problem and no traces yet" in page(empty, "/run/0").text
     assert "No trace is finished yet" in page(empty, "/run/0/charts").text
     assert "none yet" in page(site(tmp_path, tmp_path / "run", tmp_path / "run"), "/").text
 
@@ -216,7 +216,7 @@ def test_a_run_that_is_being_written(tmp_path: Path) -> None:
     )
     with Store.open(run):
         writing = site(tmp_path, run)
-        assert "2 of 2 traces are not finished" in page(writing, "/run/0").text
+        assert "2 of 2 traces not finished" in page(writing, "/run/0").text
         text = page(writing, "/show?problem=p&trace=0:tessy:0").text
         assert Page(text, "response").texts == ["so far"] and "still being written" in text
         assert "Nothing of it is written yet" in page(writing, "/show?problem=q").text
@@ -228,13 +228,13 @@ def test_what_the_index_does_not_know_yet_is_counted(tmp_path: Path) -> None:
     old = site(tmp_path, run)
     write(run, [problem("q")], [trace("q", status=None)])
     text = page(old, "/run/0").text
-    assert "1 of 2 traces are listed" in text
+    assert "1 of 2 traces listed" in text
 
 
 def test_traces_that_are_not_in_the_index_yet(tmp_path: Path) -> None:
     run = Run(0, write(tmp_path / "run", [problem("p")], [trace("p", span("student", "style", "x"))]), tmp_path / "i")
     fresh = app([run], token=TOKEN, port=PORT)
-    assert "0 of 1 traces are listed" in page(fresh, "/run/0").text
+    assert "0 of 1 trace listed" in page(fresh, "/run/0").text
     assert Page(page(fresh, "/show?problem=p&trace=0:tessy:0").text, "response").texts == ["x"]
     assert page(fresh, "/run/0/charts").status == 200
 

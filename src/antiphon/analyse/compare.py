@@ -24,6 +24,7 @@ from antiphon.analyse.source import Entry, Side, choose
 from antiphon.analyse.text import marked
 from antiphon.boundary.base import BoundaryPredictor
 from antiphon.boundary.spec import name_of
+from antiphon.plural import many
 from antiphon.statistics import holm
 from antiphon.store.found import PENDING
 from antiphon.trace import Author, Status
@@ -222,9 +223,9 @@ def _remarks(
     for side, one in zip(sides, found, strict=True):
         about = one.about
         if side.faults:
-            yield f"{side.name}: {len(side.faults)} records cannot be read; the first: {side.faults[0]}"
+            yield f"{side.name}: {many(len(side.faults), 'record')} cannot be read; the first: {side.faults[0]}"
         if pending := about.left_out.get(PENDING):
-            yield f"{side.name}: {pending} of {about.traces} traces are not finished yet"
+            yield f"{side.name}: {pending:,} of {many(about.traces, 'trace')} not finished yet"
         if not about.texts:
             ended = ", ".join(f"{count} {status}" for status, count in about.left_out.items()) or "nothing"
             yield f"{side.name}: no trace is {asked} ({ended}), so only how they came out is told"
@@ -242,7 +243,7 @@ def _remarks(
                 " manner"
             )
         elif len(both) < max(len(first), len(others)):
-            yield f"{side.name}: compared with {sides[0].name} on the {len(both)} problems that both have"
+            yield f"{side.name}: compared with {sides[0].name} on the {many(len(both), 'problem')} that both have"
         few = min(len(both), most)
         if 1 < few < _LEAST:
             yield (
@@ -250,9 +251,10 @@ def _remarks(
                 f" difference in 1 of {2 ** (few - 1)} cases at least; take {_LEAST} or more"
             )
     if scorer is not None and scorer.unscored:
-        yield f"{len(scorer.unscored)} texts could not be scored; the first: {scorer.unscored[0]}"
+        yield f"{many(len(scorer.unscored), 'text')} could not be scored; the first: {scorer.unscored[0]}"
     if scorer is not None and scorer.cut:
-        yield f"{scorer.cut} texts do not fit into the context of {scorer.name}: the likelihood is of their beginnings"
+        cut = many(scorer.cut, "text")
+        yield f"{cut} too long for the context of {scorer.name}: the likelihood is of what goes into it"
 
 
 def _other_marks(

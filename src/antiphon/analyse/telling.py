@@ -20,6 +20,7 @@ from antiphon.analyse.report import (
     Table,
     Value,
 )
+from antiphon.plural import many
 from antiphon.statistics import Interval
 from antiphon.trace import Author
 
@@ -99,7 +100,7 @@ def _side(about: SideAbout) -> str:
     models = ", ".join(model if role == Author.UNKNOWN else f"{role} {model}" for role, model in about.models.items())
     name = about.name if len(about.name) <= _WIDE else f"...{about.name[3 - _WIDE :]}"
     told = ", ".join(text for text in (name, about.method, models) if text)
-    return f"{told}: {about.problems:,} problems, {about.traces:,} traces, {about.texts:,} texts read"
+    return f"{told}: {many(about.problems, 'problem')}, {many(about.traces, 'trace')}, {many(about.texts, 'text')} read"
 
 
 def rows_of(table: Table) -> tuple[str, list[Row]]:

@@ -19,6 +19,7 @@ from antiphon.cli.reading import read
 from antiphon.cli.terminal import columned, print_json, stdout, visible, warn
 from antiphon.cli.voices import Voices, with_voices
 from antiphon.errors import UsageError
+from antiphon.plural import many
 from antiphon.trace import Status
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ def _tell(console: Console, bench: Bench, figures: Figures, advice: Sequence[Adv
     _print(
         console,
         f"Measured for {figures.seconds:.1f} s, the first {figures.left_out:.1f} s left out: "
-        f"{figures.turns:,} turns, {figures.in_flight:.1f} traces in flight, {tally.done:,} finished.",
+        f"{many(figures.turns, 'turn')}, {figures.in_flight:.1f} traces in flight, {tally.done:,} finished.",
         style="bold",
     )
     console.print()

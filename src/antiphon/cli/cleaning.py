@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from antiphon.cli.options import CLEAN, option
 from antiphon.cli.terminal import show, visible
 from antiphon.errors import UsageError
+from antiphon.plural import many
 
 if TYPE_CHECKING:
     from antiphon.export.base import Pair
@@ -98,11 +99,12 @@ def tell(reports: Iterable[Mapping[str, Any]]) -> None:
     for report in reports:
         if "without" in report:
             for file, facts in report["without"].items():
-                show(f"{visible(file)}: {facts['found']} of its {facts['items']} items are in the traces left out")
+                items = many(facts["items"], "item")
+                show(f"{visible(file)}: {facts['found']:,} of {items} found in the traces left out")
             if report["too_short"]:
-                show(f"too short to be looked for: {report['too_short']} items")
+                show(f"too short to be looked for: {many(report['too_short'], 'item')}")
         elif "near_duplicates" in report:
-            show(f"near-duplicates: {report['removed']:,} of {report['problems']:,} problems")
+            show(f"near-duplicates: {report['removed']:,} of {many(report['problems'], 'problem')}")
         else:
             values = ", ".join(f"{visible(value)} {count:,}" for value, count in report["values"].items())
             show(f"{visible(report['balance'])}, at most {report['most']:,} of each: {values}")

@@ -13,8 +13,9 @@ from antiphon.cli import options
 from antiphon.cli.counting import Counting
 from antiphon.cli.options import MODELS, READS, option
 from antiphon.cli.reading import first
-from antiphon.cli.terminal import columned, many, print_json, show, visible, warn
+from antiphon.cli.terminal import columned, print_json, show, visible, warn
 from antiphon.errors import UsageError
+from antiphon.plural import many
 from antiphon.trace import Status
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def compare(
 
     if html is not None and not html.absolute().parent.is_dir():  # said before anything is measured
         raise UsageError(f"{html}: cannot be written: there is no folder {html.parent}; make it first")
-    with Counting("texts read", quiet=json) as counting:
+    with Counting("text", "read", quiet=json) as counting:
         made = asyncio.run(
             api.compare(
                 places,
@@ -98,7 +99,7 @@ def _tell(made: Comparison) -> None:
         _tell_grid(grid)
     if lines := [f"  {visible(line)}" for line in telling.places(made)]:
         show("\nWhich traces make the difference (--json names 20 of each)")
-        for line in first(lines, "differences"):
+        for line in first(lines, "difference"):
             show(line)
     if star := telling.star(made):
         show(f"\n{star}")

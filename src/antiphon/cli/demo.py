@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from antiphon.cli import options
 from antiphon.cli.terminal import in_colour, print_json, say, stdout, visible
+from antiphon.plural import many
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -87,7 +88,7 @@ def _tell(console: Console, story: Story) -> None:
     files = (
         (PROBLEMS, "the problems, with their right answers"),
         (RUN, "the run directory: all traces of the three methods"),
-        (TRAINING, f"{story.rows} complete traces in turns, to train the student on"),
+        (TRAINING, f"{many(story.rows, 'complete trace')} in turns, to train the student on"),
         (PAGE, "all traces, coloured by who wrote what, for a browser"),
     )
     column = max(len(name) for name, _ in files)

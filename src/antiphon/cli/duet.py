@@ -14,6 +14,7 @@ from antiphon.cli import options
 from antiphon.cli.terminal import in_colour, is_live, print_json, stderr, stdout, visible, warn
 from antiphon.cli.voices import Voices, with_voices
 from antiphon.errors import SettingsError
+from antiphon.plural import many
 from antiphon.trace import Author, Kind, Status
 
 if TYPE_CHECKING:
@@ -165,6 +166,7 @@ class Stage:
         write_legend(self._console, looks)
         self._console.print(f"{trace.status}{': ' if trace.cause else ''}{visible(trace.cause)}", style="bold")
         turns = recorder.turns
-        self._console.print(f"{len(turns)} turns in {duration(seconds)}")
+        self._console.print(f"{many(len(turns), 'turn')} in {duration(seconds)}")
         for role, used in trace.usage.items():
-            self._console.print(f"the {role} wrote {used.received:,} tokens, {used.thrown_away:,} of them rolled back")
+            tokens = many(used.received, "token")
+            self._console.print(f"the {role} wrote {tokens}, {used.thrown_away:,} of them rolled back")

@@ -14,6 +14,7 @@ from antiphon.cli import completing, options
 from antiphon.cli.options import ELSEWHERE, LENGTHS, MAKES, READS, SHOWS, option
 from antiphon.cli.reading import first, read
 from antiphon.cli.terminal import print_json, say, warn
+from antiphon.plural import many
 
 if TYPE_CHECKING:
     from antiphon.evaluation.exchange import Tool
@@ -223,8 +224,9 @@ def _verifiers(problems: Sequence[Problem], names: Sequence[str] | None, *, unsa
     made = verifiers(names or VERIFIERS, unsafe=unsafe)
     left_out = unjudged(problems, made)
     if left_out:
-        ids = ", ".join(first([problem.id for problem in left_out], "problems"))
-        warn(f"no verifier suits {len(left_out)} of {len(problems)} problems, whose answers will not be judged: {ids}")
+        ids = ", ".join(first([problem.id for problem in left_out], "problem"))
+        so_many = f"{len(left_out):,} of {many(len(problems), 'problem')}"
+        warn(f"no verifier suits {so_many}, whose answers will not be judged: {ids}")
     return made
 
 
@@ -261,7 +263,7 @@ def _hand_over(done: _Done, tool: Tool, path: Path) -> dict[str, Any]:
 
     with Reader(done.directory) as reader:
         rows = write(reader, done.variant, tool, path)
-    say(f"{path}: {rows} answers for {tool.says}; its verdicts are read with --verdicts-from {tool.name}=FILE")
+    say(f"{path}: {many(rows, 'answer')} for {tool.says}; its verdicts are read with --verdicts-from {tool.name}=FILE")
     return {"tool": tool.name, "path": str(path), "rows": rows}
 
 
@@ -269,9 +271,10 @@ def _take_back(done: _Done, tool: Tool, path: Path) -> dict[str, Any]:
     from antiphon.evaluation.exchange import read_back
 
     found = asyncio.run(read_back(done.directory, done.variant, tool, path))
-    say(f"{path}: {sum(found.labels.values())} verdicts of {tool.name}")
+    say(f"{path}: {many(sum(found.labels.values()), 'verdict')} of {tool.name}")
     if found.unjudged or found.without:
-        warn(f"{path}: {found.unjudged} answers are not judged yet, {found.without} answers of the run are not in it")
+        unjudged, without = many(found.unjudged, "answer"), many(found.without, "answer")
+        warn(f"{path}: not judged yet are {unjudged}, not in it {without} of the run")
     return {"tool": tool.name, "labels": dict(found.labels), "unjudged": found.unjudged, "without": found.without}
 
 
@@ -283,7 +286,7 @@ def _write_rates(
     from antiphon.evaluation.rates import write_rates
 
     rated = write_rates(paths, evaluation, to, field=field, template=template)
-    say(f"{to}: {rated.records} problems, {rated.rated} of them with their pass_rate")
+    say(f"{to}: {many(rated.records, 'problem')}, {rated.rated} of them with their pass_rate")
     return {"path": str(to), **asdict(rated)}
 
 

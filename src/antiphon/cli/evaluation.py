@@ -11,6 +11,7 @@ from rich.table import Table
 
 from antiphon.cli.reading import first
 from antiphon.cli.terminal import columned, show, visible, warn
+from antiphon.plural import many
 from antiphon.verify.result import Result
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def tell(evaluation: Evaluation, report: Report) -> None:
     """The same in the terminal."""
     whole = report.whole
     show(f"{visible(evaluation.name)}: {visible(evaluation.model)}")
-    for line in (f"{whole.problems:,} problems, {whole.samples:,} samples that count", *_how(evaluation)):
+    for line in (f"{many(whole.problems, 'problem')}, {many(whole.samples, 'sample')} counted", *_how(evaluation)):
         show(f"  {line}")
     if whole.rates:
         _show(_table("", "rate", "95% interval", "problems"), _rate_rows(whole))
@@ -69,7 +70,7 @@ def tell(evaluation: Evaluation, report: Report) -> None:
     if left_out:
         warn(f"left out of the rates: {', '.join(left_out)}")
     for said, reasons in (("cannot be judged", report.cannot_judge), ("failed", report.failed)):
-        for line in first([f"{count} x {reason}" for reason, count in reasons.items()], "reasons"):
+        for line in first([f"{count} x {reason}" for reason, count in reasons.items()], "reason"):
             warn(f"{said}: {line}")
     if report.uncounted:
         warn(f"problems without a sample that counts: {_named(report.uncounted)}")
@@ -108,7 +109,7 @@ def tell_comparison(first_one: Evaluation, second: Evaluation, comparison: Compa
         ("asked in other words", comparison.changed),
     ):
         if ids:
-            warn(f"{len(ids)} problems left out, {said}: {_named(ids)}")
+            warn(f"{many(len(ids), 'problem')} left out, {said}: {_named(ids)}")
 
 
 def _asked(evaluation: Evaluation) -> Mapping[str, Any]:
@@ -215,4 +216,4 @@ def _short(name: str) -> str:
 
 
 def _named(ids: Sequence[str]) -> str:
-    return f"{len(ids)} ({', '.join(first(list(ids), 'problems'))})"
+    return f"{len(ids)} ({', '.join(first(list(ids), 'problem'))})"

@@ -8,7 +8,8 @@ import typer
 
 from antiphon.cli import cleaning, completing, options
 from antiphon.cli.options import MAKES, READS, flag, option
-from antiphon.cli.terminal import complain, many, print_json, show, visible, warn
+from antiphon.cli.terminal import complain, print_json, show, visible, warn
+from antiphon.plural import many
 from antiphon.storage import is_url
 from antiphon.trace import Label, Status
 
@@ -162,11 +163,11 @@ def _show(done: Exported, to: str) -> None:
     if done.left_out:
         show(f"left out: {visible(_left_out(done))}")
     if done.unpaired:
-        warn(f"{done.unpaired} rows hold half a surrogate pair, which some readers refuse")
+        warn(f"half a surrogate pair, which some readers refuse, is in {many(done.unpaired, 'row')}")
     if done.lengths.longer:
         warn(
-            f"{done.lengths.longer} of {done.rows} rows are longer than {done.lengths.limit} tokens, where a trainer"
-            " cuts them off; --drop-longer leaves them out"
+            f"longer than {done.lengths.limit:,} tokens, where a trainer cuts them off, are {done.lengths.longer:,} of"
+            f" {many(done.rows, 'row')}; --drop-longer leaves them out"
         )
 
 

@@ -11,7 +11,8 @@ from antiphon.cli import completing, options
 from antiphon.cli.counting import Counting
 from antiphon.cli.options import MAKES, READS, flag, option
 from antiphon.cli.reading import first
-from antiphon.cli.terminal import many, print_json, say, show, visible, warn
+from antiphon.cli.terminal import print_json, say, show, visible, warn
+from antiphon.plural import many
 
 if TYPE_CHECKING:
     from antiphon.imports import Imported
@@ -54,10 +55,10 @@ def import_(
 
     from antiphon.imports import bring
 
-    counting = Counting("rows read", quiet=json)
+    counting = Counting("row", "read", quiet=json)
 
     def tell(so_far: Imported) -> None:
-        counting.at(so_far.rows, f"{_added(so_far):,} traces added")
+        counting.at(so_far.rows, f"{many(_added(so_far), 'trace')} added")
 
     try:
         with counting:
@@ -109,6 +110,6 @@ def _tell(run: Path, done: Imported) -> None:
         show(f"  {visible(variant)}: {', '.join(f'{count:,} {status}' for status, count in counts.items())}")
     if done.implicit:
         show(f"{done.implicit:,} begin in mid-thinking, without an opening marker (--markers writes one)")
-    for lines, what in ((done.changed, "changed rows"), ([str(error) for error in done.bad], "bad rows")):
+    for lines, what in ((done.changed, "changed row"), ([str(error) for error in done.bad], "bad row")):
         for line in first(lines, what):
             warn(line)

@@ -28,7 +28,7 @@ class Judging(Counting):
     """
 
     def __init__(self, total: int, *, quiet: bool = False):
-        super().__init__("judged", total, quiet=quiet)
+        super().__init__("answer", "judged", total, quiet=quiet)
         self._labels: Counter[Label] = Counter()
 
     def heard(self, key: Key, verdict: Verdict) -> None:

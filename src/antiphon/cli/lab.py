@@ -18,6 +18,7 @@ from antiphon.cli.progress import duration
 from antiphon.cli.stopping import interruptible
 from antiphon.cli.terminal import columned, print_json, say, show, visible, warn
 from antiphon.errors import UsageError
+from antiphon.plural import many
 
 if TYPE_CHECKING:
     from antiphon.lab.processes import Done
@@ -187,13 +188,13 @@ class _Following(Counting):
     """
 
     def __init__(self, total: int, before: int, *, quiet: bool):
-        super().__init__("pieces of work", total, lines=False, quiet=quiet)
+        super().__init__("piece", "of work", total, lines=False, quiet=quiet)
         self._quiet, self._pieces, self._over = quiet, total, before
         self._began = time.monotonic()
         self.finished = 0
         self.at(before)
         if before and not quiet:
-            self.say(f"{before} of {total} pieces of work were done before")
+            self.say(f"{before} of {many(total, 'piece')} of work done before")
 
     def heard(self, done: Done) -> None:
         """A piece of work is over."""

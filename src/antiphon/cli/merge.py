@@ -10,7 +10,8 @@ import typer
 
 from antiphon.cli import options
 from antiphon.cli.reading import first
-from antiphon.cli.terminal import many, print_json, say, show, visible, warn
+from antiphon.cli.terminal import print_json, say, show, visible, warn
+from antiphon.plural import many
 from antiphon.trace import Status
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def merge(
 
     totals: dict[Path, int] = {}
     looked_at: dict[Path, int] = {}
-    with Counting("traces looked at", quiet=json) as counting:
+    with Counting("trace", "looked at", quiet=json) as counting:
 
         def heard(directory: Path, of: int, done: int) -> None:
             totals[directory], looked_at[directory] = of, done
@@ -81,7 +82,7 @@ def _tell(merged: Merged, to: Path) -> None:
     for directory, taken in merged.taken.items():
         if taken.differing:
             say(f"{directory}: finished in another directory, too, with another text (those stay):", style="bold red")
-            for line in first([str(key) for key in taken.differing], "traces"):
+            for line in first([str(key) for key in taken.differing], "trace"):
                 say(f"  {line}")
     for line in merged.missing:
         say(line, style="bold red")

@@ -12,6 +12,7 @@ from antiphon.cli import options
 from antiphon.cli.options import MACHINES, MAKES, WORKING, option
 from antiphon.cli.progress import duration
 from antiphon.cli.terminal import columned, print_json, show
+from antiphon.plural import many
 from antiphon.trace import Author
 
 if TYPE_CHECKING:
@@ -141,8 +142,9 @@ def _told(given: Pool, question: Question, made: Forecast) -> Iterator[Renderabl
 
     in_flight = " and ".join(f"{pilot.in_flight:.1f}" for pilot in given.pilots)
     yield Text(
-        f"From {len(given.pilots)} pilots with {given.problems} problems, {in_flight} traces in flight on average.\n"
-        f"To write: {made.traces:,} traces, {made.concurrency:,} in flight.",
+        f"From {len(given.pilots)} pilots with {many(given.problems, 'problem')},"
+        f" {in_flight} traces in flight on average.\n"
+        f"To write: {many(made.traces, 'trace')}, {made.concurrency:,} in flight.",
         "bold",
     )
     yield ""

@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from antiphon.cli.terminal import is_live, stderr, visible
+from antiphon.plural import many
 from antiphon.synth.tally import Tally
 from antiphon.trace import Author, Status
 
@@ -102,9 +103,12 @@ class Sight:
             return "loading models"
         aim = tally.aim
         if aim is None:
-            said = [f"{tally.done}/{tally.planned} traces"]
+            said = [f"{tally.done:,}/{many(tally.planned, 'trace')}"]
         else:
-            said = [f"{aim.settled}/{aim.problems} problems settled ({aim.reached} right)", f"{tally.done} traces"]
+            said = [
+                f"{aim.settled:,}/{many(aim.problems, 'problem')} settled ({aim.reached:,} right)",
+                many(tally.done, "trace"),
+            ]
         if tally.before:
             said.append(f"{tally.before} were there")
         kept = {role: usage.kept for role, usage in tally.usage.items()}

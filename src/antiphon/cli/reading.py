@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from antiphon.cli.terminal import say, warn
+from antiphon.plural import many
 
 if TYPE_CHECKING:
     from antiphon.problem import Loaded, Problem
@@ -38,14 +39,14 @@ def read(
         loaded = load(paths, field=field, template=template, limit=limit, shard=shard)
     else:  # all are looked at, to say how many there are that it does not choose
         loaded = load(paths, field=field, template=template)
-    for line in first(loaded.duplicates, "duplicates"):
+    for line in first(loaded.duplicates, "duplicate"):
         warn(line)
     if not skip_bad and loaded.bad:
         try:
             loaded.require_good()
         except ProblemError as error:
             raise ProblemError(f"{error}\nMend these, or pass over them with --skip-bad. Nothing was spent.") from None
-    for line in first([str(error) for error in loaded.bad], "bad records"):
+    for line in first([str(error) for error in loaded.bad], "bad record"):
         warn(f"skipped: {line}")
     return _narrowed(loaded, where, limit, shard)
 
@@ -80,7 +81,7 @@ def _chosen(problems: Sequence[Problem], where: str) -> list[Problem]:
     from antiphon.problem.where import choose
 
     chosen = choose(problems, where)
-    say(f"where {where}: {len(chosen.problems)} of {len(problems)} problems")
+    say(f"where {where}: {len(chosen.problems):,} of {many(len(problems), 'problem')}")
     if chosen.undecided:
         lacking = ", ".join(f"{count} have no {name}" for name, count in chosen.missing.items())
         reason = lacking or "their values are of another kind (in CSV all are text)"
@@ -89,6 +90,6 @@ def _chosen(problems: Sequence[Problem], where: str) -> list[Problem]:
 
 
 def first(lines: Sequence[str], what: str) -> list[str]:
-    """The first of some lines, and how many more there are."""
+    """The first of some lines, and how many more there are of what one is called."""
     rest = len(lines) - _SHOWN
-    return [*lines[:_SHOWN], *([f"and {rest} more {what}"] if rest > 0 else [])]
+    return [*lines[:_SHOWN], *([f"and {many(rest, f'more {what}')}"] if rest > 0 else [])]

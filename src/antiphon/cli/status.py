@@ -7,7 +7,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from antiphon.cli import options
-from antiphon.cli.terminal import columned, many, print_json, say, show, stdout, visible, warn
+from antiphon.cli.terminal import columned, print_json, say, show, stdout, visible, warn
+from antiphon.plural import many
 from antiphon.trace import Author, Status, Usage
 
 if TYPE_CHECKING:
@@ -188,7 +189,7 @@ def _tell(lines: Sequence[Mapping[str, Any]], problems: int, variants: Sequence[
         for cause, count in causes[:_CAUSES]:
             console.print(f"    {count:,} x {visible(cause)}", style="dim", soft_wrap=True)
         if len(causes) > _CAUSES:
-            console.print(f"    and {len(causes) - _CAUSES} more causes", style="dim")
+            console.print(f"    and {many(len(causes) - _CAUSES, 'more cause')}", style="dim")
         if facts["pass_rate"] is not None:
             judged = ", ".join(f"{count:,} {result.says}" for result, count in facts["results"].items())
             console.print(f"  {judged}; {facts['pass_rate']:.1%} right of those that count", soft_wrap=True)
@@ -197,8 +198,8 @@ def _tell(lines: Sequence[Mapping[str, Any]], problems: int, variants: Sequence[
         for role, used in facts["calls"].items():
             paid = "" if used["cost"] is None else f", cost {money(used['cost'])}"
             console.print(
-                f"  asked of the {role} beside the traces: {used['requests']:,} requests, {used['received']:,} tokens"
-                f" received{paid}",
+                f"  asked of the {role} beside the traces: {many(used['requests'], 'request')},"
+                f" {many(used['received'], 'token')} received{paid}",
                 soft_wrap=True,
             )
         for warning in facts["warnings"]:

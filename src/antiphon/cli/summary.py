@@ -6,7 +6,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from antiphon.cli.reading import first
-from antiphon.cli.terminal import many, say, show, visible
+from antiphon.cli.terminal import say, show, visible
+from antiphon.plural import many
 from antiphon.trace import Label, Status
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def tell(run: Run, summary: dict[str, Any]) -> None:
     show(f"{visible(str(run.directory))}: variant {visible(run.variant)}, {traces}{': ' if counts else ''}{counts}")
     if run.share is not None:
         shard, sizes = run.share.shard, run.share.problems
-        show(f"shard {shard}: {sizes[shard.index]:,} of {sum(sizes):,} problems")
+        show(f"shard {shard}: {sizes[shard.index]:,} of {many(sum(sizes), 'problem')}")
     tally = run.tally
     if tally.aim is not None:
         aim, wanted = tally.aim, run.settings.until_right
@@ -96,7 +97,7 @@ def tell(run: Run, summary: dict[str, Any]) -> None:
     failed = summary["failed"]
     if failed:
         say(f"{many(len(failed), 'trace')} failed:", style="bold red")
-        for line in first([f"{key}: {cause}" for key, cause in failed.items()], "failed traces"):
+        for line in first([f"{key}: {cause}" for key, cause in failed.items()], "failed trace"):
             say(f"  {line}")
         say("Write them anew with the same command and --retry failed.")
     if unfit := tally.labels[Label.CANNOT_JUDGE]:

@@ -96,8 +96,3 @@ def print_json(found: Mapping[str, Any], code: int = 0) -> None:
     seconds, sizes in bytes; what is not known is null. `exit_code` is what the command ends with.
     """
     sys.stdout.write(json.dumps({**found, "exit_code": code}, indent=2) + "\n")
-
-
-def many(count: int, what: str) -> str:
-    """A number of things: 1 trace, 2,000 traces."""
-    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"

@@ -16,6 +16,7 @@ from antiphon.cli.options import DEVICE, LEARNING, MAKES, SHOWS, flag, option
 from antiphon.cli.stopping import INTERRUPTED, Stopping
 from antiphon.cli.terminal import print_json, say, show, visible, warn
 from antiphon.errors import SettingsError, UsageError
+from antiphon.plural import many
 
 if TYPE_CHECKING:
     from antiphon.train.plan import Plan
@@ -171,7 +172,7 @@ def train(
             _tell(data, plan, recipe)
 
     with (
-        Counting("steps", quiet=quiet) as counting,
+        Counting("step", "done", quiet=quiet) as counting,
         Stopping(lambda: None, say if not quiet else lambda text: None) as stopping,
     ):
         try:
@@ -239,15 +240,16 @@ def _tell(data: Path, plan: Plan, recipe: Recipe) -> None:
     """What will be done, for people."""
     count, memory = plan.count, plan.memory
     show(
-        f"{visible(str(data))}: {count.rows:,} rows, {count.tokens:,} tokens, {count.trained:,} of them learned"
-        f" (loss {recipe.loss}); the longest row has {count.longest:,}"
+        f"{visible(str(data))}: {many(count.rows, 'row')}, {many(count.tokens, 'token')},"
+        f" {count.trained:,} of them learned (loss {recipe.loss}); the longest row has {count.longest:,}"
     )
     if count.left_out:
         show(f"left out: {', '.join(f'{number:,} {visible(why)}' for why, number in count.left_out.items())}")
     if count.cut:
-        warn(f"{count.cut:,} rows are cut to {plan.limit:,} tokens, and learn no end")
+        warn(f"cut to {plan.limit:,} tokens, so that no end is learned: {many(count.cut, 'row')}")
     if count.unnamed:
-        warn(f"{count.unnamed:,} rows do not say whose ids they hold; that they are this student's is taken on trust")
+        rows = many(count.unnamed, "row")
+        warn(f"whose ids they hold, {rows} did not say; that they are this student's is taken on trust")
     if any(0 < weight < 1 for _, weight in plan.shown):
         how = f"in [[ ]] is learned, in [{recipe.style_weight:g}: ] with that weight"
     else:
@@ -262,7 +264,7 @@ def _tell(data: Path, plan: Plan, recipe: Recipe) -> None:
         f" {memory.activations / _GIB:,.2f}, other {memory.other / _GIB:,.2f}"
     )
     done = f", of which {plan.done:,} are done" if plan.done else ""
-    show(f"{plan.steps:,} steps of {recipe.batch} rows, {plan.steps_per_epoch:,} to an epoch{done}")
+    show(f"{many(plan.steps, 'step')} of {many(recipe.batch, 'row')}, {plan.steps_per_epoch:,} to an epoch{done}")
 
 
 def _marked(text: str, weight: float) -> str:

@@ -11,7 +11,8 @@ import typer
 
 from antiphon.cli import options
 from antiphon.cli.reading import first
-from antiphon.cli.terminal import many, print_json, say, show, visible, warn
+from antiphon.cli.terminal import print_json, say, show, visible, warn
+from antiphon.plural import many
 from antiphon.trace import Status
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def _tell(directory: Path, done: Judged | None, variants: Sequence[Mapping[str, 
             f"{many(done.cannot_judge, 'answer')} could not be judged:",
             style="bold red",
         )
-        for line in first(done.reasons, "reasons"):
+        for line in first(done.reasons, "reason"):
             say(f"  {line}")
 
 

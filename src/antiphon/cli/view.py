@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from antiphon.cli import completing, options
 from antiphon.cli.options import READS, WORKING, option
-from antiphon.cli.terminal import many, print_json, say, show, visible
+from antiphon.cli.terminal import print_json, say, show, visible
 from antiphon.errors import UsageError
+from antiphon.plural import many
 
 if TYPE_CHECKING:
     from antiphon.view.chosen import Chosen

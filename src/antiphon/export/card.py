@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from antiphon.engine.model_files import EMBEDDED, ModelFiles
 from antiphon.errors import AntiphonError
 from antiphon.export.columns import COLUMNS
+from antiphon.plural import many
 from antiphon.version import __version__
 
 if TYPE_CHECKING:
@@ -49,7 +50,8 @@ def card(
         "- antiphon",
         "- reasoning",
     ]
-    body = [f"# {name}", "", f"{done.rows} rows in the format `{done.format}`, written by Antiphon {__version__}.", ""]
+    written = f"{many(done.rows, 'row')} in the format `{done.format}`, written by Antiphon {__version__}."
+    body = [f"# {name}", "", written, ""]
     body += _table(("column", "what it holds"), [(f"`{one}`", COLUMNS.get(one, "")) for one in done.columns])
     body += ["", "## Who wrote it", ""]
     for variant in variants:
@@ -57,7 +59,7 @@ def card(
     body += ["## Licences", "", f"- this data set: {licence or 'not said'}"]
     body += [f"- {role} {_cell(model)}: {text}" for role, model, text in _licences(variants)]
     if problem_licences:
-        named = ", ".join(f"{text} ({count} rows)" for text, count in problem_licences.items())
+        named = ", ".join(f"{text} ({many(count, 'row')})" for text, count in problem_licences.items())
         body += [f"- problems, by their own field `license`: {named}"]
     else:
         body += ["- problems: their records name none"]

@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 from antiphon.errors import StorageError, UsageError
 from antiphon.export.place import MANIFEST, bad_name
 from antiphon.export.shards import NUMBERED
+from antiphon.plural import many
 from antiphon.storage import Remote
 
 _SHOWN = 3  # names of files in a message
@@ -97,7 +98,8 @@ class RemotePlace:
             missing = f"{name} was not confirmed" if name == MANIFEST else f"{name} and what comes after it are missing"
             earlier = "the earlier data set still stands" if MANIFEST in self._there else "this is no data set yet"
             raise StorageError(
-                f"{error}; {missing}, {whole} files before it are there, and {earlier}; the same command goes on"
+                f"{error}; {missing}, {many(whole, 'file')} before it came through, and {earlier}; the same command"
+                " goes on"
             ) from None
 
     def _require_delivered(self, there: Mapping[str, int]) -> None:
@@ -127,8 +129,8 @@ class RemotePlace:
                     why = str(error)
         if left:
             raise StorageError(
-                f"{self.path}: the data set is complete, but {len(left)} files of an earlier export are still beside it"
-                f" ({_some(left)}), and who reads by wildcard would read them, too; {why}"
+                f"{self.path}: the data set is complete, but {many(len(left), 'file')} of an earlier export could not"
+                f" be removed ({_some(left)}), and who reads by wildcard would read them, too; {why}"
             )
 
 

@@ -13,6 +13,7 @@ from typing import NamedTuple, Self
 from antiphon.errors import AntiphonError
 from antiphon.export.base import Exporter, Row, Unfit
 from antiphon.export.container import SUFFIXES, Container, container, rows
+from antiphon.plural import many
 from antiphon.problem.source import DAMAGE
 
 FOLDER = "data"
@@ -130,7 +131,7 @@ def _check(exporter: Exporter, part: Path, name: str, written: Sequence[int]) ->
             if number > len(written) or _digest(exporter.response(fields)) != written[number - 1]:
                 raise ValueError("the response is not the stored one")
         if number != len(written):
-            raise ValueError(f"{number} rows read back, {len(written)} written")
+            raise ValueError(f"{many(number, 'row')} read back, {len(written):,} written")
     except (ValueError, LookupError, TypeError, Unfit, *DAMAGE) as error:
         raise AntiphonError(
             f"the check of the export failed at row {number}{which}: {error}; nothing was put in place"

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO
 
 from antiphon.errors import ProblemError
+from antiphon.plural import many
 from antiphon.problem.base import Row
 
 _BLANK = " \t\r\n"
@@ -97,7 +98,7 @@ def separated(stream: BinaryIO, separator: str) -> Iterator[Row]:
                 yield Row(line, None, f"the name {min(twice)!r} stands twice in the first row")
                 return
         elif len(values) != len(names):
-            yield Row(line, None, f"{len(values)} values under {len(names)} names")
+            yield Row(line, None, f"{many(len(values), 'value')} under {many(len(names), 'name')}")
         else:
             yield Row(line, dict(zip(names, values, strict=True)))
 

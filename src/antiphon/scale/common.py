@@ -11,6 +11,7 @@ from pathlib import Path
 
 from antiphon.errors import StoreError, StoreUnfit
 from antiphon.files import replaced
+from antiphon.plural import many
 from antiphon.scale.merge import merge
 from antiphon.scale.snapshot import restored
 from antiphon.store.intake import Intake
@@ -61,7 +62,8 @@ class Common:
         names = (re.fullmatch(r"\d+-of-(\d+)", path.name) for path in self.shards.iterdir())
         known = next((int(name[1]) for name in names if name is not None), None)
         if known is not None and wanted is not None and known != wanted:
-            raise StoreUnfit(f"{self.directory} is divided into {known} shards, not {wanted}; give --shards {known}")
+            there = many(known, "shard")
+            raise StoreUnfit(f"{self.directory} is divided into {there}, not {wanted}; give --shards {known}")
         number = known or wanted or default
         for index in range(number):
             self.folder(index, number).mkdir(exist_ok=True)

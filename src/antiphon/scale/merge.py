@@ -10,6 +10,7 @@ from itertools import groupby
 from pathlib import Path
 
 from antiphon.errors import StoreUnfit, UsageError, VariantChanged
+from antiphon.plural import many
 from antiphon.problem.shard import Share
 from antiphon.store import Reader, Variant
 from antiphon.store.intake import Intake, Taken
@@ -103,7 +104,7 @@ def missing(shares: Sequence[Share]) -> list[str]:
         sizes = _sizes(there)
         held = {share.shard.index for share in there}
         lacking = (index for index in range(of) if index not in held)
-        said += [f"shard {index}/{of} is missing: {sizes[index]:,} problems" for index in lacking]
+        said += [f"shard {index}/{of} is missing: {many(sizes[index], 'problem')}" for index in lacking]
     return said
 
 
@@ -171,7 +172,7 @@ def _smaller(sources: Sequence[_Source]) -> list[str]:
     sizes = _sizes(shares) if shares else []
     return [
         f"{source.directory}: shard {source.share.shard} holds {source.problems:,} of its"
-        f" {sizes[source.share.shard.index]:,} problems; was it given the same files and --limit?"
+        f" {many(sizes[source.share.shard.index], 'problem')}; was it given the same files and --limit?"
         for source in sources
         if source.share is not None and source.problems < sizes[source.share.shard.index]
     ]

@@ -15,6 +15,7 @@ from collections import Counter, deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from antiphon.plural import many
 from antiphon.trace import Author
 
 LONG = 512
@@ -109,8 +110,8 @@ class Admission:
             else:
                 self._change(max(1, int(self.room * _FEWER)))
                 self._why = (
-                    f"with {self._too_many} traces in flight the {role}'s server lost {lost:.0%} of their prefixes "
-                    "between turns"
+                    f"with {many(self._too_many, 'trace')} in flight the {role}'s server lost {lost:.0%} of their"
+                    " prefixes between turns"
                 )
         elif lost < _LITTLE and (self._outside or self._entering):
             self._good += 1

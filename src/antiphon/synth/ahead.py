@@ -28,6 +28,7 @@ from collections.abc import Collection, Iterable, Sequence
 from statistics import fmean, quantiles
 from typing import Literal, NamedTuple
 
+from antiphon.plural import many
 from antiphon.synth.admission import LONG
 from antiphon.trace import Author, Turn
 
@@ -213,14 +214,15 @@ class _Acquaintance:
         streamed, look = min((costs.streamed(lengths, look), look) for look in range(1, _LATEST + 1))
         in_one_piece = whole <= streamed or not self._streams
         self._way = Reach(ask, ask) if in_one_piece else Reach(_UNBOUNDED, look)
+        looked = f"streamed, looked at every {many(look, 'token')}"
         self.settled = Settled(
-            f"{_tokens(ask)} in one piece" if in_one_piece else f"streamed, looked at every {_tokens(look)}",
+            f"{many(ask, 'token')} in one piece" if in_one_piece else looked,
             f"turns are decided after {fmean(lengths):.1f} tokens,"
             f" nine in ten within {quantiles(lengths, n=10)[-1]:.0f};"
             f" a request waits {costs.request * 1e3:.0f} ms, a token takes {costs.token * 1e3:.1f} ms,"
             f" a stream is closed {costs.late:.1f} tokens late;"
-            f" with {costs.there:.0f} traces there a turn takes {whole * 1e3:.2f} ms of the run in one piece,"
-            f" {streamed * 1e3:.2f} ms streamed",
+            f" with {many(round(costs.there), 'trace')} there a turn takes {whole * 1e3:.2f} ms of the run in one"
+            f" piece, {streamed * 1e3:.2f} ms streamed",
         )
 
 
@@ -242,7 +244,3 @@ def _beyond(turns: Collection[Turn], lookahead: int) -> int:
     words = sum(turn.words for turn in turns)
     to_a_word = max(1.0, sum(turn.kept for turn in turns) / words) if words else 1.0
     return math.ceil((1 + lookahead) * to_a_word) + 1
-
-
-def _tokens(count: int) -> str:
-    return "1 token" if count == 1 else f"{count} tokens"

@@ -14,6 +14,7 @@ from antiphon.engine import models
 from antiphon.engine.base import Engine
 from antiphon.engine.models import open_engine
 from antiphon.errors import DialectError, ModelError, SettingsError
+from antiphon.plural import many
 from antiphon.settings import Role, Settings
 from antiphon.synth.ahead import RunAhead
 from antiphon.synth.given import NOTHING, Given
@@ -308,7 +309,7 @@ def _remarks(settings: Settings, score: Score) -> list[str]:
         if room is not None and room < settings.concurrency:
             name = score.voices[role].engine.name
             remarks.append(
-                f"{name} keeps the prefixes of {room} traces at once, so {room} are in flight and not "
+                f"{name} keeps the prefixes of {many(room, 'trace')} at once, so no more are in flight, and not "
                 f"{settings.concurrency}; start it with more slots (--parallel)"
             )
     return remarks

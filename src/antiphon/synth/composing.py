@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from antiphon.dialect import text_of
+from antiphon.plural import many
 from antiphon.problem import Problem
 from antiphon.store import Reader, Store
 from antiphon.synth.cast import Cast
@@ -124,7 +125,8 @@ class Composer:
         self._shelf.link(key, candidates)
         if not whole:
             first = candidates[0]
-            cause = f"none of {len(candidates)} candidates is complete; the first: {first.cause or first.status}"
+            why = first.cause or first.status
+            cause = f"none of {many(len(candidates), 'candidate')} is complete; the first: {why}"
             return await self._end(key, first, cause)
         grader = Grader(self._cast.parts[TEACHERS].score, self._store, self._reader, key, self._before_turn)
         grades = [await grader.grade(problem, candidate) for candidate in whole]

@@ -13,6 +13,7 @@ from pathlib import Path
 from antiphon import events
 from antiphon.engine.models import open_engine
 from antiphon.errors import AntiphonError, EngineUnavailable, SettingsError, StoreError
+from antiphon.plural import many
 from antiphon.problem import Problem
 from antiphon.problem.shard import Shard, Share
 from antiphon.settings import Settings
@@ -196,7 +197,8 @@ class Run:
             if standing.status is Status.COMPLETE
         }
         if lacking := asked - len(self.keys):
-            on_remark(f"{lacking} of {asked} traces are not written: the variant {source} has none that is complete")
+            of_all = f"{lacking:,} of {many(asked, 'trace')}"
+            on_remark(f"{of_all} not written: the variant {source} has none that is complete")
 
     def _sampling(self, store: Store, reader: Reader) -> Sampling:
         wanted, most = self.settings.until_right, self.settings.max_samples

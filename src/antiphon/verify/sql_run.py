@@ -19,6 +19,7 @@ import sqlglot
 from sqlglot import expressions
 from sqlglot.errors import ParseError
 
+from antiphon.plural import many
 from antiphon.trace import Label
 from antiphon.verify.sql_rows import Row, blocks_of, same
 
@@ -89,7 +90,7 @@ def _judge(reader: _Reader, golds: list[str], query: str) -> tuple[str, str]:
             continue
         blocks = _blocks(reader, gold, width, gold_rows)
         if same(gold_rows, rows, blocks):
-            return Label.RIGHT, f"{_rows(len(rows))}, the same as the gold query's"
+            return Label.RIGHT, f"{many(len(rows), 'row')}, the same as the gold query's"
     return Label.WRONG, _difference(accepted, width, rows, most)
 
 
@@ -98,21 +99,13 @@ def _difference(accepted: list[tuple[str, int, list[Row]]], width: int, rows: li
     for _, gold_width, gold_rows in accepted:
         if width == gold_width and len(rows) == len(gold_rows):
             if same(gold_rows, rows, None):
-                return f"{_rows(len(rows))}, the right ones, but in another order"
+                return f"{many(len(rows), 'row')}, the right ones, but in another order"
             other = next((row for row in rows if row not in gold_rows), rows[0])
-            return f"{_rows(len(rows))}, as expected, but not the same: {other!r:.80} is not right"
-    count = f"more than {most} rows" if len(rows) > most else _rows(len(rows))
+            return f"{many(len(rows), 'row')}, as expected, but not the same: {other!r:.80} is not right"
+    count = f"more than {most} rows" if len(rows) > most else many(len(rows), "row")
     expected = sorted({(gold_width, len(gold_rows)) for _, gold_width, gold_rows in accepted})
-    wanted = " or ".join(f"{_rows(number)} of {_columns(columns)}" for columns, number in expected)
-    return f"{count} of {_columns(width)}, not {wanted}"
-
-
-def _columns(count: int) -> str:
-    return "1 column" if count == 1 else f"{count} columns"
-
-
-def _rows(count: int) -> str:
-    return "1 row" if count == 1 else f"{count} rows"
+    wanted = " or ".join(f"{many(number, 'row')} of {many(columns, 'column')}" for columns, number in expected)
+    return f"{count} of {many(width, 'column')}, not {wanted}"
 
 
 class _Reader:

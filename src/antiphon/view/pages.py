@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 
 import jinja2
 
+from antiphon.plural import many
 from antiphon.trace import Key
 from antiphon.verify.result import Result
 from antiphon.view.chosen import AUTHORS, SORTS, STATUSES
@@ -94,6 +95,7 @@ def _environment() -> jinja2.Environment:
     )
     environment.filters.update(shown=shown, plain=plain, json=as_json, says=_says, percent=_percent, time=_time)
     environment.globals.update(statuses=STATUSES, results=list(Result), authors=AUTHORS, sorted_by=_SORTED, Key=Key)
+    environment.globals["many"] = many
     return environment
 
 

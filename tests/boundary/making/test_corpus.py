@@ -217,7 +217,7 @@ def test_what_cannot_be_read_or_cut_is_counted(tmp_path: Path) -> None:
 def test_nothing_to_cut_is_said_in_one_line(tmp_path: Path) -> None:
     path = written(tmp_path, "a.jsonl", range(2))
     with pytest.raises(
-        UsageError, match=r"no thinking of at least 60 words in .*: 2 traces have less, 0 none.*; --words"
+        UsageError, match=r"no thinking of at least 60 words in .*: with less there are 2, with none 0.*; --words"
     ):
         gather([path], 10, Cut())
     with pytest.raises(UsageError, match="there is no such file"):

@@ -198,11 +198,11 @@ def test_texts_longer_than_a_window_are_learned_whole(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("texts", "words"),
     [
-        ([], "0 texts of 0 problems are too few to train on"),
-        (TEXTS[:8], "8 texts of 4 problems are too few"),
+        ([], "too little to train on, 0 texts of 0 problems"),
+        (TEXTS[:8], "8 texts of 4 problems;"),
         ([replace(item, style=()) for item in TEXTS], "0 of .* words are style"),
         ([replace(item, style=((0, len(item.text)),)) for item in TEXTS], "0 of .* words are capability"),
-        (TEXTS[:10], "the data, less what is held out: 8 texts of 4 problems are too few"),
+        (TEXTS[:10], "the data, less what is held out: too little to train on, 8 texts of 4 problems"),
     ],
 )
 def test_what_cannot_be_trained_on(texts: list[MarkedText], words: str, tmp_path: Path) -> None:

@@ -129,7 +129,7 @@ def test_an_unfinished_pilot(tmp_path: Path) -> None:
     with Store.open(directory) as store:
         store.add_problems([Problem("late", ({"role": "user", "content": "?"},))])
         store.plan([Key("late", VARIANT, 0)])
-    with pytest.raises(UsageError, match="1 of 7 traces are not finished, and those are the longest"):
+    with pytest.raises(UsageError, match="1 of 7 traces not finished, and those are the longest"):
         read(directory)
 
 

@@ -110,8 +110,8 @@ def gather(paths: Iterable[str | Path], number: int, cut: Cut, *, test_share: fl
     corpus.slices = _first(candidates(), number)
     if not corpus.slices:
         raise UsageError(
-            f"no thinking of at least {cut.shortest} words in {', '.join(map(str, paths))}: {corpus.short} traces have"
-            f" less, {corpus.without} none, {len(corpus.faults)} cannot be read"
+            f"no thinking of at least {cut.shortest} words in {', '.join(map(str, paths))}: with less there"
+            f" are {corpus.short:,}, with none {corpus.without:,}, and {len(corpus.faults):,} cannot be read"
             + (f" ({corpus.faults[0]})" if corpus.faults else "")
             + "; --words N-M takes shorter slices" * bool(corpus.short)
         )

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 from antiphon.boundary.making.marked import MarkedText
 from antiphon.errors import UsageError
+from antiphon.plural import many
 
 _LEAST_TEXTS, _LEAST_WORDS = 10, 20
 _SHOWN = 3
@@ -26,7 +27,7 @@ def folds(marked: Sequence[MarkedText], number: int, seed: int = 0) -> list[list
     for item in marked:
         by_problem[item.problem_key][item.domain] += 1
     if len(by_problem) < number:
-        raise UsageError(f"{len(by_problem)} problems cannot be split into {number} parts; mark texts of more problems")
+        raise UsageError(f"{many(len(by_problem), 'problem')} cannot be split into {number} parts; mark texts of more")
 
     def large_first(problem: str) -> tuple[int, str]:
         return -by_problem[problem].total(), hashlib.sha256(
@@ -87,8 +88,8 @@ def require_unseen(trained_on: Collection[str], marked: Sequence[MarkedText], te
         texts = sum(item.problem_key in known for item in marked)
         named = ", ".join(shared[:_SHOWN]) + (", ..." if len(shared) > _SHOWN else "")
         raise UsageError(
-            f"{tested}: {texts} of {len(marked)} texts are about {len(shared)} problems that the predictor was trained"
-            f" on ({named}): figures on these say nothing; leave them out, or allow it (--allow-shared)"
+            f"{tested}: the predictor was trained on the problems of {texts:,} of {many(len(marked), 'text')}"
+            f" ({named}): figures on these say nothing; leave them out, or allow it (--allow-shared)"
         )
 
 
@@ -104,8 +105,8 @@ def require_trainable(marked: Sequence[MarkedText], where: str) -> None:
     problems = len({item.problem_key for item in marked})
     if len(marked) < _LEAST_TEXTS or problems < 2:
         raise UsageError(
-            f"{where}: {len(marked)} texts of {problems} problems are too few to train on; mark at least"
-            f" {_LEAST_TEXTS} texts of at least 2 problems"
+            f"{where}: too little to train on, {many(len(marked), 'text')} of {many(problems, 'problem')}; mark at"
+            f" least {_LEAST_TEXTS} texts of at least 2 problems"
         )
     classes = [style for item in marked for style in item.classes]
     for name, number in (("style", sum(classes)), ("capability", len(classes) - sum(classes))):

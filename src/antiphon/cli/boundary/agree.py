@@ -10,6 +10,7 @@ import typer
 from antiphon.cli import options
 from antiphon.cli.boundary.tables import figures_json, share, table
 from antiphon.cli.terminal import print_json, show, stdout, visible, warn
+from antiphon.plural import many
 
 _SHOWN = 5
 
@@ -50,7 +51,7 @@ def agree(
         )
         return
     marked_alone = f"; {found.only_first} only in {first}, {found.only_second} only in {second}"
-    show(f"{found.texts} texts in common{marked_alone if found.only_first or found.only_second else ''}")
+    show(f"{many(found.texts, 'text')} in common{marked_alone if found.only_first or found.only_second else ''}")
     figures = table("", "texts", "style F1", "kappa", "boundary", "within one word")
     rows = {"all": (found.texts, found.figures, found.intervals)}
     if len(found.by_domain) > 1:

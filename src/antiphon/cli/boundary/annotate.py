@@ -16,6 +16,7 @@ from antiphon.cli.counting import Counting
 from antiphon.cli.options import MAKES, MODELS, WORKING, flag, option
 from antiphon.cli.terminal import print_json, say, show, visible, warn
 from antiphon.errors import UsageError
+from antiphon.plural import many
 
 if TYPE_CHECKING:
     from antiphon.boundary.making.annotate import Annotation
@@ -128,7 +129,7 @@ def _found(corpus: Corpus) -> str:
     """What was found in the traces, for people."""
     less = f", {corpus.short} with too little thinking" if corpus.short else ""
     none = f", {corpus.without} without any" if corpus.without else ""
-    return f"{len(corpus.slices)} slices from {corpus.traces} traces{less}{none}"
+    return f"{many(len(corpus.slices), 'slice')} from {many(corpus.traces, 'trace')}{less}{none}"
 
 
 # -- by people
@@ -189,7 +190,7 @@ def _ask(
         try:
             if annotation.planned and _agreed(annotation, settings, yes=yes, json=json):
                 with (
-                    Counting("marked", annotation.planned, quiet=json) as counting,
+                    Counting("slice", "marked", annotation.planned, quiet=json) as counting,
                     Stopping(annotation.stop, counting.say) as stopping,
                 ):
                     asyncio.run(_work(annotation, settings, counting))
@@ -294,7 +295,7 @@ def _report(summary: dict[str, Any], *, json: bool) -> int:
         return code
     files = ", ".join(f"{summary[name]} in {name}.jsonl" for name in ("train", "test") if summary[name])
     share = "" if summary["style"] is None else f" ({files}), {summary['style']:.1%} of their words style"
-    show(f"{visible(summary['path'])}: {summary['marked']} slices marked{share}")
+    show(f"{visible(summary['path'])}: {many(summary['marked'], 'slice')} marked{share}")
     if summary.get("outcomes"):
         tokens, cost = summary["tokens"], summary["cost"]
         spent = "" if cost is None else f"; all sessions together cost {cost:.4g}"

@@ -15,6 +15,7 @@ from antiphon.cli.counting import Counting
 from antiphon.cli.options import MAKES, READS, SHOWS, flag, option
 from antiphon.cli.terminal import print_json, stdout, visible, warn
 from antiphon.errors import UsageError
+from antiphon.plural import many
 
 if TYPE_CHECKING:
     from antiphon.boundary.base import BoundaryPredictor
@@ -75,7 +76,7 @@ def evaluate(
     if not allow_shared:
         require_unseen(known, marked, str(data))
     if shared := shared_problems(known, marked):
-        warn(f"{len(shared)} problems of {data} were trained on: figures on them are too good")
+        warn(f"the predictor was trained on {many(len(shared), 'problem')} of {data}: figures on them are too good")
     found = asyncio.run(_judge(predictor, marked, thinking, run, curve=threshold_curve, quiet=json))
     if spans_out is not None:
         _write_spans(spans_out, predictor.id, found.judgements)
@@ -98,7 +99,8 @@ def evaluate(
     if found.toll is not None:
         toll = found.toll
         console.print(
-            f"\n{len(thinking):,} whole traces of {toll.kept:,} words, replayed, per 100 of them: {costs(toll)}"
+            f"\n{many(len(thinking), 'whole trace')} of {many(toll.kept, 'word')}, replayed,"
+            f" per 100 of them: {costs(toll)}"
         )
     if found.rejudged is not None:
         tell_rejudged(console, found.rejudged)
@@ -131,9 +133,12 @@ async def _judge(
     toll = rejudged = None
     try:
         if run is not None:
-            with Reader(run) as reader, Counting("traces read", sum(reader.counts().values()), quiet=quiet) as counting:
+            with (
+                Reader(run) as reader,
+                Counting("trace", "read", sum(reader.counts().values()), quiet=quiet) as counting,
+            ):
                 rejudged = await rejudge(reader, predictor, done=counting.one)
-        with Counting("texts read", 3 * len(marked) + 2 * len(thinking), quiet=quiet) as counting:
+        with Counting("text", "read", 3 * len(marked) + 2 * len(thinking), quiet=quiet) as counting:
             if marked:
                 outcome, judgements = await evaluate(predictor, marked, curve=curve, done=counting.one)
             if thinking:

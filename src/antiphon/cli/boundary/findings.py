@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from antiphon.cli.boundary.tables import figures_json, share, table
 from antiphon.cli.terminal import visible
+from antiphon.plural import many
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,7 +25,8 @@ def tell(console: Console, found: Evaluation) -> None:
     """Figures, toll, speed, curve and the worst words."""
     everything = found.together
     console.print(
-        f"{everything.texts:,} texts of {everything.problems:,} problems, {everything.whole.counts.words:,} words\n"
+        f"{many(everything.texts, 'text')} of {many(everything.problems, 'problem')},"
+        f" {many(everything.whole.counts.words, 'word')}\n"
         "word by word (at once: in one piece), with 95% intervals over problems",
         soft_wrap=True,
     )
@@ -116,7 +118,8 @@ def tell_rejudged(console: Console, found: Rejudged) -> None:
     console.print(cuts)
     console.print("by N: words earlier or later; ?: later than was written; unsure: too little was written to tell")
     if found.left_out:
-        console.print(f"{found.left_out:,} turns more are left out: the record does not say what they wrote")
+        others = many(found.left_out, "more turn")
+        console.print(f"left out: {others} of which the record does not say what was written")
     if found.moved:
         console.print("\ncut elsewhere: between ⟦ and ⟧ is what one would have kept and the other not", style="bold")
     for each in found.moved[:_MOVED]:

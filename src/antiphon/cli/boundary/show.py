@@ -9,8 +9,9 @@ import typer
 
 from antiphon.cli import options
 from antiphon.cli.boundary.tables import figures_json, share
-from antiphon.cli.terminal import in_colour, many, print_json, stdout, visible
+from antiphon.cli.terminal import in_colour, print_json, stdout, visible
 from antiphon.errors import UsageError
+from antiphon.plural import many
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -118,7 +118,7 @@ def _train_tagger(data: str, base: str, to: Path, how: dict[str, Any]) -> list[E
     from antiphon.boundary.making.train_tagger import Step, train_tagger
     from antiphon.cli.counting import Counting
 
-    with Counting("steps") as counting:
+    with Counting("step", "done") as counting:
 
         def on_step(step: Step) -> None:
             counting.at(step.step, f"loss {step.loss:.3f}", total=step.steps)

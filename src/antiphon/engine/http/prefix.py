@@ -13,6 +13,7 @@ from antiphon.engine.http.sequence import TextSequence
 from antiphon.engine.http.servers import Servers
 from antiphon.engine.http.wire import Ask
 from antiphon.errors import ModelError
+from antiphon.plural import many
 from antiphon.settings import Sampling
 
 _GREEDY = Sampling(temperature=0, top_p=1, top_k=0)
@@ -105,7 +106,7 @@ async def require_faithful(client: Client, wire: Chat, opening: str) -> None:
         plain, begun, told = (count or 0 for count in sizes)
         if all(sizes) and begun - plain > told - plain + 1:
             extra = begun - told
-            raise _unfaithful(client, wire, f"its template puts {extra} tokens of its own before the reply")
+            raise _unfaithful(client, wire, f"its template puts {many(extra, 'token')} of its own before the reply")
 
 
 def _begun(text: str) -> list[Message]:

@@ -10,6 +10,7 @@ from antiphon.lab.report.findings import LIKELIHOODS, OTHERS, Contrast, Data, Fi
 from antiphon.lab.report.telling import between, points, rated, share, star
 from antiphon.lab.report.words import Answer, Part
 from antiphon.lab.results import BASE, Results
+from antiphon.plural import many
 
 _STARS = (
     "Intervals are of 95% over seeds and problems; a star marks what is more than chance (p below 0.05) after Holm's"
@@ -86,7 +87,7 @@ def _title(picture: Path) -> str:
 def _opening(results: Results, found: Findings) -> Iterator[str]:
     asked = ", ".join(f"{number} of {family}" for family, number in found.problems.items())
     yield (
-        f"{len(found.arms)} arms, seeds {', '.join(map(str, found.seeds)) or 'none'}, evaluated after"
+        f"{many(len(found.arms), 'arm')}, seeds {', '.join(map(str, found.seeds)) or 'none'}, evaluated after"
         f" {', '.join(map(str, found.points))} steps at the main rate {rated(found.rate)}"
         + (f" (beside it: {', '.join(map(rated, found.rates[1:]))})" if found.rates[1:] else "")
         + f", on {asked or 'nothing yet'}. What is compared, by which tests, and what counts as the claim failing"

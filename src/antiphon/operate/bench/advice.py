@@ -8,6 +8,7 @@ from math import ceil
 
 from antiphon.operate.bench.figures import Figures, RoleFigures
 from antiphon.operate.doctor.manual import MANUALS, OTHER, launched
+from antiphon.plural import many
 
 BUSY = 0.85  # of a core: an event loop that takes so much, or would if it had one, is the limit itself
 CORELESS = 0.15  # of the time: an event loop that waits so much for a core has none of its own
@@ -47,10 +48,11 @@ def notes(figures: Figures) -> list[str]:
     """What to bear in mind with these figures."""
     said = []
     if figures.turns < SCANTY:
-        said.append(f"only {figures.turns} turns ended in the time measured: the figures are rough; give it more")
+        turns = many(figures.turns, "turn")
+        said.append(f"only {turns} ended in the time measured: the figures are rough; give it more")
     if figures.most == figures.planned < figures.concurrency:
         said.append(
-            f"there were {figures.planned} traces to write, so no more were in flight (concurrency "
+            f"with {many(figures.planned, 'trace')} to write no more were in flight (concurrency "
             f"{figures.concurrency}); give it as many problems as a run has, or samples"
         )
     if figures.silent:
@@ -138,8 +140,8 @@ def _bottleneck(figures: Figures) -> Iterator[Advice]:
         return
     says = waiting(figures)
     running, queued, filled = _sum(role, "running"), _sum(role, "queued"), _most(role, "filled")
-    many = "several addresses with commas between them" + (", servers that you start" if role.launched else "")
-    replica = f"a replica of the {name}: --{name} URL,URL ({many}); or a faster server"
+    several = "several addresses with commas between them" + (", servers that you start" if role.launched else "")
+    replica = f"a replica of the {name}: --{name} URL,URL ({several}); or a faster server"
     if queued and queued >= max(1.0, QUEUED * (running or 0.0)):
         says += f", and {queued:.1f} requests queue there behind {running or 0.0:.1f} that are served"
         if filled is not None and filled < HALF:
@@ -149,7 +151,7 @@ def _bottleneck(figures: Figures) -> Iterator[Advice]:
     elif filled is not None and filled >= FILLED:
         yield Advice(name, f"{says}, and its cache is {filled:.0%} full", replica)
     elif role.slots is not None and role.waiting >= FULL * role.slots:
-        yield Advice(name, f"{says}: its {role.slots} slots are taken", replica)
+        yield Advice(name, f"{says}: all its slots are taken ({role.slots})", replica)
     elif role.slots is None and _at_each(role) >= MANY:
         yield Advice(name, says, replica)
 
@@ -165,8 +167,8 @@ def _slots(figures: Figures) -> Iterator[Advice]:
             manual = launched(manual) if role.launched else manual
             yield Advice(
                 name,
-                f"its {role.slots} slots keep {figures.most} traces in flight where {figures.concurrency} are asked "
-                f"for: {role.waiting:.1f} of them wait for it on average",
+                f"with {many(role.slots, 'slot')} it keeps {many(figures.most, 'trace')} in flight where "
+                f"{figures.concurrency} are asked for: {role.waiting:.1f} of them wait for it on average",
                 manual.slots or OTHER.slots,
             )
 
@@ -203,7 +205,7 @@ def _cache(figures: Figures) -> Iterator[Advice]:
         if preempted:
             yield Advice(
                 name,
-                f"its server put back {preempted:.0f} requests for want of cache in {figures.seconds:.0f} s",
+                f"its server put back {many(round(preempted), 'request')} for want of cache in {figures.seconds:.0f} s",
                 f"{fewer}, or give it more memory (vLLM: --gpu-memory-utilization)",
             )
         elif _forgets(role, figures):
@@ -239,7 +241,7 @@ def _shorter(figures: Figures, role: RoleFigures) -> str:
     if figures.late >= LATE:
         fewer = max(1, figures.most // 2)
         return (
-            f"--concurrency {fewer}: with {figures.most} traces in flight this process comes "
+            f"--concurrency {fewer}: with {many(figures.most, 'trace')} in flight this process comes "
             f"{1000 * figures.late:.0f} ms late to close their streams"
         )
     doctor = "antiphon doctor says whether its server writes on after a close, or sends tokens in groups"

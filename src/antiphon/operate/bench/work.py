@@ -19,6 +19,7 @@ from antiphon.errors import AntiphonError, EngineUnavailable, UsageError
 from antiphon.operate.bench.counters import Counted, counted
 from antiphon.operate.bench.figures import Figures, Noted, Reading, Seat, figures, window
 from antiphon.operate.bench.watch import Moment, Watch
+from antiphon.plural import many
 from antiphon.problem import Problem
 from antiphon.settings import Role, Settings
 from antiphon.store import Reader
@@ -127,7 +128,7 @@ class Bench:
         if span is None or sum(span.begin <= moment.time <= span.end for moment in self._moments) < _LEAST:
             causes = "".join(f"; {count} x {cause}" for cause, count in tally.causes.most_common(1))
             raise UsageError(
-                f"{tally.done} of {tally.planned} traces were over before anything could be measured; give more "
+                f"{tally.done} of {many(tally.planned, 'trace')} over before anything could be measured; give more "
                 f"problems, or --samples N{causes}"
             )
 

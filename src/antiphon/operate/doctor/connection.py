@@ -11,6 +11,7 @@ from antiphon.errors import RequestRefused
 from antiphon.operate.doctor.manual import cache_size
 from antiphon.operate.doctor.report import Finding, failure, ok, warning
 from antiphon.operate.doctor.subject import GREEDY, NO_ROUTE, Subject, spoken
+from antiphon.plural import many
 from antiphon.synth.cast import LEAST_THINKING, budgets
 from antiphon.synth.methods import method
 from antiphon.trace import pack_ids
@@ -139,8 +140,8 @@ async def slots(subject: Subject) -> Finding:
         kept = None if subject.http is None else await cache_size(subject.http.clients[0])
         return ok("as many prefixes as its memory holds") if kept is None else _memory(subject, kept)
     if count >= wanted:
-        return ok(f"{count} slots for {wanted} traces", slots=count)
-    few = "1 slot: 1 trace is" if count == 1 else f"{count} slots: {count} traces are"
+        return ok(f"{many(count, 'slot')} for {many(wanted, 'trace')}", slots=count)
+    few = f"{many(count, 'slot')}: {many(count, 'trace')} {'is' if count == 1 else 'are'}"
     return warning(
         f"{few} in flight, not {wanted}",
         "; or ".join(filter(None, (subject.advice(subject.manual.slots), f"set --concurrency {count}"))),
@@ -155,7 +156,7 @@ def _memory(subject: Subject, kept: int) -> Finding:
     longest = thinking + answer if method(settings.method).answer is subject.author else thinking
     longest = min(longest, subject.context or longest)
     room, wanted = max(1, 2 * kept // longest), settings.concurrency
-    says = f"its cache holds {kept:,} tokens, {room:,} traces half-way to {longest:,}"
+    says = f"its cache holds {many(kept, 'token')}, {many(room, 'trace')} half-way to {longest:,}"
     if room >= wanted:
         return ok(says, tokens=kept, traces=room)
     return warning(

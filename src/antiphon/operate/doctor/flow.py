@@ -18,6 +18,7 @@ from antiphon.errors import StreamBroken
 from antiphon.operate.doctor.manual import counter
 from antiphon.operate.doctor.report import Finding, failure, ok, warning
 from antiphon.operate.doctor.subject import GREEDY, NO_ROUTE, Subject, Written, middle, spoken
+from antiphon.plural import many
 
 _STREAMED = 48  # tokens by which a stream is judged
 _LEAST = 12
@@ -61,7 +62,7 @@ async def stream(subject: Subject) -> Finding:
         )
     tokens, chunks = seen.written.tokens, len(seen.written.sizes)
     if tokens < _LEAST:
-        return warning(f"not seen: the model ended after {tokens} tokens")
+        return warning(f"not seen: the model ended after {many(tokens, 'token')}")
     facts = {"tokens": tokens, "chunks": chunks, "clumps": seen.clumps}
     if seen.waits:
         says = f"nothing comes before the end: {tokens} tokens arrive at once"
@@ -81,7 +82,7 @@ async def stream(subject: Subject) -> Finding:
             "start vLLM with --stream-interval 1, SGLang with --stream-interval 1",
             **facts,
         )
-    return ok(f"{tokens} tokens in {chunks} chunks, as they are written", **facts)
+    return ok(f"{many(tokens, 'token')} in {many(chunks, 'chunk')}, as they are written", **facts)
 
 
 async def _streamed(subject: Subject) -> _Seen:
@@ -128,11 +129,11 @@ async def abort(subject: Subject) -> Finding:
         facts["beyond"] = beyond
         if beyond > max(_BEYOND, _SOON / written.pace):
             return warning(
-                f"the server wrote {beyond} tokens after the stream was closed",
+                f"the server wrote {many(beyond, 'token')} after the stream was closed",
                 "if a proxy stands between, let it end requests whose client is gone",
                 **facts,
             )
-        return ok(f"a closed stream ends at the server, {beyond} tokens later", **facts)
+        return ok(f"a closed stream ends at the server, {many(beyond, 'token')} later", **facts)
     return ok(f"a closed stream ends at the server, within {spoken(max(took, 1))}", **facts)
 
 

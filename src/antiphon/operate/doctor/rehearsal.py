@@ -11,6 +11,7 @@ from antiphon.dialect import Message
 from antiphon.engine.models import open_engine
 from antiphon.errors import AntiphonError
 from antiphon.operate.doctor.report import Finding, failure, ok, warning
+from antiphon.plural import many
 from antiphon.problem import Problem
 from antiphon.settings import Limits, Settings
 from antiphon.store import Reader
@@ -82,7 +83,7 @@ def _judged(trace: Trace, turns: int, seconds: float) -> Finding:
         small = " (its thinking was closed for it: the budget is that small)"
     else:
         small = ""
-    says = f"{trace.status}{small} after {turns} turns and {seconds:.1f} s; characters by author: {by_author}"
+    says = f"{trace.status}{small} after {many(turns, 'turn')} and {seconds:.1f} s; characters by author: {by_author}"
     facts: dict[str, Any] = {
         "status": trace.status,
         "turns": turns,

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from antiphon.errors import UsageError
+from antiphon.plural import many
 from antiphon.scale.plan.course import PLAYED, Course, course
 from antiphon.scale.plan.law import Array, Station, paces, rates, together
 from antiphon.scale.plan.pilot import PROCESS, Column
@@ -385,7 +386,8 @@ def _notes(pool: Pool, question: Question, stations: Mapping[str, StationForecas
     said = []
     if pool.problems < _PROBLEMS:
         said.append(
-            f"the pilots have {pool.problems} problems: below {_PROBLEMS} intervals are narrower than they should be"
+            f"the pilots have {many(pool.problems, 'problem')}: below {_PROBLEMS} intervals are narrower than they"
+            " should be"
         )
     for role, column in largest.roles.items():
         if column.turns.sum() < _TURNS and question.problems > len(set(largest.problems)):

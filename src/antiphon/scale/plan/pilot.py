@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from antiphon.errors import UsageError
+from antiphon.plural import many
 from antiphon.scale.plan.law import Array
 from antiphon.store import Reader, Session, Variant
 from antiphon.synth.spend import Prices
@@ -138,8 +139,8 @@ def _require_finished(reader: Reader, directory: Path, variant: str) -> None:
     counts = reader.counts(variant)
     if pending := counts.pop(None, 0):
         raise UsageError(
-            f"{directory}: {pending} of {pending + sum(counts.values())} traces are not finished, and those are the "
-            "longest; finish the pilot with the same antiphon synth command first"
+            f"{directory}: {pending:,} of {many(pending + sum(counts.values()), 'trace')} not finished, and those are"
+            " the longest; finish the pilot with the same antiphon synth command first"
         )
     if not counts:
         raise UsageError(f"{directory} holds no traces of {variant}; write a pilot with antiphon synth --limit 128")

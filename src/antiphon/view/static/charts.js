@@ -127,7 +127,7 @@ async function look() {
   const answer = await fetch(live.dataset.figures);
   if (!answer.ok) return;
   const { pending, traces, charts } = await answer.json();
-  live.textContent = `${traces.toLocaleString()} traces, ${pending.toLocaleString()} not finished.`;
+  live.textContent = `${traces.toLocaleString()} ${traces === 1 ? "trace" : "traces"}, ${pending.toLocaleString()} not finished.`;
   for (const [place] of drawn) {
     const figures = charts[place.dataset.title];
     if (figures) draw(place, figures);
