@@ -82,7 +82,10 @@ def test_shared_problems_are_refused() -> None:
     ("items", "said"),
     [
         ([marked("a b", [True], id=str(n)) for n in range(9)], "too little to train on, 9 texts of 9 problems;"),
-        ([marked("a b", [True], id=str(n), problem_key="p") for n in range(50)], "too little .* 50 texts of 1 problem;"),
+        (
+            [marked("a b", [True], id=str(n), problem_key="p") for n in range(50)],
+            "too little .* 50 texts of 1 problem;",
+        ),
         ([marked("a b c", [], id=str(n)) for n in range(50)], "0 of 150 words are style"),
         ([marked("a b", [True, True], id=str(n)) for n in range(50)], "0 of 100 words are capability"),
     ],
