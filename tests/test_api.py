@@ -18,7 +18,8 @@ import pytest
 import antiphon
 from antiphon.api import ask
 from antiphon.boundary.base import BoundaryPredictor, Session
-from antiphon.errors import SettingsError, UsageError
+from antiphon.errors import ProblemError, SettingsError, UsageError
+from antiphon.problem.shard import place
 from antiphon.trace import Author, Status
 from tests.analyse.runs import ANSWER, CAPABILITY, STUDENT, STYLE, TEACHER, Scoring, write_run
 from tests.verify.scripted import ScriptedVerifier
@@ -113,6 +114,20 @@ def test_a_verifier_that_is_named_and_not_given_is_said(tmp_path: Path, given: A
         antiphon.synthesize([ask("?")], run=tmp_path, verifiers=[given], settings={"until_right": 1})
     with pytest.raises(UsageError, match=says):
         asyncio.run(antiphon.evaluate([ask("?")], model="lab:student", run=tmp_path, verifiers=[given]))
+
+
+def test_a_shard_is_asked_for_its_own_problems_alone(tmp_path: Path) -> None:
+    """None of its problems is one that nobody can judge; another's is."""
+    path = tmp_path / "problems.jsonl"
+    path.write_text('{"id": "a", "question": "1+1?", "answer": "2"}\n{"id": "b", "question": "A poem?"}\n')
+    own, other = (f"{place(id, 2)}/2" for id in "ab")
+    assert own != other
+    until = {"until_right": 1, "max_samples": 1}
+    with pytest.raises(ProblemError, match="no verifier suits it"):
+        antiphon.synthesize(path, run=tmp_path / "other", settings={**until, "shard": other})
+    run = antiphon.synthesize(path, run=tmp_path / "own", settings={**until, "shard": own})
+    assert [key.problem for key in run.keys] == ["a"]
+    assert run.share is not None and (str(run.share.shard), run.share.problems) == (own, (1, 1))
 
 
 def test_a_model_of_this_machine_measures_in_this_process_and_is_let_go(

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import antiphon.problem
 from antiphon.dialect import Message
 from antiphon.errors import SettingsError, UsageError
-from antiphon.problem import Problem, content_id
+from antiphon.problem import Loaded, Problem, content_id
+from antiphon.problem.shard import Shard
 from antiphon.settings import Settings, load
 from antiphon.store import Reader
 from antiphon.synth.run import Run
@@ -65,9 +66,9 @@ def synthesize(
             **(settings or {}),
         },
     )
-    asked = _problems(problems)
-    check = None if chosen.until_right is None else _check(asked[: chosen.limit], verifiers)
-    return Run(asked, run, chosen, variant=variant, check=check)
+    asked = _loaded(problems, chosen)
+    check = None if chosen.until_right is None else _check(asked.problems[: chosen.limit], verifiers)
+    return Run(asked.problems, run, chosen, share=asked.share, variant=variant, check=check)
 
 
 def read(run: str | Path) -> Reader:
@@ -108,7 +109,7 @@ async def evaluate(
 
     flags = {"student.model": model, **(settings or {})}
     asked = settled(load(None if config is None else Path(config), flags), samples)
-    return report(await measured(_problems(problems), Path(run), asked, _judging(verifiers), variant=variant))
+    return report(await measured(_loaded(problems).problems, Path(run), asked, _judging(verifiers), variant=variant))
 
 
 async def compare(
@@ -225,14 +226,16 @@ def _statuses(given: Iterable[Status | str]) -> Iterator[Status]:
             raise UsageError(f"there is no status {name!r}; there are {', '.join(Status)}") from None
 
 
-def _problems(given: str | Path | Iterable[str | Path] | Iterable[Problem]) -> list[Problem]:
+def _loaded(given: str | Path | Iterable[str | Path] | Iterable[Problem], settings: Settings | None = None) -> Loaded:
+    """The problems; of files only those that the settings ask for, and no others' texts are held."""
     if isinstance(given, str | Path):
         paths: list[str | Path] = [given]
     else:
         items = list(given)
         if all(isinstance(item, Problem) for item in items):
-            return [item for item in items if isinstance(item, Problem)]
+            return Loaded([item for item in items if isinstance(item, Problem)])
         paths = [item for item in items if not isinstance(item, Problem)]
-    loaded = antiphon.problem.load(paths)
+    limit, part = (None, None) if settings is None else (settings.limit, settings.shard)
+    loaded = antiphon.problem.load(paths, limit=limit, shard=None if part is None else Shard.parse(part))
     loaded.require_good()
-    return loaded.problems
+    return loaded
