@@ -127,7 +127,7 @@ def test_how_it_ends(
     done = command("train", "--data", "train.jsonl", "--to", tmp_path / "to", *LAB)
     assert done.code == code
     assert says in done.err
-    assert "20 of 40 steps: epoch 1.0, loss 0.500" in done.err
+    assert "20 of 40 steps done: epoch 1.0, loss 0.500" in done.err
 
 
 def test_only_the_first_process_speaks(
