@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from antiphon.errors import StoreBusy, UsageError
-from antiphon.lab.experiment import Means, Unit, opened, require, units, work
+from antiphon.lab.experiment import Means, Unit, opened, require, units
 from antiphon.lab.place import Place
 from antiphon.lab.processes import Done, performed
 from antiphon.lab.results import BASE, Results, read
@@ -128,16 +128,25 @@ def test_a_record_that_is_gone_is_made_again_from_what_is_there(
     assert (after.evaluations, after.data, after.drift) == (before.evaluations, before.data, before.drift)
 
 
-def test_stored_traces_of_a_seed_give_the_same_data_elsewhere(
-    finished: tuple[Experiment, Path], pair: Pair, tmp_path: Path
-) -> None:
+def test_a_seed_again_from_its_stored_traces(finished: tuple[Experiment, Path], pair: Pair, tmp_path: Path) -> None:
+    """As docs/lab.md has it: `seed-N/run` copied into a new directory."""
     experiment, directory = finished
-    with opened(experiment, tmp_path / "other"):
-        shutil.copytree(Place(directory).run(1), Place(tmp_path / "other").run(1))
-        work(experiment, tmp_path / "other", Means(), Unit("data", 1))
-    assert not any(engine.requests for engine in pair.engines)
-    one, other = (Place(place).data(1, "tessy") for place in (directory, tmp_path / "other"))
-    assert one.read_bytes() == other.read_bytes()
+    other = Place(tmp_path / "other")
+    shutil.copytree(Place(directory).run(1), other.run(1))
+    assert not [
+        done.fault
+        for done in run(experiment.model_copy(update={"seeds": (1,)}), other.directory, Trainer())
+        if done.fault
+    ]
+    with Reader(Place(directory).run(1)) as before, Reader(other.run(1)) as after:
+        assert [(t.key, t.finished) for t in before.traces()] == [(t.key, t.finished) for t in after.traces()]
+    known, again = read(directory), read(other.directory)
+    for name in ("evaluations", "data", "drift"):
+        of_seed = [one for one in getattr(known, name) if one.seed == 1 or getattr(one, "arm", "") == BASE]
+        assert list(getattr(again, name)) == of_seed, name
+    (tmp_path / "third" / "seed-1" / "data").mkdir(parents=True)
+    with pytest.raises(UsageError, match="something else"), opened(experiment, tmp_path / "third"):
+        pass
 
 
 def test_an_arm_that_cannot_be_trained_leaves_the_others(experiment: Experiment, pair: Pair, tmp_path: Path) -> None:

@@ -167,6 +167,7 @@ async def _data(experiment: Experiment, place: Place, seed: int, open_engine: En
 @contextmanager
 def opened(experiment: Experiment, directory: Path) -> Iterator[None]:
     """The directory, made and locked; it keeps the settings: those given, and the arms and seeds of earlier sessions.
+    Another experiment's traces may be in it (`seed-N/run`): they are taken as they are.
 
     Raises:
         UsageError: it holds another experiment, or something else.
@@ -179,7 +180,7 @@ def opened(experiment: Experiment, directory: Path) -> Iterator[None]:
     except OSError as error:
         raise StoreFull(f"{directory}: cannot be made: {error.strerror}") from None
     known = load(place.experiment)
-    if known is None and any(path.name != LOCK and not path.name.startswith(".") for path in directory.iterdir()):
+    if known is None and not all(map(_may_be_there, directory.iterdir())):
         raise UsageError(f"{directory}: there is something else in it; name another folder (--to)")
     with Lock(directory):
         joined = _joined(experiment, known, directory)
@@ -197,6 +198,13 @@ def opened(experiment: Experiment, directory: Path) -> Iterator[None]:
             line = json.dumps({"antiphon": __version__, "ended": time.time(), "seconds": time.monotonic() - began})
             with place.sessions.open("a", encoding="utf-8") as file:
                 file.write(f"{line}\n")
+
+
+def _may_be_there(path: Path) -> bool:
+    """Whether an experiment may begin where this is: what a session leaves behind that wrote nothing, or a seed's traces and no more."""
+    if path.name == LOCK or path.name.startswith("."):
+        return True
+    return path.name.startswith("seed-") and path.is_dir() and {inside.name for inside in path.iterdir()} == {"run"}
 
 
 def _joined(experiment: Experiment, known: Any, directory: Path) -> Experiment:
