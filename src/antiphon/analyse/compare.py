@@ -32,7 +32,7 @@ from antiphon.trace import Author, Status
 MOST = 400
 """Problems of a side whose texts are read, unless told otherwise."""
 
-_AT_ONCE = 16  # texts in memory
+_AT_ONCE = 16  # texts in memory, unless who scores them wants more
 _LEAST = 6  # pairs: of fewer no permutation test comes below 0.05
 
 _Found = list[tuple[str, str, Measures]]
@@ -140,7 +140,7 @@ async def _measure(
     about = side.variant.about if side.variant else {}
     told = side.texts(chosen)
     number = 0
-    while some := list(islice(told, _AT_ONCE)):
+    while some := list(islice(told, _AT_ONCE if scorer is None else scorer.at_once)):
         for text, trace in some:
             made.ownership.append((text.key, text.problem, record.ownership_of(text, trace)))
             if trace is not None:
@@ -151,10 +151,11 @@ async def _measure(
             number += sum(text.marked for text in texts)
         made.forms += map(form_of, texts)
         if scorer is not None:
-            scores = zip(texts, await scorer.score(texts), strict=True)
+            scores = zip(texts, await scorer.score(texts, done), strict=True)
             made.likelihood += [(text.key, text.problem, measures_of(scored)) for text, scored in scores]
-        for _ in some:
-            done()
+        else:
+            for _ in some:
+                done()
     made.about = replace(made.about, marked=number)
     return made
 

@@ -14,16 +14,21 @@ import json
 import re
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
+from contextlib import aclosing
 from itertools import accumulate
 from pathlib import Path
+from typing import Protocol
 
 from antiphon.analyse.contrast import Measure, Measures
 from antiphon.analyse.scores import Cell, Scored, Scores, digest
 from antiphon.analyse.text import Stretch, Text
 from antiphon.dialect import Part, text_of
+from antiphon.engine import models
 from antiphon.engine.base import Engine
 from antiphon.errors import DialectError, ModelError, RequestRefused
+from antiphon.settings import Role
+from antiphon.synth.cast import find_voice
 from antiphon.synth.voice import Voice
 from antiphon.trace import Author, Kind
 
@@ -71,34 +76,18 @@ CURVES = {
 """The same by position: tenths of the response's tokens."""
 
 
-class Scorer:
-    """A model that scores texts.
+class Scoring(Protocol):
+    """What scores texts: a model in this process (`Model`), or on other machines.
 
     Attributes:
         name: the model.
-        texts: how many were scored now, not counting those known before.
-        cut: how many of all did not fit into its context.
-        unscored: why texts could not be scored at all, one line each.
+        kept_as: the name of the file in which its scores are kept.
+        at_once: how many texts it is best given at once.
     """
 
-    def __init__(self, voice: Voice, directory: Path | None = None):
-        """Args:
-            voice: the model with its dialect (`antiphon.synth.cast.find_voice`).
-            directory: where scores are kept, in a file of the model's; None: nowhere.
-
-        Raises:
-            StoreFull: nothing can be kept there.
-        """
-        self.name = voice.engine.name
-        self.texts = self.cut = 0
-        self.unscored: list[str] = []
-        self._voice = voice
-        self._engine: Engine = voice.engine
-        self._spelled: dict[int, str] = {}
-        identity = json.dumps([dict(voice.engine.identity), voice.dialect.fingerprint, _FORMAT], sort_keys=True)
-        named = re.sub(r"[^\w.-]+", "-", self.name).strip("-.") or "model"
-        hashed = hashlib.sha256(identity.encode("utf-8", "surrogatepass")).hexdigest()[:12]
-        self._scores = Scores(None if directory is None else directory / f"{named}-{hashed}.jsonl")
+    name: str
+    kept_as: str
+    at_once: int
 
     async def require(self) -> None:
         """Returns if the model can score at all.
@@ -106,37 +95,141 @@ class Scorer:
         Raises:
             ModelError: it cannot.
         """
+        ...
+
+    def score(self, texts: Sequence[Text]) -> AsyncGenerator[tuple[int, Scored | str]]:
+        """A score of each text, by its number, in any order; a text that says why, where there is none.
+
+        Raises:
+            EngineUnavailable, ClusterError: the model is out of reach.
+        """
+        ...
+
+
+class Scorer:
+    """Scores texts by a model, each once.
+
+    Attributes:
+        name, at_once: as of `Scoring`.
+        texts: how many were scored now, not counting those known before.
+        cut: how many of all did not fit into its context.
+        unscored: why texts could not be scored at all, one line each.
+    """
+
+    def __init__(self, model: Voice | Scoring, directory: Path | None = None):
+        """Args:
+            model: a model with its dialect (`antiphon.synth.cast.find_voice`), or what else scores.
+            directory: where scores are kept, in a file of the model's; None: nowhere.
+
+        Raises:
+            StoreFull: nothing can be kept there.
+        """
+        self._model: Scoring = Model(model) if isinstance(model, Voice) else model
+        self.name, self.at_once = self._model.name, self._model.at_once
+        self.texts = self.cut = 0
+        self.unscored: list[str] = []
+        self._scores = Scores(None if directory is None else directory / self._model.kept_as)
+
+    async def require(self) -> None:
+        """As `Scoring.require`."""
+        await self._model.require()
+
+    async def score(self, texts: Sequence[Text], done: Callable[[], None] = lambda: None) -> list[Scored]:
+        """Scores texts; those known before are not scored again. A text that cannot be scored (its conversation is none
+        that the model's family can express, the server refuses it) is one without cells.
+
+        Args:
+            done: called for each text.
+
+        Raises:
+            EngineUnavailable, ClusterError: the model is out of reach; what was scored before is kept.
+        """
+        found = [Scored((), False)] * len(texts)
+        unknown: dict[str, list[int]] = {}
+        for number, text in enumerate(texts):
+            known = self._scores.get(known_as := digest(text))
+            if known is None:
+                unknown.setdefault(known_as, []).append(number)
+            else:
+                self._found(found, [number], known, done)
+        wanted = list(unknown.items())
+        async with aclosing(self._model.score([texts[numbers[0]] for _, numbers in wanted])) as scores:
+            async for at, scored in scores:
+                known_as, numbers = wanted[at]
+                if isinstance(scored, str):
+                    self.unscored += (f"{texts[number].key}: {scored}" for number in numbers)
+                    scored = Scored((), False)
+                else:
+                    self._scores.put(known_as, scored)
+                    self.texts += 1
+                self._found(found, numbers, scored, done)
+        return found
+
+    def _found(self, found: list[Scored], numbers: Sequence[int], scored: Scored, done: Callable[[], None]) -> None:
+        for number in numbers:
+            found[number] = scored
+            self.cut += scored.cut
+            done()
+
+
+class Model:
+    """A model in this process, or at a server, that scores texts; as `Scoring`.
+
+    Args:
+        voice: the model with its dialect.
+    """
+
+    at_once = 2 * AT_ONCE
+
+    def __init__(self, voice: Voice):
+        self.name = voice.engine.name
+        self._voice = voice
+        self._engine: Engine = voice.engine
+        self._spelled: dict[int, str] = {}
+        identity = json.dumps([dict(voice.engine.identity), voice.dialect.fingerprint, _FORMAT], sort_keys=True)
+        named = re.sub(r"[^\w.-]+", "-", self.name).strip("-.") or "model"
+        hashed = hashlib.sha256(identity.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+        self.kept_as = f"{named}-{hashed}.jsonl"
+
+    async def require(self) -> None:
+        """As `Scoring.require`."""
         if not (await self._engine.capabilities()).scoring:
             raise ModelError(
                 f"{self.name} cannot tell how likely a given text is; name a model of this machine, or a server of"
                 " vLLM or SGLang whose tokenizer is here (llama.cpp's server and chat endpoints do not tell)"
             )
 
-    async def score(self, texts: Sequence[Text]) -> list[Scored]:
-        """Scores texts, some at once; those known before are not scored again. A text that cannot be scored (its
-        conversation is none that the model's family can express, the server refuses it) is one without cells.
-
-        Raises:
-            EngineUnavailable: the model does not answer; what was scored before is kept.
-        """
+    async def score(self, texts: Sequence[Text]) -> AsyncGenerator[tuple[int, Scored | str]]:
+        """As `Scoring.score`, some at once."""
         gate = asyncio.Semaphore(AT_ONCE)
 
-        async def one(text: Text) -> Scored:
+        async def one(number: int, text: Text) -> tuple[int, Scored | str]:
             async with gate:
-                known_as = digest(text)
-                scored = self._scores.get(known_as)
-                if scored is None:
-                    try:
-                        scored = await self._score(text)
-                    except (DialectError, RequestRefused) as error:
-                        self.unscored.append(f"{text.key}: {error}")
-                        return Scored((), False)
-                    self._scores.put(known_as, scored)
-                    self.texts += 1
-                self.cut += scored.cut
-                return scored
+                return number, await self.one(text)
 
-        return list(await asyncio.gather(*map(one, texts)))
+        tasks = [asyncio.create_task(one(number, text)) for number, text in enumerate(texts)]
+        try:
+            for scored in asyncio.as_completed(tasks):
+                yield await scored
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def close(self) -> None:
+        """Lets go of it."""
+        await self._engine.close()
+
+    async def one(self, text: Text) -> Scored | str:
+        """A text's score, or why it has none.
+
+        Raises:
+            EngineUnavailable: the model does not answer.
+        """
+        try:
+            return await self._score(text)
+        except (DialectError, RequestRefused) as error:
+            return str(error)
 
     async def _score(self, text: Text) -> Scored:
         thinks = any(stretch.kind is not Kind.ANSWER for stretch in text.stretches)
@@ -221,6 +314,23 @@ class Scorer:
         if token not in self._spelled:
             self._spelled[token] = await self._engine.decode([token])
         return self._spelled[token]
+
+
+async def open_model(role: Role) -> Model:
+    """The model that a role names, to score texts.
+
+    Raises:
+        UsageError, EngineUnavailable: as of a run; none can be opened.
+    """
+    engine = models.open_engine(
+        role.model or "", device=role.device, context=role.context, runs=role.runs, server=role.server
+    )
+    try:
+        await models.start([engine])
+        return Model(await find_voice(Author.STUDENT, engine, role))
+    except BaseException:
+        await engine.close()
+        raise
 
 
 def measures_of(scored: Scored) -> Measures:

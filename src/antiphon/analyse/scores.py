@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -91,8 +91,10 @@ class Kept:
     """What was scored before, in the place of a `Scorer`, without its model: texts that are not there have no cells.
 
     Attributes:
-        name, texts, cut, unscored: as of a scorer; `unscored` is empty where not one text is known.
+        name, at_once, texts, cut, unscored: as of a scorer; `unscored` is empty where not one text is known.
     """
+
+    at_once = 16
 
     def __init__(self, path: Path):
         """Args:
@@ -113,8 +115,8 @@ class Kept:
     async def require(self) -> None:
         """Returns: nothing is needed."""
 
-    async def score(self, texts: Sequence[Text]) -> list[Scored]:
-        """What is known of texts."""
+    async def score(self, texts: Sequence[Text], done: Callable[[], None] = lambda: None) -> list[Scored]:
+        """What is known of texts; `done` is called for each."""
         found = [self._scores.get(digest(text)) for text in texts]
         for text, scored in zip(texts, found, strict=True):
             if scored is None:
@@ -122,6 +124,7 @@ class Kept:
             else:
                 self.texts += 1
                 self.cut += scored.cut
+            done()
         return [scored or Scored((), False) for scored in found]
 
 
