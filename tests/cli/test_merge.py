@@ -170,7 +170,7 @@ def test_where_and_limit_come_before_the_shard(
 def test_a_shard_without_problems_ends_well(synth: Callable[..., Any], tmp_path: Path) -> None:
     assert synth(tmp_path / "run", "--shard", "3/7", "--limit", 1, "--json").json["shard"] == "3/7"
     told = synth(tmp_path / "run", "--shard", "3/7", "--limit", 1).out
-    assert "shard 3/7: 0 of 1 problems" in told or "shard 3/7: 1 of 1 problems" in told
+    assert "shard 3/7: 0 of 1 problem\n" in told or "shard 3/7: 1 of 1 problem\n" in told
 
 
 @pytest.mark.parametrize(
