@@ -128,7 +128,12 @@ def test_a_run_that_did_not_keep_what_was_rolled_back(command: Command, finished
 def test_22_problems_of_the_training_are_refused(command: Command, slices: Path, tmp_path: Path) -> None:
     train = write_lines(tmp_path / "train.jsonl", SLICES[1:])
     on = ("--data", slices, "--trained-on", train)
-    refused(evaluate(command, *on), f"{slices}: the predictor was trained on the problems of 2 of 3 texts", "(q, r)", "--allow-shared")
+    refused(
+        evaluate(command, *on),
+        f"{slices}: the predictor was trained on the problems of 2 of 3 texts",
+        "(q, r)",
+        "--allow-shared",
+    )
     allowed = evaluate(command, *on, "--allow-shared", "--json")
     assert allowed.json["shared_problems"] == ["q", "r"]
     assert "2 problems" in allowed.err and "too good" in allowed.err
