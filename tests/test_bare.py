@@ -27,6 +27,8 @@ from packaging.requirements import Requirement
 
 import antiphon
 from antiphon.cli.app import app
+from antiphon.lab import settings
+from antiphon.lab.results import EXPERIMENT, save
 from tests.cli.conftest import asked, write_lines
 from tests.scale.plan.pilots import World
 
@@ -53,6 +55,7 @@ WORKS = {
     "import rows.jsonl --run told": "6 traces added",
     "merge one told --to both": "13 complete",
     "plan few many --problems 1000": "1,000 traces",
+    "lab compare experiment": "the claim: worse at first",
     "boundary evaluate --data marked.jsonl --boundary default": "words/s",
     "boundary show marked.jsonl --boundary general": "347 times 6 is 2082.",
     "boundary agree marked.jsonl marked.jsonl": "2 texts in common",
@@ -71,7 +74,7 @@ LACKS = {
     "compare one --under lab:student": ("torch", "local"),
     "boundary train --data marked.jsonl --to predictor": ("torch", "local"),
     "train --data tokens.jsonl --student lab:student --to trained": ("torch", "train"),
-    "lab run --to experiment --quick": ("torch", "train"),
+    "lab run --to miniature --quick": ("torch", "train"),
     "verify one": ("math-verify", "verify"),
     "view one": ("uvicorn", "view"),
     "plan few many --problems 1000 --plot plan.svg": ("matplotlib", "plot"),
@@ -133,6 +136,8 @@ def walked(python: Path, lines: Iterable[str], folder: Path, path: str) -> dict[
     )
     for name, places in (("few", 4), ("many", 24)):
         World().play(range(64), places).write(folder / name)
+    begun = {"name": "miniature", "config": settings.load().model_dump(mode="json")}
+    save(folder / "experiment" / EXPERIMENT, begun)
     lines = list(lines)
     words = json.dumps([shlex.split(line) for line in lines])
     programs = os.pathsep.join((str(python.parent), os.defpath))  # and no server of models
