@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from antiphon.settings import Settings, load
 from antiphon.store import Reader
 from antiphon.synth.run import Run
 from antiphon.synth.sampling import Check
-from antiphon.trace import Author, Status
+from antiphon.trace import Status
 
 if TYPE_CHECKING:
     from antiphon.analyse.report import Comparison
@@ -120,6 +121,7 @@ async def compare(
     status: Iterable[Status | str] = (Status.COMPLETE,),
     most: int = 400,
     scores: str | Path = "likelihoods",
+    ray: str | None = None,
     config: str | Path | None = None,
     settings: Mapping[str, Any] | None = None,
     done: Callable[[], None] = lambda: None,
@@ -133,44 +135,41 @@ async def compare(
         status: the texts of which traces are read. How traces came out is told of all.
         most: the texts of at most so many problems of each set.
         scores: the folder in which likelihoods are kept, so that none is measured twice.
+        ray: a Ray cluster on whose machines they are measured (`host:port`, auto or local), by the model there.
         config, settings: as `synthesize`'s; of them `student` counts, for the model.
         done: called for each text that was read.
 
     Raises:
         UsageError: a place or a status that is none, a model that cannot tell likelihoods.
         SettingsError, PredictorError, StoreUnfit: before anything is measured.
-        EngineUnavailable, StoreFull: what was measured is kept.
+        EngineUnavailable, ClusterError, StoreFull: what was measured is kept.
     """
     import antiphon.boundary
     from antiphon.analyse.compare import compare as held
-    from antiphon.analyse.likelihood import Scorer
+    from antiphon.analyse.likelihood import Scorer, open_model
     from antiphon.analyse.source import find
-    from antiphon.engine import models
-    from antiphon.synth.cast import find_voice
 
+    if ray is not None and under is None:
+        raise UsageError("ray: a cluster measures how likely texts are; name a model (under), or leave it out")
     student = None if under is None else _measuring(under, config, settings or {}).student
     statuses = list(_statuses(status))
     sides = find([str(places)] if isinstance(places, str | Path) else map(str, places))
     name = _name(boundary)
     predictor = None if name is None else antiphon.boundary.load(name)
-    engine, scorer = None, None
-    try:
-        if student is not None:
-            engine = models.open_engine(
-                student.model or "",
-                device=student.device,
-                context=student.context,
-                runs=student.runs,
-                server=student.server,
-            )
-            await models.start([engine])
-            scorer = Scorer(await find_voice(Author.STUDENT, engine, student), Path(scores))
-        return await held(sides, statuses=statuses, most=most, predictor=predictor, scorer=scorer, done=done)
-    finally:
-        if engine is not None:
-            await engine.close()
+    async with AsyncExitStack() as around:
         if predictor is not None:
-            await predictor.close()
+            around.push_async_callback(predictor.close)
+        scorer = None
+        if student is not None and ray is not None:
+            from antiphon.scale.scoring import Scoring
+            from antiphon.scale.spread import Spread
+
+            scorer = Scorer(await Scoring.met(around.enter_context(Spread(ray)), student), Path(scores))
+        elif student is not None:
+            model = await open_model(student)
+            around.push_async_callback(model.close)
+            scorer = Scorer(model, Path(scores))
+        return await held(sides, statuses=statuses, most=most, predictor=predictor, scorer=scorer, done=done)
 
 
 def ask(question: str) -> Problem:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pickle
 import socket
 import tempfile
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from itertools import zip_longest
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -82,6 +85,39 @@ class Actor:
         return reference
 
 
+class FakeData:
+    """`ray.data`: one worker after the other, each for a row or two.
+
+    Attributes:
+        dies: whether the worker of a row dies, by the numbers of the items in it; asked once a row.
+        rows: the numbers of the items in each row.
+    """
+
+    ActorPoolStrategy = SimpleNamespace
+
+    def __init__(self) -> None:
+        self.dies: Callable[[list[int]], bool] = lambda numbers: False
+        self.rows: list[list[int]] = []
+
+    def from_items(self, rows: Sequence[dict[str, bytes]], override_num_blocks: int) -> Any:
+        assert override_num_blocks == len(rows), "each row is a block of its own"
+        self._rows = list(rows)
+        return SimpleNamespace(context=SimpleNamespace(), map=self._map)
+
+    def _map(self, kind: type, *, fn_constructor_args: Sequence[Any], **_: Any) -> Any:
+        given = pickle.dumps(fn_constructor_args)
+        return SimpleNamespace(iter_batches=lambda **_: self._made(kind, given, self._rows))
+
+    def _made(self, kind: type, given: bytes, rows: Sequence[dict[str, bytes]]) -> Iterator[dict[str, Any]]:
+        for some in zip_longest(*[iter(rows)] * 2):
+            with closing(kind(*pickle.loads(given))) as worker:
+                for row in filter(None, some):
+                    self.rows.append([number for number, _ in pickle.loads(row["batch"])])
+                    if not self.dies(self.rows[-1]):  # else Ray Data leaves it out, in the end
+                        reply = worker(row)["reply"]
+                        yield {"reply": SimpleNamespace(to_pylist=lambda reply=reply: [reply])}
+
+
 class FakeRay:
     """The module.
 
@@ -97,6 +133,8 @@ class FakeRay:
         self.machine = threading.local()
         self.head = socket.create_server(("127.0.0.1", 0))
         self.options: dict[str, Any] = {}
+        self.data = FakeData()
+        self.resources = {"CPU": 4.0}
 
     def disk(self, actor: Actor) -> str:
         return str(self._disks / str(self.actors.index(actor)))
@@ -111,6 +149,9 @@ class FakeRay:
 
     def nodes(self) -> list[dict[str, bool]]:
         return [{"Alive": True}, {"Alive": True}, {"Alive": False}]
+
+    def cluster_resources(self) -> dict[str, float]:
+        return self.resources
 
     def get_runtime_context(self) -> Any:
         return SimpleNamespace(gcs_address="{}:{}".format(*self.head.getsockname()))
@@ -147,6 +188,7 @@ def install(ray: FakeRay, put: Callable[..., None]) -> FakeRay:
     """Puts it in Ray's place; `put` is `monkeypatch.setattr`."""
     real = tempfile.gettempdir
     put("antiphon.scale.cluster.library", lambda address: ray)
+    put("antiphon.scale.cluster.require_data", lambda: None)
     put("antiphon.scale.ray._GLANCE", 0.02)
     put("antiphon.scale.shard.gettempdir", lambda: getattr(ray.machine, "disk", None) or real())
     put("os.chdir", lambda path: None)

@@ -41,6 +41,7 @@ def compare(
         option(metavar="MODEL", help="How likely all is under this model: the student.", panel=MODELS),
     ] = None,
     boundary: Annotated[str, options.boundary()] = "default",
+    ray: options.Ray = None,
     json: options.Json = False,
 ) -> None:
     """Compares sets of traces: lengths, habits, drift, likelihood.
@@ -54,6 +55,8 @@ def compare(
     """
     from antiphon import api
 
+    if ray is not None and under is None:
+        raise typer.BadParameter("it is for --under; give that, too, or leave it out", param_hint="--ray")
     if html is not None and not html.absolute().parent.is_dir():  # said before anything is measured
         raise UsageError(f"{html}: cannot be written: there is no folder {html.parent}; make it first")
     with Counting("text", "read", quiet=json) as counting:
@@ -65,6 +68,7 @@ def compare(
                 status=options.statuses(status or [Status.COMPLETE], "--status"),
                 most=most,
                 scores=scores,
+                ray=ray,
                 config=config,
                 settings=options.assigned(assignments),
                 done=counting.one,

@@ -320,6 +320,15 @@ def shards(default: str | bool = True, *, panel: str) -> Any:
     )
 
 
+Ray = Annotated[
+    str | None,
+    option(
+        metavar="ADDRESS",
+        help="Work on a cluster's machines: auto, local or host:port (docs/scale.md).",
+        panel=CLUSTER,
+        values=completing.names(lambda: ("auto", "local")),
+    ),
+]
 Retry = Annotated[
     list[str] | None,
     option(

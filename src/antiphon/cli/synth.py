@@ -85,15 +85,7 @@ def synth(
         float | None,
         option(metavar="COST", help="Stop when it has cost so much (prices: docs/settings.md).", panel=SPENDING),
     ] = None,
-    ray: Annotated[
-        str | None,
-        option(
-            metavar="ADDRESS",
-            help="Write shards on its machines: auto, local, host:port or ray://host:port (docs/scale.md).",
-            panel=CLUSTER,
-            values=completing.names(lambda: ("auto", "local")),
-        ),
-    ] = None,
+    ray: options.Ray = None,
     shards: Annotated[int | None, options.shards("one a machine", panel=CLUSTER)] = None,
     snapshot: Annotated[
         float | None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,6 +17,7 @@ from antiphon.plural import many
 from antiphon.trace import Status
 
 if TYPE_CHECKING:
+    from antiphon.scale.spread import Spread
     from antiphon.verify.judge import Judged
 
 
@@ -27,6 +29,7 @@ def verify(
     unsafe_local: options.UnsafeLocal = False,
     again: options.Again = False,
     jobs: Annotated[int | None, options.jobs("one a core")] = None,
+    ray: options.Ray = None,
     json: options.Json = False,
 ) -> None:
     """Judges the answers of a run, each once; verdicts stay by the traces.
@@ -34,44 +37,59 @@ def verify(
     Example: antiphon verify runs/one
 
     Run it again and it goes on where it stood. Several run directories are judged in turn. Model-written programs run
-    in a sandbox (docs/sandbox.md).
+    in a sandbox (docs/sandbox.md). With --ray, answers go to a cluster's machines; verdicts come back here.
 
     Verifiers: {verifiers} (docs/verify.md).
 
-    Exit codes: 0 done, 1 some answers could not be judged, 2 wrong use, 3 the disk gave out, 130 interrupted.
+    Exit codes: 0 done, 1 some answers could not be judged, 2 wrong use, 3 the disk or cluster gave out, 130
+    interrupted.
     """
     from antiphon.cli.judging import facts, judged
     from antiphon.cli.stopping import INTERRUPTED
     from antiphon.store import Reader
     from antiphon.verify.choose import VERIFIERS, verifiers
-    from antiphon.verify.judge import judge
+    from antiphon.verify.judge import judge, judging
     from antiphon.verify.workers import cores
 
     for directory in directories:
         Reader(directory).close()  # what cannot be opened is said before the first is judged
-    by = verifiers(verifier or VERIFIERS, unsafe=unsafe_local, jobs=jobs)
+    specs = list(verifier or VERIFIERS)
+    by = verifiers(specs, unsafe=unsafe_local, jobs=jobs)
+    how: dict[str, Any] = {"variant": variant, "again": again, "jobs": jobs or cores()}
     code, found, left = 0, list[dict[str, Any]](), limit
-    for directory in directories:
-        with Reader(directory) as reader:
-            total = reader.counts(variant).get(Status.COMPLETE, 0)
-        judging = partial(judge, directory, by, variant=variant, again=again, limit=left, jobs=jobs or cores())
-        done = judged(judging, total, quiet=json)
-        with Reader(directory) as reader:
-            names = [each.name for each in reader.variants() if variant in (None, each.name)]
-            variants = [{"name": name, **facts(reader, name)} for name in names]
-        its = INTERRUPTED if done is None else 1 if done.cannot_judge else 0
-        code = max(code, its)
-        if not json:
-            _tell(directory, done, variants)
-        found.append({"run": str(directory), **_summary(done), "variants": variants, "exit_code": its})
-        if done is None:
-            break
-        left = None if left is None else left - done.given
-        if left == 0:
-            break
+    with ExitStack() as around:
+        if ray is not None:
+            how["elsewhere"] = partial(
+                around.enter_context(_cluster(ray, jobs)).map, partial(judging, specs, unsafe=unsafe_local)
+            )
+        for directory in directories:
+            with Reader(directory) as reader:
+                total = reader.counts(variant).get(Status.COMPLETE, 0)
+            done = judged(partial(judge, directory, by, limit=left, **how), total, quiet=json)
+            with Reader(directory) as reader:
+                names = [each.name for each in reader.variants() if variant in (None, each.name)]
+                variants = [{"name": name, **facts(reader, name)} for name in names]
+            its = INTERRUPTED if done is None else 1 if done.cannot_judge else 0
+            code = max(code, its)
+            if not json:
+                _tell(directory, done, variants)
+            found.append({"run": str(directory), **_summary(done), "variants": variants, "exit_code": its})
+            if done is None:
+                break
+            left = None if left is None else left - done.given
+            if left == 0:
+                break
     if json:
         print_json(found[0] if len(directories) == 1 else {"runs": found}, code)
     raise typer.Exit(code)
+
+
+def _cluster(address: str, jobs: int | None) -> Spread:
+    from antiphon.scale.spread import Spread
+
+    if jobs is not None:
+        raise typer.BadParameter("on a cluster there is one for each of its CPUs; leave it out", param_hint="--jobs")
+    return Spread(address)
 
 
 def _summary(done: Judged | None) -> dict[str, Any]:

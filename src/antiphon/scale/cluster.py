@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib.util
+import logging
 import os
 import re
 import signal
@@ -21,7 +22,12 @@ _PROBE = 2.0  # seconds in which a head that is there answers
 _FAREWELL = 0.5  # seconds for Ray to take its leave of a head that is gone
 _CLIENT = "ray://"
 _OBJECTS = 128 << 20  # bytes of shared memory, where the cluster is begun here
-_QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+_QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_BACKEND_LOG_LEVEL": "fatal",  # it tells this process's screen what it is worried about
+    "RAY_ENABLE_AUTO_CONNECT": "0",  # what is still under way when we leave would come back
+}
 
 BY_RAY = ("auto", "local")
 """Addresses of which Ray itself knows where the head is."""
@@ -111,6 +117,19 @@ def library(address: str) -> Any:
     if address.startswith(_CLIENT) and importlib.util.find_spec("grpc") is None:
         raise MissingDependency("'ray[client]'", None, f"--ray {address}")
     return ray
+
+
+def require_data() -> None:
+    """Ray Data is there, which tells nobody of itself either.
+
+    Raises:
+        MissingDependency: something that it needs is not installed.
+    """
+    try:
+        import ray.data
+    except ImportError as error:
+        raise MissingDependency(error.name or "ray.data", "ray", "--ray") from None
+    logging.getLogger(ray.data.__name__).setLevel(logging.CRITICAL)
 
 
 @contextlib.contextmanager

@@ -6,10 +6,12 @@ import asyncio
 import logging
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 from antiphon.errors import AntiphonError, ProblemError
 from antiphon.problem import Problem
@@ -18,6 +20,7 @@ from antiphon.trace import Key, Label, Status, Verdict
 from antiphon.verify.base import Verifier
 from antiphon.verify.checker import place
 from antiphon.verify.choose import FIELD, choose
+from antiphon.verify.choose import verifiers as chosen
 
 _log = logging.getLogger(__name__)
 
@@ -44,6 +47,18 @@ class _Reasons:
 
     def __bool__(self) -> bool:
         return bool(self._found)
+
+
+class Answer(NamedTuple):
+    """An answer and what it replies to, as `Judges.check` takes them."""
+
+    problem: Problem
+    text: str
+
+
+Elsewhere = Callable[[Iterable[tuple[Key, Answer]]], AsyncGenerator[tuple[Key, Verdict | str]]]
+"""Judges answers in other processes, by what `judging` makes there: verdicts in any order, a text where there is none.
+"""
 
 
 class Judges:
@@ -110,6 +125,20 @@ class Judges:
         return await test
 
 
+async def judging(specs: Iterable[str], *, unsafe: bool) -> Callable[[Answer], Awaitable[Verdict]]:
+    """What judges answers in a process that has one core to itself.
+
+    Args:
+        specs, unsafe: as of `antiphon.verify.choose.verifiers`, whose errors are raised, too.
+    """
+    judges = Judges(chosen(specs, unsafe=unsafe, jobs=1))
+
+    async def check(answer: Answer) -> Verdict:
+        return await judges.check(*answer)
+
+    return check
+
+
 async def _tested(verifier: Verifier, problem: Problem) -> str | None:
     answer: str | None = await verifier.canonical(problem)  # type: ignore[attr-defined]
     if answer is None:
@@ -161,6 +190,7 @@ async def judge(
     again: bool = False,
     limit: int | None = None,
     jobs: int = 1,
+    elsewhere: Elsewhere | None = None,
     on_verdict: Callable[[Key, Verdict], None] = lambda key, verdict: None,
     on_known: Callable[[Key, Verdict], None] = lambda key, verdict: None,
 ) -> Judged:
@@ -175,6 +205,7 @@ async def judge(
         again: judge also what has its verdict; the new one takes the old one's place.
         limit: at most so many answers.
         jobs: how many are judged at once, as far as the verifiers do.
+        elsewhere: judges in the place of `verifiers`, by which it is then only told who judges what.
         on_verdict: told of each verdict that is given.
         on_known: told of each that was there, and stays.
 
@@ -184,17 +215,20 @@ async def judge(
         UsageError: there is no such variant; or what is needed to judge is missing on this machine.
     """
     with Reader(directory) as reader, Store.open(directory) as store:
-        judging = _Judging(reader, store, Judges(verifiers), again, on_verdict, on_known)
-        work = islice(judging.unjudged(frozenset(statuses), variant), limit)
-        tasks = [asyncio.create_task(judging.work(work)) for _ in range(max(1, jobs))]
-        try:
-            await asyncio.gather(*tasks)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        work = _Judging(reader, store, Judges(verifiers), again, on_verdict, on_known)
+        unjudged = islice(work.unjudged(frozenset(statuses), variant), limit)
+        if elsewhere is not None:
+            await work.elsewhere(unjudged, elsewhere)
+        else:
+            tasks = [asyncio.create_task(work.here(unjudged)) for _ in range(max(1, jobs))]
+            try:
+                await asyncio.gather(*tasks)
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
         await store.flush()
-        return Judged(judging.labels, judging.before, judging.unsuited, tuple(judging.reasons.told()), store.repaired)
+        return Judged(work.labels, work.before, work.unsuited, tuple(work.reasons.told()), store.repaired)
 
 
 class _Judging:
@@ -235,16 +269,32 @@ class _Judging:
                     self.before += 1
                     self._on_known(standing.key, known)
 
-    async def work(self, unjudged: Iterator[tuple[Problem, Key]]) -> None:
+    async def here(self, unjudged: Iterator[tuple[Problem, Key]]) -> None:
         """Judges what is left of them; several of these take turns at one iterator."""
         for problem, key in unjudged:
-            verdict = await self._judges.check(problem, self._reader.answer(key))
-            self._store.add_verdicts(key, [verdict])
-            self.labels.setdefault(key.variant, Counter())[verdict.label] += 1
-            if verdict.label is Label.CANNOT_JUDGE:
-                self.reasons.add(problem, verdict.detail)
-            self._on_verdict(key, verdict)
+            self._given(key, await self._judges.check(problem, self._reader.answer(key)))
             await asyncio.sleep(0)  # a verifier may never wait, and whoever stops this must be heard
+
+    async def elsewhere(self, unjudged: Iterator[tuple[Problem, Key]], judged: Elsewhere) -> None:
+        """Has all of them judged in other processes."""
+        answers = ((key, Answer(problem, self._reader.answer(key))) for problem, key in unjudged)
+        async with aclosing(judged(answers)) as verdicts:
+            async for key, verdict in verdicts:
+                self._given(key, self._none(key, verdict) if isinstance(verdict, str) else verdict)
+
+    def _given(self, key: Key, verdict: Verdict) -> None:
+        self._store.add_verdicts(key, [verdict])
+        self.labels.setdefault(key.variant, Counter())[verdict.label] += 1
+        if verdict.label is Label.CANNOT_JUDGE:
+            self.reasons.add(self._reader.problem(key.problem), verdict.detail)
+        self._on_verdict(key, verdict)
+
+    def _none(self, key: Key, why: str) -> Verdict:
+        """The verdict where another process could only say why there is none."""
+        problem = self._reader.problem(key.problem)
+        verifier = self._judges.of(problem)
+        assert verifier is not None
+        return Verdict(verifier.name, verifier.version, Label.CANNOT_JUDGE, f"{place(problem)}: {why}", 0.0)
 
 
 def _settles(verdict: Verdict, verifier: Verifier) -> bool:
