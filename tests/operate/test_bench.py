@@ -365,7 +365,7 @@ def test_what_keeps_streams_open_is_said_once() -> None:
 def test_what_to_bear_in_mind() -> None:
     assert notes(WELL) == []
     few, short, gone = notes(replace(WELL, turns=3, most=5, planned=5, silent=0.25))
-    assert "only 3 turns" in few and "there were 5 traces" in short and "25% of the time" in gone
+    assert "only 3 turns" in few and "with 5 traces to write" in short and "25% of the time" in gone
 
 
 def test_the_thresholds_in_the_documentation_are_those_of_the_rules() -> None:

@@ -382,10 +382,10 @@ def test_a_gold_query_of_the_most_rows(verifier: SqlVerifier) -> None:
     asked = problem(schema_sql=TABLE, gold_sql=numbers(100_000))
     assert verdict(verifier, asked, numbers(100_000)).label is Label.RIGHT
     more = verdict(verifier, asked, numbers(100_001))
-    assert more.detail == "more than 100000 rows of 1 column, not 100000 rows of 1 column"
+    assert more.detail == "more than 100,000 rows of 1 column, not 100,000 rows of 1 column"
     broken = verdict(verifier, problem(schema_sql=TABLE, gold_sql=numbers(100_001)), "SELECT 1")
     assert broken.label is Label.CANNOT_JUDGE
-    assert broken.detail.endswith("the gold query gives more than 100000 rows")
+    assert broken.detail.endswith("the gold query gives more than 100,000 rows")
 
 
 def test_where_a_limit_cuts_through_ties_the_order_is_the_golds(verifier: SqlVerifier) -> None:

@@ -63,7 +63,7 @@ class SqlVerifier(Checker):
         if query is None:
             return Finding(Label.NO_ANSWER, "it holds no query")
         if len(query) > LONGEST:
-            return Finding(Label.WRONG, f"the query has {len(query)} characters, more than {LONGEST}")
+            return Finding(Label.WRONG, f"the query has {len(query):,} characters, more than {LONGEST:,}")
         seconds = 0.0
         found: list[Any] = []
         for database in databases:

@@ -79,7 +79,7 @@ def _judge(reader: _Reader, golds: list[str], query: str) -> tuple[str, str]:
         except _Failed as error:
             return "broken", f"the gold query fails: {error}"
         if len(accepted[-1][2]) > MOST_ROWS:
-            return "broken", f"the gold query gives more than {MOST_ROWS} rows"
+            return "broken", f"the gold query gives more than {MOST_ROWS:,} rows"
     most = max(len(rows) for _, _, rows in accepted)
     try:
         width, rows = reader.rows(query, most)
@@ -102,7 +102,7 @@ def _difference(accepted: list[tuple[str, int, list[Row]]], width: int, rows: li
                 return f"{many(len(rows), 'row')}, the right ones, but in another order"
             other = next((row for row in rows if row not in gold_rows), rows[0])
             return f"{many(len(rows), 'row')}, as expected, but not the same: {other!r:.80} is not right"
-    count = f"more than {most} rows" if len(rows) > most else many(len(rows), "row")
+    count = f"more than {most:,} rows" if len(rows) > most else many(len(rows), "row")
     expected = sorted({(gold_width, len(gold_rows)) for _, gold_width, gold_rows in accepted})
     wanted = " or ".join(f"{many(number, 'row')} of {many(columns, 'column')}" for columns, number in expected)
     return f"{count} of {many(width, 'column')}, not {wanted}"
