@@ -68,7 +68,14 @@ class Machines:
 
     def kill_shards(self, number: int) -> int:
         """Kills the processes on a machine that write a shard; how many there were."""
-        return _killed(pid for pid, title in self._processes(number).items() if title.startswith("ray::Shard"))
+        return self._kill(number, "ray::Shard")
+
+    def kill_workers(self, number: int) -> int:
+        """The same of those that Ray Data gives work."""
+        return self._kill(number, "ray::MapWorker")
+
+    def _kill(self, number: int, titled: str) -> int:
+        return _killed(pid for pid, title in self._processes(number).items() if title.startswith(titled))
 
     def lose(self, number: int) -> None:
         """Kills a machine with all that runs on it, and removes its disk."""

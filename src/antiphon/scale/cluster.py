@@ -25,7 +25,7 @@ _OBJECTS = 128 << 20  # bytes of shared memory, where the cluster is begun here
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_BACKEND_LOG_LEVEL": "fatal",  # it tells this process's screen what it is worried about
+    "RAY_BACKEND_LOG_LEVEL": "fatal",  # what its core is worried about it tells on standard error
     "RAY_ENABLE_AUTO_CONNECT": "0",  # what is still under way when we leave would come back
 }
 
@@ -138,7 +138,9 @@ def connected(ray: Any, address: str) -> Iterator[tuple[str, int]]:
     here = {"include_dashboard": False, "object_store_memory": _OBJECTS} if address == "local" else {}
     on_term = signal.getsignal(signal.SIGTERM)
     try:
-        ray.init(address=address, log_to_driver=False, logging_level="ERROR", **here)
+        with _unheard():
+            ray.init(address=address, log_to_driver=False, logging_level="ERROR", **here)
+        _keep_quiet(ray)
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, on_term)  # Ray has put an end of its own there
     except (ConnectionError, RuntimeError, ValueError) as error:
@@ -158,6 +160,28 @@ def connected(ray: Any, address: str) -> Iterator[tuple[str, int]]:
         leaving = threading.Thread(target=ray.shutdown, name="antiphon-ray-shutdown", daemon=True)
         leaving.start()
         leaving.join(_PATIENCE if answers(head) else _FAREWELL)
+
+
+@contextlib.contextmanager
+def _unheard() -> Iterator[None]:
+    """Nothing of this process reaches standard error: Ray's core says there that it has been told to be quiet."""
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+def _keep_quiet(ray: Any) -> None:
+    """Ray prints what machines tell of workers that died, whatever `log_to_driver` says, and on standard output, which
+    is the command's."""
+    with contextlib.suppress(AttributeError):  # it promises this to nobody
+        if callable(ray._private.worker.print_to_stdstream):
+            ray._private.worker.print_to_stdstream = lambda *_, **__: None
 
 
 class Pulse:
