@@ -157,6 +157,19 @@ def test_likelihoods_are_those_that_one_machine_measures(cluster: Machines, tmp_
     assert again == told_there, "nothing is measured twice"
 
 
+def test_a_lost_machine_costs_nothing(cluster: Machines, gate: Path, tmp_path: Path) -> None:
+    run = run_of(tmp_path / "run", gate)
+    process = verify(run, "--ray", cluster.address)
+    until(lambda: given(run) and any(gate.iterdir()), process)
+    assert process.poll() is None, "verdicts are kept as they come"
+    cluster.lose(1)
+    cluster.add(2)
+    (gate / "open").touch()
+    out, _ = ended(process)
+    assert json.loads(out)["judged"] == {"tessy": {"right": COUNT, "wrong": COUNT}}
+    assert all(len(each) == 1 for each in verdicts(run).values())
+
+
 def close(one: Any, other: Any) -> bool:
     """Whether values are the same, numbers nearly: a model computes otherwise in other company."""
     if isinstance(one, dict):
