@@ -134,7 +134,7 @@ def test_vllm_is_well() -> None:
         assert found(report, check).grade is Grade.OK, found(report, check)
 
 
-@pytest.mark.slow
+@live
 @pytest.mark.skipif(not SIMULATOR.is_dir(), reason="needs ../shared, which is not here")
 @pytest.mark.skipif(bool(missing()), reason=f"needs {missing()}, which is not installed")
 def test_behind_nginx_tokens_come_as_they_are_written(tmp_path: Path) -> None:

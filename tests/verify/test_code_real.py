@@ -22,6 +22,7 @@ from antiphon.verify.sandbox import Limits, Sandbox
 
 QUICK = 10  # problems in the quick suite
 LIMITS = Limits(cpu=4, wall=30)
+PATIENT = Limits(cpu=15, wall=90)  # some of their own answers take seconds, and more where others work beside them
 
 
 def problems(shared: Path) -> list[Problem]:
@@ -29,9 +30,9 @@ def problems(shared: Path) -> list[Problem]:
     return list(load(files).problems)
 
 
-def judged(answers: list[tuple[Problem, str]]) -> list[Verdict]:
+def judged(answers: list[tuple[Problem, str]], limits: Limits) -> list[Verdict]:
     async def all_of_them() -> list[Verdict]:
-        verifier = CodeVerifier(Sandbox(), LIMITS)
+        verifier = CodeVerifier(Sandbox(), limits)
         return await asyncio.gather(*(verifier.check(problem, answer) for problem, answer in answers))
 
     return asyncio.run(all_of_them())
@@ -172,7 +173,7 @@ def check_mutants(chosen: list[Problem]) -> list[str]:
         assert own is not None
         made = list(mutants(own.text, problem.metadata["entry_point"]))
         mutated.append((problem, own.text, made[number % len(made)]))
-    verdicts = judged([(problem, f"~~~~\n{mutant}\n~~~~") for problem, _, mutant in mutated])
+    verdicts = judged([(problem, f"~~~~\n{mutant}\n~~~~") for problem, _, mutant in mutated], LIMITS)
     undetected, mistaken = [], []
     for (problem, own, mutant), verdict in zip(mutated, verdicts, strict=True):
         passes, results = outside(problem, mutant)
@@ -188,7 +189,7 @@ def check_mutants(chosen: list[Problem]) -> list[str]:
 
 def test_their_own_answers_are_right(shared: Path, sandbox: Sandbox) -> None:
     chosen = problems(shared)[:: 464 // QUICK]
-    verdicts = judged([(problem, own_answer(problem)) for problem in chosen])
+    verdicts = judged([(problem, own_answer(problem)) for problem in chosen], PATIENT)
     assert [verdict.label for verdict in verdicts] == [Label.RIGHT] * len(chosen)
 
 
@@ -201,7 +202,7 @@ def test_mutants_are_not(shared: Path, sandbox: Sandbox) -> None:
 def test_all_their_own_answers_are_right(shared: Path, sandbox: Sandbox) -> None:
     everything = problems(shared)
     assert len(everything) == 464
-    verdicts = judged([(problem, own_answer(problem)) for problem in everything])
+    verdicts = judged([(problem, own_answer(problem)) for problem in everything], PATIENT)
     assert [p.id for p, verdict in zip(everything, verdicts, strict=True) if verdict.label is not Label.RIGHT] == []
 
 
