@@ -201,7 +201,8 @@ def opened(experiment: Experiment, directory: Path) -> Iterator[None]:
 
 
 def _may_be_there(path: Path) -> bool:
-    """Whether an experiment may begin where this is: what a session leaves behind that wrote nothing, or a seed's traces and no more."""
+    """Whether an experiment may begin where this is: what a session leaves behind that wrote nothing, or a seed's
+    traces and no more."""
     if path.name == LOCK or path.name.startswith("."):
         return True
     return path.name.startswith("seed-") and path.is_dir() and {inside.name for inside in path.iterdir()} == {"run"}
