@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,18 +22,10 @@ from antiphon.trace import Span
 from tests.cli.conftest import MODELS, Outcome, asked, command, write_lines
 from tests.cli.pair import Pair
 from tests.cli.pair import install as install_pair
-from tests.scale.fake_ray import FakeRay, install
+from tests.scale.fake_ray import FakeRay
 
 __all__ = ["command"]  # a fixture of the command's tests
 COUNT = 8
-
-
-@pytest.fixture
-def ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeRay]:
-    ray = install(FakeRay(tmp_path / "disks"), monkeypatch.setattr)
-    monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    yield ray
-    ray.head.close()
 
 
 @pytest.fixture

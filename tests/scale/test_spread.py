@@ -33,14 +33,6 @@ __all__ = ["command"]  # a fixture of the command's tests
 SCRIPTED = ("--verifier", "tests.verify.scripted:ScriptedVerifier")
 
 
-@pytest.fixture
-def ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeRay]:
-    ray = install(FakeRay(tmp_path / "disks"), monkeypatch.setattr)
-    monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    yield ray
-    ray.head.close()
-
-
 async def doubling(lacking: str = "") -> Callable[[Any], Awaitable[Any]]:
     """What doubles numbers, slowly; "bad" falls over, "unequal" is told of, "over" ends all."""
     if lacking:

@@ -1,0 +1,18 @@
+"""What the tests of a cluster have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.scale.fake_ray import FakeRay, install
+
+
+@pytest.fixture
+def ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeRay]:
+    ray = install(FakeRay(tmp_path / "disks"), monkeypatch.setattr)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    yield ray
+    ray.head.close()
