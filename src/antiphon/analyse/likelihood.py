@@ -30,6 +30,7 @@ from antiphon.errors import DialectError, ModelError, RequestRefused
 from antiphon.settings import Role
 from antiphon.synth.cast import find_voice
 from antiphon.synth.voice import Voice
+from antiphon.tasks import end
 from antiphon.trace import Author, Kind
 
 TENTHS = 10
@@ -212,9 +213,7 @@ class Model:
             for scored in asyncio.as_completed(tasks):
                 yield await scored
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await end(tasks)
 
     async def close(self) -> None:
         """Lets go of it."""

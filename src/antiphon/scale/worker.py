@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from antiphon import version
 from antiphon.errors import AntiphonError, UsageError
+from antiphon.tasks import end
 
 _log = logging.getLogger(__name__)
 
@@ -99,9 +100,7 @@ class Worker:
         except AntiphonError as error:
             return Reply(results, Failure(f"{host}: {error}", error.exit_code))
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await end(tasks)
         return Reply(results)
 
 

@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine
 
+from antiphon.tasks import end
+
 
 class Crew:
     """Works once; a stop before the work begins ends it at its first step."""
@@ -31,8 +33,7 @@ class Crew:
             if not self._stopped:
                 raise
         finally:
-            self._cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await end(self._tasks)
 
     def stop(self) -> None:
         """Cancels the workers soon, from any thread; their work returns as if done."""

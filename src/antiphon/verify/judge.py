@@ -16,6 +16,7 @@ from typing import NamedTuple
 from antiphon.errors import AntiphonError, ProblemError
 from antiphon.problem import Problem
 from antiphon.store import Reader, Store
+from antiphon.tasks import end
 from antiphon.trace import Key, Label, Status, Verdict
 from antiphon.verify.base import Verifier
 from antiphon.verify.checker import place
@@ -224,9 +225,7 @@ async def judge(
             try:
                 await asyncio.gather(*tasks)
             finally:
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
+                await end(tasks)
         await store.flush()
         return Judged(work.labels, work.before, work.unsuited, tuple(work.reasons.told()), store.repaired)
 

@@ -17,6 +17,7 @@ from antiphon.engine.http.server import Server
 from antiphon.engine.http.servers import Servers
 from antiphon.engine.models import shown
 from antiphon.errors import EngineUnavailable, ModelError
+from antiphon.tasks import end
 
 _EVERY = 5.0  # seconds between two looks
 
@@ -149,9 +150,7 @@ class Following:
     async def close(self) -> None:
         """Looks no more."""
         tasks = [*self._joining.values(), *([self._task] if self._task else [])]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(tasks)
 
     async def _follow(self) -> None:
         while True:

@@ -13,6 +13,7 @@ from antiphon.engine.http.client import Client
 from antiphon.engine.http.faults import Denied, Down, Fault, Refused, Transient
 from antiphon.engine.http.server import Server
 from antiphon.errors import EngineUnavailable, RequestRefused
+from antiphon.tasks import end
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.25, 8.0  # seconds between two tries of a request
 _LONGEST_ASKED = 60.0  # seconds that a server may ask to wait
@@ -131,9 +132,7 @@ class Servers:
 
     async def close(self) -> None:
         """Lets go of all connections."""
-        for task in self._background:
-            task.cancel()
-        await asyncio.gather(*self._background, return_exceptions=True)
+        await end(self._background)
         await asyncio.gather(*(server.close() for server in self._servers))
 
     def _leave(self, server: Server, fault: Fault) -> Server:
