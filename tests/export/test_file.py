@@ -27,7 +27,7 @@ from antiphon.export.formats import Format
 from antiphon.export.messages import Messages
 from antiphon.problem import Problem, load
 from antiphon.store import Outcome
-from antiphon.trace import Key, Status
+from antiphon.trace import Key, Status, Trace
 from tests.export.fake import Fake, problem, run, trace
 
 
@@ -160,7 +160,7 @@ def test_any_response_is_written_as_stored(format: str, texts: list[list[str]]) 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "train.jsonl")
         write(run(*traces), format, path)
-        exporter = FORMATS[format].make(run(), None)
+        exporter = FORMATS[format].make((), None)
         read = [exporter.response(row) for row in rows(path)]
     # JSON cannot tell a high and a low surrogate side by side from the character they spell.
     assert [t.encode("utf-16", "surrogatepass") for t in read] == [
@@ -176,7 +176,7 @@ class Faulty(Messages):
         self._fault = fault
         self._rows = 0
 
-    def row(self, problem: Problem, outcome: Outcome) -> Row:
+    def row(self, problem: Problem, outcome: Outcome, trace: Trace | None = None) -> Row:
         row = super().row(problem, outcome)
         self._rows += 1
         if self._rows == 2:
@@ -192,7 +192,7 @@ def test_a_file_that_is_not_the_record_is_never_put_in_place(
 ) -> None:
     path = tmp_path / "train.jsonl"
     path.write_text("as it was\n")
-    monkeypatch.setitem(FORMATS, "messages", Format(lambda reader, student: Faulty(fault)))
+    monkeypatch.setitem(FORMATS, "messages", Format(lambda variants, student: Faulty(fault)))
     traces = [trace(f" a{n}\nb\n", sample=n) for n in range(3)]
     with pytest.raises(AntiphonError, match=r"check of the export failed at row 2 \(trace p/tessy/1\)"):
         write(run(*traces), "messages", path)

@@ -30,12 +30,12 @@ from antiphon.export import write
 from antiphon.export.messages import Messages
 from antiphon.store import Reader
 
-def row(self, problem, outcome):
+def row(self, problem, outcome, trace):
     rows.append(outcome)
     if len(rows) == 3:
         print("half", flush=True)
         threading.Event().wait()
-    return sound(self, problem, outcome)
+    return sound(self, problem, outcome, trace)
 
 rows, sound = [], Messages.row
 Messages.row = row

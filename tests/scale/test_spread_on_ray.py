@@ -1,4 +1,4 @@
-"""`verify` and `compare` on a real Ray cluster of two machines, whose processes are killed, and the command too."""
+"""`verify`, `compare` and `export` on a real Ray cluster of two machines, whose processes are killed, and the command too."""
 
 from __future__ import annotations
 
@@ -155,6 +155,20 @@ def test_likelihoods_are_those_that_one_machine_measures(cluster: Machines, tmp_
     assert close(kept_there, kept) and close(told_there, told)
     again, _ = compare("spread", "--ray", cluster.address)
     assert again == told_there, "nothing is measured twice"
+
+
+def test_an_export_is_the_file_that_one_machine_writes(cluster: Machines, tmp_path: Path) -> None:
+    run = run_of(tmp_path / "run")
+
+    def export(name: str, *more: object) -> tuple[dict[str, Any], bytes]:
+        """What is told, and what is written."""
+        words = ("export", run, "--format", "tokens", "--student", "lab:student", "--to", tmp_path / name, *more)
+        out, _ = ended(started([sys.executable, "-m", "antiphon", *map(str, words), "--json"]))
+        return {**json.loads(out), "path": "", "files": []}, (tmp_path / name).read_bytes()
+
+    alone, spread = export("alone.jsonl"), export("spread.jsonl", "--ray", cluster.address)
+    assert spread == alone
+    assert alone[0]["rows"] == 2 * COUNT
 
 
 def test_a_lost_machine_costs_nothing(cluster: Machines, gate: Path, tmp_path: Path) -> None:

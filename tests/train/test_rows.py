@@ -175,7 +175,7 @@ def test_rows_that_do_not_say_whose_they_are_are_counted(tmp_path: Path) -> None
 
 
 def _bare() -> Student:
-    return Student("bare", STUDENT.vocabulary, STUDENT.dialect, None)
+    return Student("bare", STUDENT.vocabulary, STUDENT.dialect, None, "bare", "auto")
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -65,6 +66,7 @@ def export(
     balance: cleaning.BalanceBy = None,
     removed: cleaning.Removed = None,
     student: Annotated[str | None, options.student("the run's")] = None,
+    ray: options.Ray = None,
     json: options.Json = False,
 ) -> None:
     """Writes a run's traces as training data, checked against the record.
@@ -75,11 +77,12 @@ def export(
 
     --to ends in .jsonl, .jsonl.gz, .jsonl.zst or .parquet; anything else is a folder, a data set with a card. It may be
     a URL. The student's tokenizer and chat template are those that rows are made for. --max-length shows how many rows
-    are longer.
+    are longer. With --ray, a cluster's machines make the rows, which are written and checked here.
 
-    Exit codes: 0 done, 1 every trace was left out, 2 wrong use, 3 the disk or store gave out.
+    Exit codes: 0 done, 1 every trace was left out, 2 wrong use, 3 the disk, store or cluster gave out.
     """
     from antiphon.export import write
+    from antiphon.scale.spread import Spread
     from antiphon.store import Reader
 
     wanted: dict[str, Any] = {
@@ -91,7 +94,7 @@ def export(
     }
     cleaners = cleaning.cleaners(without, near_duplicates, balance)
     listing = None if removed is None else cleaning.Listing(removed, overwrite=overwrite)
-    with Reader(directory) as reader:
+    with Reader(directory) as reader, nullcontext() if ray is None else Spread(ray) as cluster:
         done = write(
             reader,
             format,
@@ -105,6 +108,7 @@ def export(
             overwrite=overwrite,
             rows_per_file=rows_per_file,
             suffix=suffix,
+            spread=None if cluster is None else cluster.map,
         )
         if listing is not None:
             listing.write(reader.outcomes(**wanted), cleaners)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from antiphon.problem import Problem
+from antiphon.trace import Trace
 
 if TYPE_CHECKING:
     import pyarrow
@@ -37,15 +37,19 @@ class Row(NamedTuple):
     response: str
     text: str = ""
     tokens: int | None = None
-    counts: Mapping[str, int] = MappingProxyType({})
+    counts: Mapping[str, int] = {}
 
 
 class Exporter(ABC):
-    """One shape of training rows. What it makes of a trace comes from the spans' joined text."""
+    """One shape of training rows. What it makes of a trace comes from the spans' joined text, and of nothing but what
+    it is given: rows can be made anywhere."""
 
     @abstractmethod
-    def row(self, problem: Problem, outcome: Outcome) -> Row:
+    def row(self, problem: Problem, outcome: Outcome, trace: Trace | None = None) -> Row:
         """The row of an answer.
+
+        Args:
+            trace: with its spans, for a format that is made of `whole` traces.
 
         Raises:
             Unfit: it has none; says why.

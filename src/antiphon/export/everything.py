@@ -15,7 +15,7 @@ from antiphon.trace import Span, Trace, unpack_words
 if TYPE_CHECKING:
     import pyarrow
 
-    from antiphon.store import Outcome, Reader
+    from antiphon.store import Outcome
 
 _SPAN = ("author", "kind", "text", "ids_from", "end", "confidence", "forced", "reencoded")
 _USAGE = ("requests", "received", "kept", "cached", "seconds", "prompt", "told")
@@ -24,12 +24,9 @@ _USAGE = ("requests", "received", "kept", "cached", "seconds", "prompt", "told")
 class Everything(Exporter):
     """A row a trace: its problem with all metadata (as JSON), texts, spans, verdicts, usage by role, times."""
 
-    def __init__(self, reader: Reader):
-        self._reader = reader
-
-    def row(self, problem: Problem, outcome: Outcome) -> Row:
+    def row(self, problem: Problem, outcome: Outcome, trace: Trace | None = None) -> Row:
         """See `Exporter.row`."""
-        trace: Trace = self._reader.trace(outcome.key)
+        assert trace is not None
         return Row(
             {
                 **key_of(outcome),

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from antiphon import storage
-from antiphon.dialect import text_of
 from antiphon.errors import AntiphonError, DialectError, ModelError, UsageError
 from antiphon.export.base import Filter, Pair, Row, Unfit
 from antiphon.export.card import card
 from antiphon.export.container import PARQUET, SUFFIXES
 from antiphon.export.formats import FORMATS
 from antiphon.export.lengths import Lengths
+from antiphon.export.making import Answer, Elsewhere, Making, Measure, elsewhere, here
 from antiphon.export.place import MANIFEST, Place, written_through
 from antiphon.export.remote import RemotePlace
 from antiphon.export.shards import FOLDER, DataFile, Shards
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
 DATA = f"{FOLDER}/train.parquet"
 """Where the rows are in a folder of this machine, if they are in one file."""
-
-LONGER = "longer than --max-length"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +88,7 @@ def write(
     overwrite: bool = False,
     rows_per_file: int | None = None,
     suffix: str = ".parquet",
+    spread: Elsewhere | None = None,
 ) -> Exported:
     """Writes a run's traces as training data.
 
@@ -117,6 +116,7 @@ def write(
         overwrite: whether an earlier export of this name is replaced.
         rows_per_file: of a folder: so many rows a file, each with a number.
         suffix: what these files end in.
+        spread: has rows made in other processes; what comes of it is the same.
 
     Raises:
         StorageError: a store failed; says what is missing. The same call goes on.
@@ -134,14 +134,16 @@ def write(
     needed = format if chosen.needs else "lengths" if max_length is not None else ""
     if needed or chosen.looks or student is not None:
         trained, unchecked = _student(reader, variant, student, needed)
-    exporter = chosen.make(reader, trained)
+    variants = list(reader.variants())
+    exporter = chosen.make(variants, trained)
+    measure = Measure(always=max_length is not None, most=max_length if drop_longer else None)
 
     def outcomes() -> Iterator[Pair]:
         return reader.outcomes(
             frozenset(statuses), variant=variant, since=since, labels=labels, per_problem=per_problem
         )
 
-    account = _Account(since, Lengths(max_length), drop_longer, None if max_length is None else trained)
+    account = _Account(since, Lengths(max_length))
     try:
         for number, one in enumerate(select):
             one.prepare(_kept(outcomes(), select[:number]))
@@ -156,15 +158,23 @@ def write(
                 deliver=lambda path, file: place.deliver(path, file.name, file.sha256),
             )
             with shards:
-                for problem, outcome in account.watching(outcomes(), select):
+                pairs = account.watching(outcomes(), select)
+                answers = (Answer(*pair, reader.trace(pair[1].key) if chosen.whole else None) for pair in pairs)
+                if spread is None:
+                    made = here(Making(exporter, trained, measure), answers)
+                else:
+                    made = elsewhere(
+                        spread, answers, format=format, variants=variants, student=trained, measure=measure
+                    )
+                for pair, row in made:
                     try:
-                        row = exporter.row(problem, outcome)
-                        length = account.measured(row, problem, outcome)
+                        if isinstance(row, Unfit):
+                            raise row
                         shards.add(row)
                     except Unfit as unfit:
                         account.left_out[str(unfit)] += 1
                     else:
-                        account.add(row, problem, outcome, length)
+                        account.add(row, *pair)
             done = Exported(
                 place.path,
                 format,
@@ -181,10 +191,10 @@ def write(
                 place.reused,
             )
             if place.is_folder:
-                variants = [one for one in reader.variants() if one.name in account.variants]
+                written = [one for one in variants if one.name in account.variants]
                 names = [file.name for file in done.files]
                 texts = {
-                    "README.md": card(done, variants, licence, account.licences, names),
+                    "README.md": card(done, written, licence, account.licences, names),
                     **exporter.files(place.name, names),
                     MANIFEST: _manifest(done, exporter.schema()),
                 }
@@ -269,14 +279,13 @@ def _reason(filters: Sequence[Filter], *pair: *Pair) -> str | None:
 class _Account:
     """What becomes of the answers."""
 
-    def __init__(self, since: int, lengths: Lengths, drop_longer: bool, measuring: Student | None):
+    def __init__(self, since: int, lengths: Lengths):
         self.left_out: Counter[str] = Counter()
         self.counts: Counter[str] = Counter()
         self.licences: Counter[str] = Counter()
         self.variants: set[str] = set()
         self.change = since
         self.lengths = lengths
-        self._drop_longer, self._measuring = drop_longer, measuring
 
     def watching(self, outcomes: Iterator[Pair], filters: Sequence[Filter]) -> Iterator[Pair]:
         """The answers that are wanted; counts the others."""
@@ -288,29 +297,11 @@ class _Account:
             else:
                 self.left_out[reason] += 1
 
-    def measured(self, row: Row, problem: Problem, outcome: Outcome) -> int | None:
-        """A row's length in tokens, where it is told or asked for.
-
-        Raises:
-            Unfit: it is too long, and such rows are not wanted.
-        """
-        length = row.tokens
-        if length is None and self._measuring is not None:
-            text = row.text
-            if not text:
-                parts, rest = self._measuring.prompt(problem.messages, row.response)
-                text = text_of(parts) + rest + self._measuring.end
-            length = self._measuring.count(text)
-        limit = self.lengths.limit
-        if self._drop_longer and length is not None and limit is not None and length > limit:
-            raise Unfit(LONGER)
-        return length
-
-    def add(self, row: Row, problem: Problem, outcome: Outcome, length: int | None) -> None:
+    def add(self, row: Row, problem: Problem, outcome: Outcome) -> None:
         """Counts a row that was written."""
         self.counts.update(row.counts)
         self.variants.add(outcome.key.variant)
         if (licence := problem.metadata.get("license")) is not None:
             self.licences[str(licence)[:80]] += 1
-        if length is not None:
-            self.lengths.add(length)
+        if row.tokens is not None:
+            self.lengths.add(row.tokens)

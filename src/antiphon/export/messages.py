@@ -9,6 +9,7 @@ from antiphon.export.base import Exporter, Row, Unfit
 from antiphon.export.columns import answered, key_of, key_schema, messages_schema
 from antiphon.export.rendering import MOVED, Rendering
 from antiphon.problem import Problem
+from antiphon.trace import Trace
 
 if TYPE_CHECKING:
     import pyarrow
@@ -36,7 +37,7 @@ class Messages(Exporter):
         self._student = student
         self.rendering = None if student is None else Rendering(student, format)
 
-    def row(self, problem: Problem, outcome: Outcome) -> Row:
+    def row(self, problem: Problem, outcome: Outcome, trace: Trace | None = None) -> Row:
         """See `Exporter.row`."""
         response = outcome.response or ""
         if self._student is None or self.rendering is None:

@@ -11,7 +11,7 @@ from antiphon.export.columns import key_of, key_schema
 from antiphon.export.messages import SPELLED
 from antiphon.export.student import Student
 from antiphon.problem import Problem
-from antiphon.trace import Status
+from antiphon.trace import Status, Trace
 
 if TYPE_CHECKING:
     import pyarrow
@@ -33,7 +33,7 @@ class PromptCompletion(Exporter):
         starts = [token for token, id in vocabulary.controls.items() if id == vocabulary.start_id]
         self._start = starts[0] if starts else ""
 
-    def row(self, problem: Problem, outcome: Outcome) -> Row:
+    def row(self, problem: Problem, outcome: Outcome, trace: Trace | None = None) -> Row:
         """See `Exporter.row`."""
         response = outcome.response or ""
         self._student.require_ordinary(response)

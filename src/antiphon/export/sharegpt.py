@@ -10,6 +10,7 @@ from antiphon.export.base import Exporter, Row, Unfit, together
 from antiphon.export.columns import key_of, key_schema
 from antiphon.export.messages import SPELLED
 from antiphon.problem import Problem
+from antiphon.trace import Trace
 
 if TYPE_CHECKING:
     import pyarrow
@@ -31,7 +32,7 @@ class ShareGPT(Exporter):
     def __init__(self, student: Student | None):
         self._student = student
 
-    def row(self, problem: Problem, outcome: Outcome) -> Row:
+    def row(self, problem: Problem, outcome: Outcome, trace: Trace | None = None) -> Row:
         """See `Exporter.row`."""
         response = outcome.response or ""
         counts = {}

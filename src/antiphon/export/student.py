@@ -24,12 +24,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Student:
-    """A student, without its weights. `template` is None for a model that has no chat template."""
+    """A student, without its weights. `template` is None for a model that has no chat template; `model` and `family`
+    are what `read_student` was given."""
 
     name: str
     vocabulary: TokenizerVocabulary
     dialect: Dialect
     template: ChatTemplate | None
+    model: str
+    family: str
 
     @property
     def end(self) -> str:
@@ -114,7 +117,7 @@ def read_student(model: str, family: str = "auto") -> Student:
     template = None
     if found.chat_template is not None:
         template = ChatTemplate(found.chat_template, found.special_tokens, chosen.settings)
-    return Student(name, found.vocabulary, chosen, template)
+    return Student(name, found.vocabulary, chosen, template, model, family)
 
 
 def recorded_student(reader: Reader, variant: str | None) -> Student:

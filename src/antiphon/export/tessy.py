@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from antiphon.export.base import Exporter, Row
 from antiphon.export.columns import answered, messages_schema
 from antiphon.problem import Problem
+from antiphon.trace import Trace
 
 if TYPE_CHECKING:
     import pyarrow
@@ -21,7 +22,7 @@ class Tessy(Exporter):
     The shape has no place for variant and sample: several samples of a problem share its `id_ddm`.
     """
 
-    def row(self, problem: Problem, outcome: Outcome) -> Row:
+    def row(self, problem: Problem, outcome: Outcome, trace: Trace | None = None) -> Row:
         """See `Exporter.row`."""
         response = outcome.response or ""
         return Row({"id_ddm": outcome.key.problem, "dialogs": answered(problem, {"content": response})}, response)

@@ -15,12 +15,12 @@ from antiphon.export.base import Exporter, Row, Unfit
 from antiphon.export.columns import key_of, key_schema
 from antiphon.export.student import Student, recorded_tokenizer
 from antiphon.problem import Problem
-from antiphon.trace import Author, IdsFrom, Kind, Span, Status, pack_ids
+from antiphon.trace import Author, IdsFrom, Kind, Span, Status, Trace, pack_ids
 
 if TYPE_CHECKING:
     import pyarrow
 
-    from antiphon.store import Outcome, Reader
+    from antiphon.store import Outcome, Variant
 
 AUTHORS = (Author.NONE, Author.STUDENT, Author.TEACHER, Author.UNKNOWN)
 """What the numbers in the column `author` stand for."""
@@ -56,22 +56,24 @@ class Tokens(Exporter):
     the whole response, and behind a complete one the token that ends the turn.
     """
 
-    def __init__(self, student: Student, reader: Reader):
-        self._student, self._reader = student, reader
+    def __init__(self, student: Student, variants: Iterable[Variant]):
+        """`variants`: those of the run; their ids are taken where they are of the student's tokenizer."""
+        self._student = student
         self._vocabulary = student.vocabulary
         digest = student.vocabulary.digest
-        self._own = {one.name for one in reader.variants() if recorded_tokenizer(one) == digest}
+        self._own = {one.name for one in variants if recorded_tokenizer(one) == digest}
         family = student.dialect
         markers = (*family.think_open, *family.think_close, *family.answer_open)
         self._markers = {part.text for part in markers if part.control}
         self._opening = text_of(family.think_open)
         self._sizes: dict[int, int] = {}
 
-    def row(self, problem: Problem, outcome: Outcome) -> Row:
+    def row(self, problem: Problem, outcome: Outcome, trace: Trace | None = None) -> Row:
         """See `Exporter.row`."""
+        assert trace is not None
         response = outcome.response or ""
         prompt, rest = self._student.prompt(problem.messages, response)
-        spans: Sequence[Span] = self._reader.trace(outcome.key).spans
+        spans: Sequence[Span] = trace.spans
         if rest != response:
             spans = _without(self._opening, spans)
         segments = list(self._segments(spans, has_own=outcome.key.variant in self._own))

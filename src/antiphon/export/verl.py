@@ -13,6 +13,7 @@ from antiphon.export.base import Row
 from antiphon.export.columns import messages_schema
 from antiphon.export.messages import Messages
 from antiphon.problem import Problem
+from antiphon.trace import Trace
 
 if TYPE_CHECKING:
     import pyarrow
@@ -36,9 +37,9 @@ class Verl(Messages):
         super().__init__(student, "verl")
         self._student_dialect = None if student is None else student.dialect
 
-    def row(self, problem: Problem, outcome: Outcome) -> Row:
+    def row(self, problem: Problem, outcome: Outcome, trace: Trace | None = None) -> Row:
         """See `Exporter.row`."""
-        row = super().row(problem, outcome)
+        row = super().row(problem, outcome, trace)
         metadata = problem.metadata
         answer = metadata.get("answer", "")
         row.fields.update(
