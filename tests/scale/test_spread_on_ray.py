@@ -1,4 +1,4 @@
-"""`verify`, `compare` and `export` on a real Ray cluster of two machines, whose processes are killed, and the command too."""
+"""Commands on a real Ray cluster of two machines, whose processes are killed, and the command too."""
 
 from __future__ import annotations
 
