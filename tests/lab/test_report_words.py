@@ -85,6 +85,13 @@ def test_whether_the_teachers_data_put_it_below_base(verdicts: tuple[int, ...]) 
     assert (f"Before the end it is above base after {listed(early)} steps." in text) if early else "Before" not in text
 
 
+def test_below_a_base_that_has_nothing_right_there_is_nothing() -> None:
+    found = with_primary("teacher_only", BASE, (0, 1, 0, 0))
+    floored = replace(found, dips=tuple(replace(one, base=0.0) for one in found.dips))
+    assert claim(found)[0].verdict == "fails"
+    assert claim(floored)[0].verdict == "not to be told"
+
+
 @pytest.mark.parametrize("verdicts", OUTCOMES)
 def test_whether_data_in_turns_make_it_better(verdicts: tuple[int, ...]) -> None:
     found = with_primary("tessy", BASE, verdicts)

@@ -46,6 +46,8 @@ def claim(found: Findings) -> list[Part]:
         parts = [Part("worse at first", "not run", "")]
     elif below:
         parts = [Part("worse at first", "holds", f"{TEACHER} is below base {_after(below)}")]
+    elif (dip := found.dip(TEACHER, found.rate)) is not None and not dip.base:
+        parts = [Part("worse at first", "not to be told", "base has nothing right, and below that is nothing")]
     else:
         parts = [Part("worse at first", "fails", f"{TEACHER} is below base after none of {_steps(first)}")]
     for name, pair, wanted in (
