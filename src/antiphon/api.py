@@ -146,7 +146,7 @@ async def compare(
     """
     import antiphon.boundary
     from antiphon.analyse.compare import compare as held
-    from antiphon.analyse.likelihood import Scorer, open_model
+    from antiphon.analyse.scoring import Scorer, open_model
     from antiphon.analyse.source import find
 
     if ray is not None and under is None:

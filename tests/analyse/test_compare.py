@@ -10,8 +10,8 @@ import pytest
 
 import antiphon.boundary
 from antiphon.analyse.compare import compare
-from antiphon.analyse.likelihood import Scorer
 from antiphon.analyse.report import Comparison, Row
+from antiphon.analyse.scoring import Model, Scorer
 from antiphon.analyse.source import find
 from antiphon.trace import Label, Status, Turn
 from tests.analyse.runs import ANSWER, CAPABILITY, STUDENT, STYLE, TEACHER, THINKING, Scoring, voice_of, write_run
@@ -40,7 +40,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def made(*places: object, scorer: bool = False, **options: object) -> Comparison:
     async def work() -> Comparison:
-        measure = Scorer(await voice_of(Scoring())) if scorer else None
+        measure = Scorer(Model(await voice_of(Scoring()))) if scorer else None
         marks = antiphon.boundary.load("general")
         return await compare(find(map(str, places)), predictor=marks, scorer=measure, **options)
 

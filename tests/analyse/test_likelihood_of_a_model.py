@@ -6,8 +6,9 @@ import asyncio
 
 import pytest
 
-from antiphon.analyse.likelihood import Scorer, measures_of
+from antiphon.analyse.likelihood import measures_of
 from antiphon.analyse.scores import Scored
+from antiphon.analyse.scoring import Model, Scorer
 from antiphon.analyse.text import Stretch, Text
 from antiphon.engine.local import LocalEngine
 from antiphon.engine.model_files import ModelFiles
@@ -29,7 +30,7 @@ STRETCHES = (
 async def scored() -> Scored:
     engine = LocalEngine.load("lab:student", device="cpu")
     voice = await find_voice(STUDENT, engine, load(None, {"student.model": "lab:student"}).student)
-    (found,) = await Scorer(voice).score([Text("k", "p", ({"role": "user", "content": ASKED},), STRETCHES)])
+    (found,) = await Scorer(Model(voice)).score([Text("k", "p", ({"role": "user", "content": ASKED},), STRETCHES)])
     await engine.close()
     return found
 

@@ -13,8 +13,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from antiphon.analyse.compare import compare
-from antiphon.analyse.likelihood import Scorer
 from antiphon.analyse.report import Comparison
+from antiphon.analyse.scoring import Model, Scorer
 from antiphon.analyse.source import Side, find
 from antiphon.store import Reader
 from antiphon.trace import Key
@@ -34,7 +34,7 @@ SHARE = "teacher's share of the thinking, C − A"
 
 def compared(of: list[Side], scores: Path | None = None) -> Comparison:
     async def work() -> Comparison:
-        scorer = None if scores is None else Scorer(await voice_of(Scoring()), scores)
+        scorer = None if scores is None else Scorer(Model(await voice_of(Scoring())), scores)
         return await compare(of, scorer=scorer)
 
     with ThreadPoolExecutor(1) as own:  # in this thread the browser's driver has a loop

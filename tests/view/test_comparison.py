@@ -12,8 +12,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from antiphon.analyse.compare import compare
-from antiphon.analyse.likelihood import Scorer
 from antiphon.analyse.report import Comparison
+from antiphon.analyse.scoring import Model, Scorer
 from antiphon.analyse.source import RunSide, Side, find
 from antiphon.errors import UsageError
 from antiphon.store import Reader
@@ -41,7 +41,7 @@ def scores(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("scores")
 
     async def work() -> None:
-        await compare(find([str(run)]), scorer=Scorer(await voice_of(Scoring()), folder))
+        await compare(find([str(run)]), scorer=Scorer(Model(await voice_of(Scoring())), folder))
 
     asyncio.run(work())
     return folder

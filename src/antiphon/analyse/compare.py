@@ -16,10 +16,11 @@ from antiphon.analyse import record
 from antiphon.analyse.contrast import Measure, Measures, Sample, changes, shared, values
 from antiphon.analyse.drift import drift
 from antiphon.analyse.form import HABITS, LENGTHS, Form, form_of
-from antiphon.analyse.likelihood import CURVES, LIKELIHOOD, Scorer, measures_of
+from antiphon.analyse.likelihood import CURVES, LIKELIHOOD, measures_of
 from antiphon.analyse.pilot import pilot
 from antiphon.analyse.report import Change, Comparison, Curve, Row, SideAbout, Table
 from antiphon.analyse.scores import Kept
+from antiphon.analyse.scoring import Scorer
 from antiphon.analyse.source import Entry, Side, choose
 from antiphon.analyse.text import marked
 from antiphon.boundary.base import BoundaryPredictor

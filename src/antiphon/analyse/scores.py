@@ -14,6 +14,9 @@ from antiphon.analyse.text import Text
 from antiphon.errors import StoreFull
 from antiphon.trace import Author, Kind
 
+TENTHS = 10
+"""Places in a response that are told apart: tenths of its tokens."""
+
 
 class Cell(NamedTuple):
     """Tokens of one author and kind in one tenth of a response: how many, and the sum of minus log-probabilities."""

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import antiphon.boundary
-from antiphon.analyse.likelihood import Scorer
 from antiphon.analyse.scores import Cell
+from antiphon.analyse.scoring import Scorer
 from antiphon.analyse.text import Text, marked, problem_key, stretches
 from antiphon.boundary.base import BoundaryPredictor
 from antiphon.errors import UsageError

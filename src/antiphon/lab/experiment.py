@@ -14,7 +14,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from antiphon.analyse.likelihood import Scorer
+from antiphon.analyse.scoring import Scorer, open_model
 from antiphon.engine import models
 from antiphon.errors import StoreFull, UsageError
 from antiphon.lab import students, writing
@@ -27,8 +27,7 @@ from antiphon.lab.settings import Experiment
 from antiphon.lab.stages import Stages
 from antiphon.store import Reader
 from antiphon.store.place import LOCK, Lock
-from antiphon.synth.cast import EngineOpener, find_voice
-from antiphon.trace import Author
+from antiphon.synth.cast import EngineOpener
 from antiphon.verify.choose import VERIFIERS, verifiers
 from antiphon.verify.judge import Judges
 from antiphon.verify.workers import cores
@@ -138,13 +137,13 @@ async def _data(experiment: Experiment, place: Place, seed: int, open_engine: En
     run.parent.mkdir(parents=True, exist_ok=True)
     with stages("write"):
         await writing.write(experiment, seed, run, open_engine)
-    scored, scorer = None, None
+    model, scorer = None, None
     if experiment.likelihood:
-        role = experiment.synthesis.student
-        scored = open_engine(experiment.student, runs="in-process", device=role.device, context=role.context)
+        role = experiment.synthesis.student.model_copy(update={"model": experiment.student, "runs": "in-process"})
+        model = await open_model(role, open_engine)
     try:
-        if scored is not None:
-            scorer = Scorer(await find_voice(Author.STUDENT, scored, role))
+        if model is not None:
+            scorer = Scorer(model)
             await scorer.require()
         with Reader(run) as reader:
             source = Source(experiment, seed, reader, scorer)
@@ -160,8 +159,8 @@ async def _data(experiment: Experiment, place: Place, seed: int, open_engine: En
                     put(record, data=(data,), stages=stages.seconds)
                     stages = Stages()
     finally:
-        if scored is not None:
-            await scored.close()
+        if model is not None:
+            await model.close()
 
 
 @contextmanager

@@ -7,8 +7,8 @@ from contextlib import aclosing
 from functools import partial
 from typing import NamedTuple
 
-from antiphon.analyse.likelihood import open_model
 from antiphon.analyse.scores import Scored
+from antiphon.analyse.scoring import open_model
 from antiphon.analyse.text import Text
 from antiphon.engine.models import is_served
 from antiphon.errors import ModelError
@@ -18,7 +18,7 @@ from antiphon.settings import Role
 
 
 class Scoring:
-    """As `antiphon.analyse.likelihood.Scoring`. See `met`."""
+    """As `antiphon.analyse.scoring.Scoring`. See `met`."""
 
     at_once = 2_048
 
