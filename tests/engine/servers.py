@@ -38,8 +38,8 @@ if any(how.get("dies", "") and how["dies"] in argument for argument in arguments
     print("Traceback (most recent call last):\\n  File \\"x.py\\", line 1, in <module>\\n    load()\\n    ^^^^")
     print("\\nerror: unknown model architecture: 'novel'", flush=True)
     sys.exit(3)
-if how.get("killed"):
-    os.kill(os.getpid(), signal.SIGKILL)
+if "killed" in how:
+    os.kill(os.getpid(), how["killed"])
 
 
 class Handler(http.server.BaseHTTPRequestHandler):

@@ -104,9 +104,17 @@ def test_one_that_dies_is_explained_by_the_end_of_its_log(fakes: Fakes, tmp_path
     assert "line 0\n" in log.read_text("utf-8")
 
 
-def test_one_that_the_system_kills_is_explained(fakes: Fakes, tmp_path: Path) -> None:
-    fakes.behave(killed=True)
-    with pytest.raises(ModelError, match=r"ended \(SIGKILL: it may have run out of memory\)"):
+@pytest.mark.parametrize(
+    ("by", "why"),
+    [
+        (signal.SIGKILL, "SIGKILL: it may have run out of memory"),
+        (signal.SIGILL, "SIGILL: it was built for another processor; build it anew, .*"),
+        (signal.SIGSEGV, "SIGSEGV"),
+    ],
+)
+def test_one_that_the_system_kills_is_explained(by: int, why: str, fakes: Fakes, tmp_path: Path) -> None:
+    fakes.behave(killed=by)
+    with pytest.raises(ModelError, match=rf"ended \({why}\)"):
         asyncio.run(made(gguf(tmp_path / "m.gguf")).start())
 
 

@@ -24,6 +24,10 @@ GRACE = 10.0
 
 _TAIL = 15  # lines of a log that an error shows
 _PREFIX = re.compile(r"(\(\w+ pid=\d+\) )?([A-Z]+ \S+ \S+ \[\S+\] )?")  # of vLLM's lines; it fits every line
+_WHY = {
+    "SIGKILL": "it may have run out of memory",
+    "SIGILL": "it was built for another processor; build it anew, with GGML_NATIVE=OFF if it is llama.cpp's",
+}
 _PORTS = range(20_000, 32_000)  # below those that systems give to outgoing connections, which would take one meanwhile
 
 
@@ -140,4 +144,4 @@ def _meaning(status: int) -> str:
         name = signal.Signals(status - 128).name
     except ValueError:
         return f"exit status {status}"
-    return f"{name}: it may have run out of memory" if name == "SIGKILL" else name
+    return f"{name}: {_WHY[name]}" if name in _WHY else name
