@@ -8,6 +8,7 @@ import signal
 from pathlib import Path
 
 from antiphon.problem import Problem
+from antiphon.scale.worker import Work
 from antiphon.trace import Verdict
 from tests.verify.scripted import ScriptedVerifier
 
@@ -31,3 +32,14 @@ class Deadly(ScriptedVerifier):
         if answer == "deadly":
             os.kill(os.getpid(), signal.SIGKILL)
         return await super().check(problem, answer)
+
+
+async def endless() -> Work:
+    """What never comes to an end with items from 8 on."""
+
+    async def work(item: int) -> int:
+        if item >= 8:
+            await asyncio.Event().wait()
+        return item
+
+    return work

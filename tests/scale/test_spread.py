@@ -152,6 +152,7 @@ def test_a_head_that_dies_is_named(ray: FakeRay, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("antiphon.scale.cluster._PATIENCE", 0.05)
     monkeypatch.setattr("antiphon.scale.cluster.answers", lambda head: False)
     monkeypatch.setattr(spreading, "_GLANCE", 0.02)
+    monkeypatch.setattr(spreading, "_FAREWELL", 0.02)
     over = threading.Event()
 
     def silent(*_: object) -> Iterator[dict[str, Any]]:

@@ -127,6 +127,32 @@ def test_an_interrupted_command_ends_at_once_and_goes_on(cluster: Machines, gate
     assert json.loads(out)["before"] == kept and given(run) == 2 * COUNT
 
 
+LEAVING = """
+import asyncio, contextlib, sys, threading
+import ray
+from antiphon.scale.spread import Spread
+from tests.scale.gated import endless
+
+async def eight(spread):
+    async with contextlib.aclosing(spread.map(endless, enumerate(range(16)))) as results:
+        return [await anext(results) for _ in range(8)]
+
+def shutdown(whole=ray.shutdown):
+    print([one.name for one in threading.enumerate() if one.name.startswith(("StreamingExecutor", "antiphon-"))])
+    whole()
+
+ray.shutdown = shutdown
+with Spread(sys.argv[1]) as spread:
+    assert len(asyncio.run(eight(spread))) == 8
+print("left")
+"""
+
+
+def test_whoever_leaves_leaves_nothing_that_asks_ray(cluster: Machines) -> None:
+    out, _ = ended(started([sys.executable, "-c", LEAVING, cluster.address]))
+    assert out.splitlines() == ["['antiphon-ray-shutdown']", "left"]
+
+
 def test_likelihoods_are_those_that_one_machine_measures(cluster: Machines, tmp_path: Path) -> None:
     pytest.importorskip("torch")
     records = [

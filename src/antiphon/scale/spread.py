@@ -31,6 +31,8 @@ _RETRIES = 2  # of a batch whose worker died; then its items go alone
 _DEATHS = 5  # in a row, of workers that have not begun
 _HELD = 64  # replies that wait here
 _GLANCE = 0.5  # seconds between two looks at the head
+_FAREWELL = 5.0  # seconds for Ray Data to end
+_DRAWING = "antiphon-spread"
 _KEPT = "What had come is kept; the same command goes on"
 _LOST = "the process that worked on it died, again and again"
 
@@ -70,6 +72,9 @@ class Spread:
         return self
 
     def __exit__(self, *_: object) -> None:
+        ending = threading.Thread(target=_end_executions, name="antiphon-spread-end", daemon=True)
+        ending.start()
+        ending.join(_FAREWELL)
         self._around.close()
 
     @property
@@ -193,6 +198,18 @@ def _dataset(
             blocks.close()
 
 
+def _end_executions() -> None:
+    """Ends what Ray Data is about. Its threads would go on to ask Ray when that is shut down, and Ray's core then ends
+    the process, with exit code 1; what Ray offers for it is to be found by the name of its thread alone."""
+    for thread in threading.enumerate():
+        if thread.name.startswith("StreamingExecutor"):
+            with contextlib.suppress(Exception):  # the cluster may be gone
+                thread.shutdown(force=True)  # type: ignore[attr-defined]
+    for thread in threading.enumerate():
+        if thread.name == _DRAWING:
+            thread.join()
+
+
 class _Drawn:
     """Rows, drawn in a thread of its own, since Ray Data waits without asyncio; not many more than were asked for."""
 
@@ -202,7 +219,7 @@ class _Drawn:
         self._told: asyncio.Queue[bytes | Exception | None] = asyncio.Queue()
         self._room = threading.Semaphore(_HELD)
         self._left = False
-        threading.Thread(target=self._draw, name="antiphon-spread", daemon=True).start()
+        threading.Thread(target=self._draw, name=_DRAWING, daemon=True).start()
 
     async def next(self) -> bytes | None:
         """The next row; None: that was the last.
