@@ -108,7 +108,7 @@ def export(
             overwrite=overwrite,
             rows_per_file=rows_per_file,
             suffix=suffix,
-            spread=None if cluster is None else cluster.map,
+            elsewhere=None if cluster is None else cluster.map,
         )
         if listing is not None:
             listing.write(reader.outcomes(**wanted), cleaners)

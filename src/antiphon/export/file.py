@@ -17,7 +17,7 @@ from antiphon.export.card import card
 from antiphon.export.container import PARQUET, SUFFIXES
 from antiphon.export.formats import FORMATS
 from antiphon.export.lengths import Lengths
-from antiphon.export.making import Answer, Elsewhere, Making, Measure, elsewhere, here
+from antiphon.export.making import Answer, Elsewhere, Making, Measure, made_elsewhere, made_here
 from antiphon.export.place import MANIFEST, Place, written_through
 from antiphon.export.remote import RemotePlace
 from antiphon.export.shards import FOLDER, DataFile, Shards
@@ -88,7 +88,7 @@ def write(
     overwrite: bool = False,
     rows_per_file: int | None = None,
     suffix: str = ".parquet",
-    spread: Elsewhere | None = None,
+    elsewhere: Elsewhere | None = None,
 ) -> Exported:
     """Writes a run's traces as training data.
 
@@ -116,7 +116,7 @@ def write(
         overwrite: whether an earlier export of this name is replaced.
         rows_per_file: of a folder: so many rows a file, each with a number.
         suffix: what these files end in.
-        spread: has rows made in other processes; what comes of it is the same.
+        elsewhere: has rows made in other processes; what comes of it is the same.
 
     Raises:
         StorageError: a store failed; says what is missing. The same call goes on.
@@ -160,11 +160,11 @@ def write(
             with shards:
                 pairs = account.watching(outcomes(), select)
                 answers = (Answer(*pair, reader.trace(pair[1].key) if chosen.whole else None) for pair in pairs)
-                if spread is None:
-                    made = here(Making(exporter, trained, measure), answers)
+                if elsewhere is None:
+                    made = made_here(Making(exporter, trained, measure), answers)
                 else:
-                    made = elsewhere(
-                        spread, answers, format=format, variants=variants, student=trained, measure=measure
+                    made = made_elsewhere(
+                        elsewhere, answers, format=format, variants=variants, student=trained, measure=measure
                     )
                 for pair, row in made:
                     try:

@@ -80,14 +80,14 @@ class Making:
         return row._replace(tokens=self._student.count(text))
 
 
-def here(making: Making, answers: Iterable[Answer]) -> Iterator[tuple[Pair, Row | Unfit]]:
+def made_here(making: Making, answers: Iterable[Answer]) -> Iterator[tuple[Pair, Row | Unfit]]:
     """What comes of each answer, in order."""
     for answer in answers:
         yield (answer.problem, answer.outcome), making.row(answer)
 
 
-def elsewhere(
-    spread: Elsewhere,
+def made_elsewhere(
+    elsewhere: Elsewhere,
     answers: Iterable[Answer],
     *,
     format: str,
@@ -95,10 +95,10 @@ def elsewhere(
     student: Student | None,
     measure: Measure,
 ) -> Iterator[tuple[Pair, Row | Unfit]]:
-    """As `here`, by other processes, in which the student has to be, too. What comes early waits for what is before it.
+    """As `made_here`, by other processes, in which the student has to be, too. What comes early waits for what is before it.
 
     Raises:
-        ClusterError: nothing came of an answer; or what `spread` raises.
+        ClusterError: nothing came of an answer; or what `elsewhere` raises.
     """
     whose = None if student is None else (student.model, student.family, student.vocabulary.digest)
     make = partial(_making, format, tuple(variants), whose, measure)
@@ -109,7 +109,7 @@ def elsewhere(
             sent[number] = answer.problem, replace(answer.outcome, response=None)
             yield number, answer
 
-    for number, made in enumerate(_in_order(spread(make, items()))):
+    for number, made in enumerate(_in_order(elsewhere(make, items()))):
         pair = sent.pop(number)
         if isinstance(made, str):
             raise ClusterError(f"trace {pair[1].key}: {made}; nothing was put in place")
