@@ -95,7 +95,7 @@ def made_elsewhere(
     student: Student | None,
     measure: Measure,
 ) -> Iterator[tuple[Pair, Row | Unfit]]:
-    """As `made_here`, by other processes, in which the student has to be, too. What comes early waits for what is before it.
+    """As `made_here`, by other processes, where the student has to be, too. What comes early waits for what is before.
 
     Raises:
         ClusterError: nothing came of an answer; or what `elsewhere` raises.
