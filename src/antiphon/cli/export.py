@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -82,7 +82,6 @@ def export(
     Exit codes: 0 done, 1 every trace was left out, 2 wrong use, 3 the disk, store or cluster gave out.
     """
     from antiphon.export import write
-    from antiphon.scale.spread import Spread
     from antiphon.store import Reader
 
     wanted: dict[str, Any] = {
@@ -94,7 +93,12 @@ def export(
     }
     cleaners = cleaning.cleaners(without, near_duplicates, balance)
     listing = None if removed is None else cleaning.Listing(removed, overwrite=overwrite)
-    with Reader(directory) as reader, nullcontext() if ray is None else Spread(ray) as cluster:
+    with ExitStack() as around:
+        reader, elsewhere = around.enter_context(Reader(directory)), None
+        if ray is not None:
+            from antiphon.scale.spread import Spread
+
+            elsewhere = around.enter_context(Spread(ray)).map
         done = write(
             reader,
             format,
@@ -108,7 +112,7 @@ def export(
             overwrite=overwrite,
             rows_per_file=rows_per_file,
             suffix=suffix,
-            elsewhere=None if cluster is None else cluster.map,
+            elsewhere=elsewhere,
         )
         if listing is not None:
             listing.write(reader.outcomes(**wanted), cleaners)

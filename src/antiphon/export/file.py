@@ -191,7 +191,7 @@ def write(
                 place.reused,
             )
             if place.is_folder:
-                written = [one for one in variants if one.name in account.variants]
+                written = [one for one in reader.variants() if one.name in account.variants]
                 names = [file.name for file in done.files]
                 texts = {
                     "README.md": card(done, written, licence, account.licences, names),
