@@ -11,6 +11,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from antiphon.analyse.scoring import Model
 from antiphon.analyse.text import Stretch, Text
 from antiphon.engine.base import Capabilities
 from antiphon.engine.scripted import ScriptedEngine
@@ -19,7 +20,6 @@ from antiphon.problem import Problem
 from antiphon.settings import load
 from antiphon.store import Store
 from antiphon.synth.cast import find_voice
-from antiphon.synth.voice import Voice
 from antiphon.trace import Author, IdsFrom, Key, Kind, Label, Span, SpanEnd, Status, Turn, Verdict
 
 STUDENT, TEACHER, UNKNOWN, NONE = Author.STUDENT, Author.TEACHER, Author.UNKNOWN, Author.NONE
@@ -120,5 +120,6 @@ def chance(token: int, number: int) -> float:
     return -((7 * token + 3 * number) % 11) / 4
 
 
-async def voice_of(engine: ScriptedEngine) -> Voice:
-    return await find_voice(STUDENT, engine, load(None, {"student.model": "x", "student.dialect": "qwen3"}).student)
+async def model_of(engine: ScriptedEngine) -> Model:
+    role = load(None, {"student.model": "x", "student.dialect": "qwen3"}).student
+    return Model(await find_voice(STUDENT, engine, role))

@@ -11,10 +11,10 @@ import pytest
 import antiphon.boundary
 from antiphon.analyse.compare import compare
 from antiphon.analyse.report import Comparison, Row
-from antiphon.analyse.scoring import Model, Scorer
+from antiphon.analyse.scoring import Scorer
 from antiphon.analyse.source import find
 from antiphon.trace import Label, Status, Turn
-from tests.analyse.runs import ANSWER, CAPABILITY, STUDENT, STYLE, TEACHER, THINKING, Scoring, voice_of, write_run
+from tests.analyse.runs import ANSWER, CAPABILITY, STUDENT, STYLE, TEACHER, THINKING, Scoring, model_of, write_run
 
 NAMES = [f"p{n}" for n in range(12)]
 TURNS = [Turn(STUDENT, "s", 8, 8, 5, 2, True, 0.5, prompt=20), Turn(TEACHER, "t", 8, 6, 6, 2, False, 0.5, prompt=30)]
@@ -40,7 +40,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def made(*places: object, scorer: bool = False, **options: object) -> Comparison:
     async def work() -> Comparison:
-        measure = Scorer(Model(await voice_of(Scoring()))) if scorer else None
+        measure = Scorer(await model_of(Scoring())) if scorer else None
         marks = antiphon.boundary.load("general")
         return await compare(find(map(str, places)), predictor=marks, scorer=measure, **options)
 

@@ -6,9 +6,9 @@ import asyncio
 from pathlib import Path
 
 from antiphon.analyse.scores import Kept
-from antiphon.analyse.scoring import Model, Scorer
+from antiphon.analyse.scoring import Scorer
 from antiphon.analyse.text import Stretch, Text
-from tests.analyse.runs import ANSWER, STUDENT, STYLE, Scoring, voice_of
+from tests.analyse.runs import ANSWER, STUDENT, STYLE, Scoring, model_of
 
 
 def text(said: str) -> Text:
@@ -23,7 +23,7 @@ def file_in(folder: Path) -> Path:
 
 def test_what_was_scored_is_known_and_nothing_else(tmp_path: Path) -> None:
     async def work() -> None:
-        scorer = Scorer(Model(await voice_of(Scoring())), tmp_path)
+        scorer = Scorer(await model_of(Scoring()), tmp_path)
         scored = await scorer.score([text("one"), text("two")])
         kept = Kept(file_in(tmp_path))
         await kept.require()
@@ -37,7 +37,7 @@ def test_what_was_scored_is_known_and_nothing_else(tmp_path: Path) -> None:
 
 def test_where_nothing_is_known_nothing_is_missed(tmp_path: Path) -> None:
     async def work() -> None:
-        await Scorer(Model(await voice_of(Scoring())), tmp_path).score([text("one")])
+        await Scorer(await model_of(Scoring()), tmp_path).score([text("one")])
         kept = Kept(file_in(tmp_path))
         assert not (await kept.score([text("two")]))[0].cells and kept.unscored == []
 

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 
 from antiphon.analyse.likelihood import measures_of
 from antiphon.analyse.scores import Scored, Scores
-from antiphon.analyse.scoring import Model, Scorer
+from antiphon.analyse.scoring import Scorer
 from antiphon.analyse.text import Stretch, Text
 from antiphon.errors import ModelError, StoreFull
 from antiphon.trace import Author, Kind
-from tests.analyse.runs import ANSWER, CAPABILITY, NONE, STUDENT, STYLE, TEACHER, Scoring, chance, texts, voice_of
+from tests.analyse.runs import ANSWER, CAPABILITY, NONE, STUDENT, STYLE, TEACHER, Scoring, chance, model_of, texts
 from tests.cli.pair import Letters
 
 ASKED = ({"role": "user", "content": "2+2?"},)
@@ -29,7 +29,7 @@ TEXT = Text(
 
 def scored(engine: Scoring, *given_texts: Text, folder: Path | None = None) -> list[Scored]:
     async def work() -> list[Scored]:
-        scorer = Scorer(Model(await voice_of(engine)), folder)
+        scorer = Scorer(await model_of(engine), folder)
         await scorer.require()
         return await scorer.score(given_texts)
 
@@ -120,7 +120,7 @@ def test_what_the_context_does_not_hold_is_in_no_part() -> None:
 
 def test_a_text_that_cannot_be_scored_costs_itself_only(tmp_path: Path) -> None:
     async def work() -> tuple[list[Scored], list[str]]:
-        scorer = Scorer(Model(await voice_of(Scoring())), tmp_path)
+        scorer = Scorer(await model_of(Scoring()), tmp_path)
         unasked = Text("no question", "p", ({"role": "assistant", "content": "4"},), TEXT.stretches)
         return await scorer.score([unasked, TEXT]), scorer.unscored
 

@@ -14,12 +14,12 @@ from playwright.sync_api import Browser, Page, expect
 
 from antiphon.analyse.compare import compare
 from antiphon.analyse.report import Comparison
-from antiphon.analyse.scoring import Model, Scorer
+from antiphon.analyse.scoring import Scorer
 from antiphon.analyse.source import Side, find
 from antiphon.store import Reader
 from antiphon.trace import Key
 from antiphon.view.file import write_comparison
-from tests.analyse.runs import Scoring, voice_of
+from tests.analyse.runs import Scoring, model_of
 from tests.e2e.conftest import Watched, barriers, opened, serving
 from tests.e2e.material import WORDS, pilot, usual
 from tests.e2e.test_view import RAN, THEMES, open_all, press, same
@@ -34,7 +34,7 @@ SHARE = "teacher's share of the thinking, C − A"
 
 def compared(of: list[Side], scores: Path | None = None) -> Comparison:
     async def work() -> Comparison:
-        scorer = None if scores is None else Scorer(Model(await voice_of(Scoring())), scores)
+        scorer = None if scores is None else Scorer(await model_of(Scoring()), scores)
         return await compare(of, scorer=scorer)
 
     with ThreadPoolExecutor(1) as own:  # in this thread the browser's driver has a loop
@@ -228,7 +228,7 @@ def test_the_file_works_from_a_disk_without_a_network(browser: Browser, file: st
         page.keyboard.press("s")
         expect(page.locator("#detail")).to_contain_text("student, style; small-student")
         page.get_by_role("link", name="All side by side").click()
-        expect(page.locator(".sheet:visible")).not_to_have_count(1)
+        expect(page.locator(".sheet:visible").nth(1)).to_be_visible()
         page.get_by_role("link", name="Side by side", exact=True).click()
         expect(page.get_by_role("heading", name="Whose words")).to_be_visible()
         assert watched.requests == [file]

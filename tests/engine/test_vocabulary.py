@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
@@ -75,9 +75,9 @@ def test_any_text_encodes_as_its_own_tokenizer_does(name: str, text: str) -> Non
     if name != "tiny" and not SHARED.is_dir():
         pytest.skip("needs ../shared, which is not here")
     words = vocabulary(name)
-    assume(not any(token in text for token in words.controls))  # spelled, which stays letters: see below
     ids = words.encode(text)
-    assert list(ids) == own(name).encode(text, add_special_tokens=False).ids
+    if not any(token in text for token in words.controls):  # spelled, it is the control token to its own tokenizer
+        assert list(ids) == own(name).encode(text, add_special_tokens=False).ids
     assert bytes_of(words, ids) == normal(name, text).encode()
     assert words.decode(ids) == normal(name, text)
 

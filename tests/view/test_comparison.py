@@ -13,7 +13,7 @@ import pytest
 
 from antiphon.analyse.compare import compare
 from antiphon.analyse.report import Comparison
-from antiphon.analyse.scoring import Model, Scorer
+from antiphon.analyse.scoring import Scorer
 from antiphon.analyse.source import RunSide, Side, find
 from antiphon.errors import UsageError
 from antiphon.store import Reader
@@ -24,7 +24,7 @@ from antiphon.view.comparing import Asked, Comparisons
 from antiphon.view.comparison import charts, most_telling
 from antiphon.view.file import write_comparison
 from antiphon.view.runs import Run
-from tests.analyse.runs import Scoring, voice_of
+from tests.analyse.runs import Scoring, model_of
 from tests.e2e.material import pilot
 from tests.view.hostile import TEXTS
 from tests.view.runs import PORT, TOKEN, Answer, Page, ask, problem, span, trace, write
@@ -41,7 +41,7 @@ def scores(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("scores")
 
     async def work() -> None:
-        await compare(find([str(run)]), scorer=Scorer(Model(await voice_of(Scoring())), folder))
+        await compare(find([str(run)]), scorer=Scorer(await model_of(Scoring()), folder))
 
     asyncio.run(work())
     return folder
