@@ -6,8 +6,10 @@ python -m tests.cli.grading N ARGUMENTS...      the command, killed by SIGKILL a
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
+from collections import defaultdict
 from collections.abc import Iterator
 from itertools import count
 
@@ -18,7 +20,7 @@ from tests.cli.pair import Pair, install
 
 
 class GradingPair(Pair):
-    """Its teacher's every second grade cannot be read.
+    """Its teacher's every second grade of a problem cannot be read.
 
     Args:
         dies_at: the request of both, from 1, at which the process is killed.
@@ -28,7 +30,7 @@ class GradingPair(Pair):
         super().__init__()
         self.dies_at = dies_at
         self._requests = count(1)
-        self._grades = count()
+        self._grades: defaultdict[str, Iterator[int]] = defaultdict(count)
 
     def __call__(self, reference: str, *, context: int | None = None, **how: object) -> Engine:
         engine = super().__call__(reference, context=context, **how)
@@ -42,7 +44,8 @@ class GradingPair(Pair):
             elif "</think>" not in said:
                 yield Control("</think>")
             else:
-                yield "Grade: high" if next(self._grades) % 2 else "Grade: 6"
+                (asked, *_) = re.findall(r"What is \d+ times \d+", prompt)
+                yield "Grade: high" if next(self._grades[asked]) % 2 else "Grade: 6"
                 yield Control("<|im_end|>")
 
         engine.script = script
