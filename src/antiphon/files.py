@@ -14,11 +14,11 @@ from antiphon.errors import AntiphonError, UsageError
 
 
 @contextmanager
-def replaced(path: Path) -> Iterator[BinaryIO]:
+def atomic(path: Path) -> Iterator[BinaryIO]:
     """A file to write, which takes the place of `path` in one step when the context ends well.
 
     Raises:
-        UsageError: it cannot be written.
+        OSError: it cannot be written; what was there is untouched.
     """
     target = path.resolve()
     part = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.part")
@@ -28,12 +28,24 @@ def replaced(path: Path) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
         part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def replaced(path: Path) -> Iterator[BinaryIO]:
+    """The same of a file that the user named.
+
+    Raises:
+        UsageError: it cannot be written.
+    """
+    try:
+        with atomic(path) as file:
+            yield file
     except AntiphonError:
         raise
     except OSError as error:
         raise UsageError(f"{path}: cannot be written: {error.strerror}; name another place") from None
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def synchronise(path: Path) -> None:

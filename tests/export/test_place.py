@@ -5,12 +5,9 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,6 +19,7 @@ from antiphon.store import Reader
 from antiphon.trace import Trace
 from tests.export.fake import run, trace
 from tests.export.record import record
+from tests.full_disk import files_of_at_most
 
 KILLED = """
 import sys, threading
@@ -84,17 +82,6 @@ def test_another_export_to_the_same_place_is_refused(tmp_path: Path) -> None:
         assert part.read_bytes() == b"half"
     write(run(*traces(1)), "messages", tmp_path / "x.jsonl")
     assert [one.name for one in tmp_path.iterdir()] == ["x.jsonl"]
-
-
-@contextmanager
-def files_of_at_most(size: int) -> Iterator[None]:
-    """The system takes no more bytes of any file: a disk that is full half way."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.parametrize("name", ["x.jsonl", "x.jsonl.gz", "x.jsonl.zst", "x.parquet", "x"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import shutil
 import sqlite3
@@ -253,8 +254,9 @@ def test_two_that_write_the_same_number(tmp_path: Path, folder: Path, monkeypatc
     assert not list(folder.glob("*.part"))
 
 
+@pytest.mark.parametrize(("owner", "name"), [(Path, "hardlink_to"), (os, "fsync"), (Path, "replace")])
 def test_a_store_that_fails_for_a_while_costs_nothing(
-    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str
 ) -> None:
     snapshots = claimed(tmp_path / "one", folder)
     with begun(tmp_path / "one") as store:
@@ -262,7 +264,7 @@ def test_a_store_that_fails_for_a_while_costs_nothing(
         writing = Writing(store)
         writing.step("grow", KEYS[0])
         with monkeypatch.context() as patched:
-            patched.setattr(Path, "hardlink_to", lambda *_: (_ for _ in ()).throw(OSError(5, "Input/output error")))
+            patched.setattr(owner, name, lambda *_: (_ for _ in ()).throw(OSError(5, "Input/output error")))
             with pytest.raises(StoreError, match="Input/output"):
                 snapshots.take()
         writing.step("grow", KEYS[0])

@@ -17,10 +17,9 @@ from antiphon.errors import UsageError
 from antiphon.export import write
 from antiphon.export.student import read_student
 from antiphon.export.tokens import AUTHORS, KINDS
-from antiphon.files import replaced
 from antiphon.lab.arms import WRITINGS, Arm
 from antiphon.lab.marking import mark
-from antiphon.lab.results import ArmData
+from antiphon.lab.results import ArmData, kept
 from antiphon.lab.settings import Experiment
 from antiphon.settings import Boundary
 from antiphon.store import Reader
@@ -61,6 +60,7 @@ class Source:
 
         Raises:
             UsageError: no row is left.
+            StoreFull: it cannot be written.
             AntiphonError: as `antiphon.export.write`, a predictor and the scorer do.
         """
         rows, left_out = await self._of(arm.variant, to.parent)
@@ -75,7 +75,7 @@ class Source:
             rows = [*rows, *more[: round(len(rows) * arm.share / (1 - arm.share))]]
         if not rows:
             raise UsageError(f"arm {arm.name}, seed {self._seed}: no row is left to train on ({dict(excluded)})")
-        with replaced(to) as file:
+        with kept(to) as file:
             file.writelines(json.dumps(row).encode() + b"\n" for row in rows)
         statuses: Counter[str] = Counter()
         labels: Counter[Label | None] = Counter()

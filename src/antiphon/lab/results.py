@@ -7,13 +7,14 @@ that it need not be done again. `docs/lab.md` shows the directory.
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from antiphon.errors import StoreFull, UsageError
+from antiphon.files import atomic
 
 BASE = "base"
 """The arm that is the student as it was, before any training."""
@@ -213,16 +214,22 @@ def save(path: Path, value: Any) -> None:
     Raises:
         StoreFull: it cannot be written.
     """
-    part = path.with_name(f".{path.name}.part")
+    with kept(path) as file:
+        file.write(json.dumps(value, indent=1).encode())
+
+
+@contextmanager
+def kept(path: Path) -> Iterator[BinaryIO]:
+    """A file of the experiment to write, which is put in its place in one step; folders are made.
+
+    Raises:
+        StoreFull: it cannot be written.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("w", encoding="utf-8") as file:
-            json.dump(value, file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
+        with atomic(path) as file:
+            yield file
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise StoreFull(f"{path}: cannot be written: {error.strerror or error}; all that is done is kept") from None
 
 

@@ -9,13 +9,13 @@ import tempfile
 from contextlib import closing
 from pathlib import Path
 
-from antiphon.errors import StoreError, StoreUnfit
-from antiphon.files import replaced
+from antiphon.errors import StoreUnfit
+from antiphon.files import atomic
 from antiphon.plural import many
 from antiphon.scale.merge import merge
 from antiphon.scale.snapshot import restored
 from antiphon.store.intake import Intake
-from antiphon.store.place import DATABASE, MOUNTS, explain, network_file_system
+from antiphon.store.place import DATABASE, MOUNTS, explained, network_file_system
 
 _SHARDS = "shards"
 
@@ -37,16 +37,12 @@ class Common:
         self.directory = directory.absolute()
         mounts = MOUNTS.read_text("utf-8", "surrogateescape") if MOUNTS.exists() else ""
         self._is_network = network_file_system(mounts, str(directory.resolve())) is not None
-        try:
+        with explained(directory):
             if self._is_network:
                 self._require_ours()
             else:
                 Intake.open(self.directory).close()
             (self.directory / _SHARDS).mkdir(parents=True, exist_ok=True)
-        except StoreError:
-            raise
-        except OSError as error:
-            raise explain(error, directory) from error
 
     @property
     def shards(self) -> Path:
@@ -80,7 +76,7 @@ class Common:
             StoreError: a snapshot is missing or damaged, or something cannot be written.
         """
         remarks = []
-        with tempfile.TemporaryDirectory(prefix="antiphon-") as scratch:
+        with explained(self.directory), tempfile.TemporaryDirectory(prefix="antiphon-") as scratch:
             whole = Path(scratch) / "whole" if self._is_network else self.directory
             Intake.open(whole).close()
             for folder in sorted(self.shards.glob("*-of-*")):
@@ -96,7 +92,7 @@ class Common:
             if self._is_network:
                 with closing(sqlite3.connect(whole / DATABASE)) as connection:
                     connection.execute("PRAGMA journal_mode = DELETE")  # read without shared memory, then
-                with (whole / DATABASE).open("rb") as file, replaced(self.directory / DATABASE) as target:
+                with (whole / DATABASE).open("rb") as file, atomic(self.directory / DATABASE) as target:
                     shutil.copyfileobj(file, target, 1 << 20)
         return remarks
 

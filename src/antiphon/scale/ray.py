@@ -27,7 +27,7 @@ from antiphon.scale.common import Common
 from antiphon.scale.shard import CheckMaker, Shard, Task
 from antiphon.settings import Settings
 from antiphon.store import Reader
-from antiphon.store.place import Lock, explain
+from antiphon.store.place import Lock, explained
 from antiphon.synth.cast import EngineOpener
 from antiphon.synth.run import Run
 from antiphon.synth.spend import LimitReached, Spend
@@ -267,9 +267,7 @@ class ClusterRun(Run):
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Keeps a second driver out, on this machine and where the store knows locks."""
-    try:
+    with explained(folder):
         lock = Lock(folder)
-    except OSError as error:
-        raise explain(error, folder) from None
     with lock:
         yield

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from antiphon.errors import StoreBusy, StoreError, StoreUnfit
-from antiphon.files import replaced
-from antiphon.store.place import DATABASE, Lock, create, explain, open_for_reading
+from antiphon.files import atomic
+from antiphon.store.place import DATABASE, Lock, create, explained, open_for_reading
 from antiphon.store.schema import MIGRATIONS, migrate, version_of
 
 _OWNER = "owner"
@@ -101,14 +101,14 @@ class Snapshots:
             raise StoreUnfit(
                 f"{self.folder} is not there on this machine; it has to be on a store that all machines see"
             )
-        with _explained(self.local):
+        with explained(self.local):
             create(self.local)
             with Lock(self.local):
-                with _explained(self.folder):
+                with explained(self.folder):
                     there = owner.read_text("utf-8") if owner.exists() else None
                     is_ours = there is not None and mark.exists() and mark.read_text("utf-8") == there
                     self._name = uuid.uuid4().hex
-                    with replaced(owner) as file:
+                    with atomic(owner) as file:
                         file.write(self._name.encode())
                 until = _until(self.folder)
                 if not (is_ours and self._change() >= until):
@@ -129,12 +129,12 @@ class Snapshots:
         """
         with tempfile.TemporaryDirectory(prefix=".snapshot-", dir=self.local.parent) as scratch:
             part = Path(scratch) / DATABASE
-            with _explained(self.local):
+            with explained(self.local):
                 until = self._written(part)
             if until == self._since:
                 return 0
             try:
-                with _explained(self.folder):
+                with explained(self.folder):
                     size = self._kept(part)
             except StoreError:
                 if self._connection is not None:
@@ -224,7 +224,7 @@ class Snapshots:
         if not owner.exists() or owner.read_text("utf-8") != self._name:
             raise TakenOver(f"{self.folder}: another process has taken over these snapshots; this one stops")
         path = self.folder / f"{len(_files(self.folder)) + 1:08}.sqlite.zst"
-        with part.open("rb") as file, _whole(path) as target:
+        with part.open("rb") as file, _new(path) as target:
             zstandard.ZstdCompressor().copy_stream(file, target)
         return path.stat().st_size
 
@@ -241,14 +241,14 @@ def restored(folder: Path, to: Path) -> int:
     files = _files(folder)
     if not files:
         return 0
-    with _explained(to):
+    with explained(to):
         create(to)
         connection = sqlite3.connect(to / DATABASE, isolation_level=None)
     with contextlib.closing(connection):
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = OFF")  # after a power cut it is made anew
         for file in files:
-            with _unpacked(file) as part, _explained(file):
+            with _unpacked(file) as part, explained(file):
                 _put_back(connection, part, file)
         return _changed(connection)
 
@@ -284,7 +284,7 @@ def _until(folder: Path) -> int:
     files = _files(folder)
     if not files:
         return 0
-    with _unpacked(files[-1]) as part, _explained(files[-1]), contextlib.closing(sqlite3.connect(part)) as connection:
+    with _unpacked(files[-1]) as part, explained(files[-1]), contextlib.closing(sqlite3.connect(part)) as connection:
         return _changed(connection)
 
 
@@ -313,7 +313,7 @@ def _unpacked(file: Path) -> Iterator[Path]:
 
     with tempfile.TemporaryDirectory(prefix="antiphon-") as scratch:
         part = Path(scratch) / DATABASE
-        with _explained(file), file.open("rb") as packed, part.open("wb") as target:
+        with explained(file), file.open("rb") as packed, part.open("wb") as target:
             try:
                 zstandard.ZstdDecompressor().copy_stream(packed, target)
             except zstandard.ZstdError as error:
@@ -322,7 +322,7 @@ def _unpacked(file: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _whole(path: Path) -> Iterator[BinaryIO]:
+def _new(path: Path) -> Iterator[BinaryIO]:
     """A file to write that gets its name when it is whole, and only if nothing has that name.
 
     Raises:
@@ -331,7 +331,7 @@ def _whole(path: Path) -> Iterator[BinaryIO]:
     """
     part = path.with_name(f".{uuid.uuid4().hex}.part")
     try:
-        with replaced(part) as file:
+        with atomic(part) as file:
             yield file
         try:
             path.hardlink_to(part)
@@ -345,14 +345,3 @@ def _whole(path: Path) -> Iterator[BinaryIO]:
             part.rename(path)  # a file system without links; who owns the folder was looked at just before
     finally:
         part.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _explained(directory: Path) -> Iterator[None]:
-    """Errors of files and databases in words."""
-    try:
-        yield
-    except StoreError:
-        raise
-    except (sqlite3.Error, OSError) as error:
-        raise explain(error, directory) from error

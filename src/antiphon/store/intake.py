@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from antiphon.errors import StoreError, StoreUnfit
+from antiphon.errors import StoreUnfit
 from antiphon.store import columns, load
 from antiphon.store.batch import Changes
 from antiphon.store.columns import text_out
-from antiphon.store.place import DATABASE, Lock, attach, create, explain, open_for_writing
+from antiphon.store.place import DATABASE, Lock, attach, create, explain, explained, open_for_writing
 from antiphon.trace import Key, Status
 
 _BATCH = 100  # traces of a transaction; one may be a megabyte
@@ -89,7 +89,7 @@ class Intake:
             StoreFull: it cannot be written.
         """
         with contextlib.ExitStack() as undo:
-            try:
+            with explained(directory):
                 create(directory)
                 _require_none_else(directory)
                 lock = Lock(directory)
@@ -100,10 +100,6 @@ class Intake:
                 # What a power cut takes is taken again; a transaction is whole all the same.
                 connection.execute("PRAGMA synchronous = NORMAL")
                 intake = cls(directory, lock, connection)
-            except StoreError:
-                raise
-            except (sqlite3.Error, OSError) as error:
-                raise explain(error, directory) from error
             undo.pop_all()
             return intake
 

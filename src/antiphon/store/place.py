@@ -175,11 +175,8 @@ def open_for_reading(directory: Path) -> sqlite3.Connection:
     path = directory / DATABASE
     if not path.is_file():
         raise StoreUnfit(f"{directory} is not a run directory: it has no {DATABASE}")
-    try:
-        connection = _open_readable(directory, path)
-    except (sqlite3.Error, OSError) as error:
-        raise explain(error, directory) from error
-    return connection
+    with explained(directory):
+        return _open_readable(directory, path)
 
 
 def _open_readable(directory: Path, path: Path) -> sqlite3.Connection:
@@ -236,6 +233,21 @@ def attach(connection: sqlite3.Connection, directory: Path, name: str) -> Iterat
     finally:
         with contextlib.suppress(sqlite3.Error):  # which would hide what has failed
             connection.execute(f"DETACH {name}")
+
+
+@contextlib.contextmanager
+def explained(directory: Path) -> Iterator[None]:
+    """Errors of the system and of SQLite as those that say in words why the directory could not be used.
+
+    Raises:
+        StoreError: what the context met with.
+    """
+    try:
+        yield
+    except StoreError:
+        raise
+    except (sqlite3.Error, OSError) as error:
+        raise explain(error, directory) from error
 
 
 def explain(error: sqlite3.Error | OSError, directory: Path) -> StoreError:

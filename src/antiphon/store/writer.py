@@ -19,7 +19,7 @@ from antiphon.store import columns, load, plan
 from antiphon.store.batch import Batch
 from antiphon.store.columns import text_in
 from antiphon.store.found import Session
-from antiphon.store.place import Lock, create, explain, open_for_reading, open_for_writing
+from antiphon.store.place import Lock, create, explained, open_for_reading, open_for_writing
 from antiphon.store.thread import WriterThread
 from antiphon.trace import Author, Key, Kind, Span, Status, Turn, Usage, Verdict
 
@@ -66,17 +66,13 @@ class Store:
             StoreFull: it cannot be written: full, or read-only.
         """
         with contextlib.ExitStack() as undo:
-            try:
+            with explained(directory):
                 create(directory)
                 lock = Lock(directory)
                 undo.callback(lock.release)
                 connection = open_for_writing(directory)
                 undo.callback(connection.close)
                 store = cls(directory, lock, connection, save_every)
-            except StoreError:
-                raise
-            except (sqlite3.Error, OSError) as error:
-                raise explain(error, directory) from error
             undo.pop_all()
             return store
 
