@@ -67,9 +67,9 @@ def written(keeps: int, traces: int, turns: int = TURNS) -> tuple[Admission, lis
     return admission, lost
 
 
-@pytest.mark.parametrize("keeps", [6, 20])
-def test_so_many_as_the_server_keeps(keeps: int) -> None:
-    admission, lost = written(keeps, 32, turns=200)
+@pytest.mark.parametrize(("keeps", "most"), [(6, 32), (20, 32), (1, 4)])
+def test_so_many_as_the_server_keeps(keeps: int, most: int) -> None:
+    admission, lost = written(keeps, most, turns=200)
     assert admission.room <= keeps
     assert f"there are {admission.room} now" in admission.told
     assert "the teacher's server lost" in admission.told

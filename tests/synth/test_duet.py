@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import unicodedata
 from dataclasses import replace
 from typing import Any
@@ -248,6 +249,44 @@ def test_an_engine_that_is_gone_leaves_the_trace_pending() -> None:
         perform(composed, recorder=recorder)
     assert recorder.status is None
     assert spans(recorder) == [("student", "style", "Okay,")]
+
+
+def test_an_engine_that_is_gone_in_the_middle_of_a_span_leaves_what_was_settled_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("antiphon.synth.passage._SETTLE_EVERY", -1.0)
+    composed = duet(
+        in_turn(["Okay,", " So", " th"]), in_turn(), student_is={"faults": lambda request: Fault("gone", after=3)}
+    )
+    recorder = MemoryRecorder()
+    with pytest.raises(EngineUnavailable):
+        perform(composed, recorder=recorder)
+    assert [(span.text, span.end) for span in recorder.spans[1:]] == [("Okay,", None)]
+
+
+@pytest.mark.parametrize("fault", [None, Fault("refuse"), Fault("gone")])
+def test_both_voices_let_go_of_what_they_hold_however_a_trace_ends(
+    fault: Fault | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[Any] = []
+
+    async def opened(engine: ScriptedEngine, parts: Any, open_: Any = ScriptedEngine.open) -> Any:
+        sequence = await open_(engine, parts)
+        held.append(sequence)
+
+        async def close() -> None:
+            held.remove(sequence)
+
+        sequence.close = close
+        return sequence
+
+    monkeypatch.setattr(ScriptedEngine, "open", opened)
+    composed = duet(
+        in_turn(["Okay,", " 4", " x"], ANSWER), in_turn([" 4", CLOSE]), teacher_is={"faults": lambda request: fault}
+    )
+    with contextlib.suppress(EngineUnavailable):
+        perform(composed)
+    assert held == []
 
 
 def test_bytes_that_are_not_utf8_are_not_kept() -> None:

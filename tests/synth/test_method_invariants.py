@@ -275,3 +275,17 @@ def test_a_revoiced_trace_goes_on_after_a_kill(
     assert "".join(span.text for span in recorder.spans) == before + "".join(heard)
     check(recorder, again, is_style, all_turns=False)
     check_revoiced(recorder, again, given_trace)
+
+
+@pytest.mark.parametrize(("end", "written"), [(SpanEnd.BOUNDARY, []), (None, [" hm"])])
+def test_style_that_was_written_before_a_kill_is_not_written_again(end: SpanEnd | None, written: list[str]) -> None:
+    student = ScriptedEngine("student", in_turn(*([" hm", " 2"] for _ in written), ["Four.", END]))
+    teacher = ScriptedEngine("teacher", in_turn())
+    composed = score(student, teacher, Oracle(is_style, 1), name="revoice")
+    composed = replace(composed, voices={Author.STUDENT: composed.voices[Author.STUDENT]}, marks=Oracle(is_style, 1))
+    style = Span(Author.STUDENT, Kind.STYLE, "hm", student.vocabulary.encode("hm"), IdsFrom.SAMPLED, end)
+    saved = Saved((Span(Author.NONE, Kind.MARKER, "<think>\n", end=SpanEnd.SEAM), style), {}, 1)
+    recorder = MemoryRecorder()
+    rewrite(composed, source("So 2 3", Author.TEACHER), recorder, saved)
+    assert recorder.status is Status.COMPLETE
+    assert [span.text for span in recorder.spans[1:]] == ["".join(["hm", *written]), " 2 3", "\n</think>\n\n", "Four."]
