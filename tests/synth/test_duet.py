@@ -739,10 +739,17 @@ def test_after_a_kill_the_answer_goes_on(last: tuple[Author, Kind], end: SpanEnd
 
 
 def test_after_a_kill_an_empty_thinking_was_closed_by_the_student() -> None:
-    composed = duet(in_turn(ANSWER), in_turn())
-    marker = (Author.NONE, Kind.MARKER, "\n</think>\n\n", SpanEnd.SEAM)
-    _, recorder = resume(composed, marker)
-    assert recorder.closed_by is Author.STUDENT
+    heard: list[str] = []
+
+    def student(here: Any) -> Any:
+        heard.append(here.text)
+        return [CLOSE] if here.text.endswith("<think>\n") else ANSWER
+
+    _, unbroken = perform(duet(student, in_turn()))
+    (_, before), marker = heard, unbroken.spans[1].text
+    _, recorder = resume(duet(student, in_turn()), (Author.NONE, Kind.MARKER, marker, SpanEnd.SEAM))
+    assert recorder.closed_by is unbroken.closed_by is Author.STUDENT
+    assert heard[-1] == before
 
 
 def test_both_voices_read_what_was_kept_before_they_go_on() -> None:

@@ -55,7 +55,9 @@ def faulty(faults: Callable[[str, Request], Fault | None], shape: Shape = SHAPE)
 
 
 def test_every_trace_is_written_and_given_once(tmp_path: Path) -> None:
-    traces = list(run(tmp_path, samples=3))
+    task = run(tmp_path, samples=3)
+    traces = list(task)
+    assert (task.tally.in_flight, task.tally.done) == (0, 12)
     assert {trace.key for trace in traces} == {Key(f"p{n}", "tessy", s) for n in range(4) for s in range(3)}
     assert len(traces) == 12
     assert all(trace.status is Status.COMPLETE for trace in traces)
@@ -215,8 +217,9 @@ def test_a_silent_engine_is_waited_for_and_nothing_is_lost(tmp_path: Path) -> No
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("antiphon.synth.outage._FIRST_WAIT", 0.001)
-        traces = list(run(tmp_path, open_engine=open_engine))
-    assert struck
+        task = run(tmp_path, open_engine=open_engine)
+        traces = list(task)
+    assert struck and not task.tally.silent
     assert {trace.status for trace in traces} == {Status.COMPLETE}
     thinking = "".join(SHAPE.token(n) for n in range(SHAPE.thinking))
     assert {trace.thinking for trace in traces} == {thinking}

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from bench.pair import Shape, engines, problems, settings
 
 from antiphon.store import Reader, Session
 from antiphon.synth.run import Run
+from antiphon.synth.session import LoopTime
+from antiphon.synth.tally import Tally
 from antiphon.trace import Trace
 
 
@@ -43,6 +46,13 @@ def test_each_session_is_noted_with_what_ended_in_it(tmp_path: Path) -> None:
         assert trace.started is not None
         assert trace.finished is not None
         assert first.began - 0.01 <= trace.started <= trace.finished <= first.ended + 0.01
+
+
+def test_the_wait_for_a_core_is_that_of_the_time_between(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = iter([b"900000000 2000000000 7\n", b"990000000 2500000000 9\n", b"", b"1 2 3"])
+    monkeypatch.setattr(Path, "read_bytes", lambda path: next(told))
+    assert LoopTime().session(Tally()).coreless == 0.5
+    assert LoopTime().session(Tally()).coreless is None
 
 
 def test_one_that_was_stopped_is_noted_and_one_that_wrote_nothing_is_not(tmp_path: Path) -> None:

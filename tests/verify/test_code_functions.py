@@ -8,13 +8,14 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from antiphon.trace import Label, Verdict
 from antiphon.verify.code import CodeVerifier
+from antiphon.verify.code.ending import ending
 from antiphon.verify.code.inside.values import Unfit, decode, encode
-from antiphon.verify.sandbox import Sandbox
+from antiphon.verify.sandbox import Completed, Sandbox
 
 from .asking import problem, verdict
 
@@ -96,6 +97,10 @@ RIGHT_ONES = {
         "@dataclass\nclass P:\n    x: int\ndef f(x): return P(x).x",
         "assert candidate(1) == 1",
     ),
+    "the tests have a name of their own": (
+        "def f(x): return x",
+        "assert (__name__, candidate(1)) == ('tests', 1)\nif __name__ == '__main__':\n    assert candidate(1) == 2",
+    ),
     "by the name": ("def f(x): return x", "assert f(1) == candidate(1)"),
     "a helper that only the answer has": ("def g(x): return x\ndef f(x): return g(x)", "assert candidate(g(1)) == 1"),
 }
@@ -131,6 +136,18 @@ def test_right(name: str, sandbox: Sandbox) -> None:
 def test_not_right(code: str, tests: str, label: Label, detail: str, sandbox: Sandbox) -> None:
     verdict = judged(sandbox, code, tests)
     assert (verdict.label, detail in verdict.detail) == (label, True), verdict
+
+
+@pytest.mark.parametrize(
+    ("stderr", "said"),
+    [
+        (b"", "ended with status 3"),
+        (b" \n", "ended with status 3"),
+        (b"Traceback:\nno\xff\n", "ended with status 3: no\ufffd"),
+    ],
+)
+def test_what_is_said_of_an_end(stderr: bytes, said: str) -> None:
+    assert ending(Completed(3, b"", stderr, 0.1)) == said
 
 
 @pytest.mark.parametrize(
@@ -236,6 +253,8 @@ def never(number: object) -> int:
 
 
 @given(plain)
+@example(True)
+@example(False)
 def test_plain_values_arrive_as_they_are(value: Any) -> None:
     again = decode(encode(value, never), never)
     assert again == value

@@ -35,6 +35,7 @@ def verifier(workers: Workers) -> SchemaVerifier:
         ('{"n": 0}\nno:\n  {"n": 1}\nso it is.', {"n": 1}),
         ('<tool_call>\n{"n": 1}\n</tool_call>', {"n": 1}),
         ('<tool_call>{"n": 1}</tool_call>\n<tool_call>{"n": 2}</tool_call>', [{"n": 1}, {"n": 2}]),
+        ('{"n": 1}</tool_call>\n<tool_call>{"n": 2}</tool_call>\n<tool_call>{"n": 3}', {"n": 2}),
         ('{"n":\n[\n{"m": 1}\n]}', {"n": [{"m": 1}]}),
     ],
 )
@@ -116,6 +117,7 @@ def call(value: Any) -> str:
         (json.dumps({"tool_calls": [{"type": "function", "function": CANCEL}, REFUND]}), Label.RIGHT),
         (call(CANCEL | {"arguments": json.dumps(CANCEL["arguments"])}) + call(REFUND), Label.RIGHT),
         (call({"name": "cancel_order", "kwargs": CANCEL["arguments"]}) + call(REFUND), Label.RIGHT),
+        (call({"name": "cancel_order", "parameters": CANCEL["arguments"]}) + call(REFUND), Label.RIGHT),
         (call(REFUND) + call(CANCEL), Label.WRONG),
         (call(CANCEL), Label.WRONG),
         (call(CANCEL) * 2 + call(REFUND), Label.WRONG),
@@ -125,7 +127,7 @@ def call(value: Any) -> str:
         (call(CANCEL) + call("refund"), Label.WRONG),
         ("I have cancelled it.", Label.NO_ANSWER),
     ],
-    ids=range(13),
+    ids=range(14),
 )
 def test_expected_calls(verifier: SchemaVerifier, answer: str, label: Label) -> None:
     given = verdict(verifier, problem(expected_calls=[CANCEL, REFUND]), answer)

@@ -351,6 +351,11 @@ def test_what_it_suits(verifier: SqlVerifier) -> None:
         ("SELECT a, b FROM t LIMIT 1", "1 row of 2 columns, not 3 rows of 2 columns"),
         ("SELECT a, b FROM t UNION ALL SELECT 1, 'x'", "more than 3 rows of 2 columns, not 3 rows of 2 columns"),
         ("SELECT a, b || '!' FROM t", "3 rows, as expected, but not the same: (1, 'x!') is not right"),
+        ("SELECT a, 'x' FROM t", "3 rows, as expected, but not the same: (3, 'x') is not right"),
+        (
+            "SELECT 3, 'z' UNION ALL SELECT 1, 'x' UNION ALL SELECT 1, 'x'",
+            "3 rows, as expected, but not the same: (1, 'x') is there too often",
+        ),
         ("SELECT a, b FROM t ORDER BY b DESC", "3 rows, the right ones, but in another order"),
         ("SELECT a, c FROM t", "SQLite says: no such column: c"),
         ("SELECT a b c FROM t", 'SQLite says: near "c": syntax error (line 1, column 12: '),

@@ -35,7 +35,9 @@ EXACT = ExactVerifier()
     ],
 )
 def test_exact(gold: Any, answer: str, label: Label) -> None:
-    assert verdict(EXACT, problem(answer=gold), answer).label is label
+    given = verdict(EXACT, problem(answer=gold), answer)
+    assert given.label is label
+    assert (given.detail == "") is (label is Label.RIGHT), given.detail
 
 
 def test_exact_suits_short_texts_alone() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
@@ -100,8 +101,9 @@ def _difference(accepted: list[tuple[str, int, list[Row]]], width: int, rows: li
         if width == gold_width and len(rows) == len(gold_rows):
             if same(gold_rows, rows, None):
                 return f"{many(len(rows), 'row')}, the right ones, but in another order"
-            other = next((row for row in rows if row not in gold_rows), rows[0])
-            return f"{many(len(rows), 'row')}, as expected, but not the same: {other!r:.80} is not right"
+            other = next(iter(Counter(rows) - Counter(gold_rows)))
+            what = "there too often" if other in gold_rows else "not right"
+            return f"{many(len(rows), 'row')}, as expected, but not the same: {other!r:.80} is {what}"
     count = f"more than {most:,} rows" if len(rows) > most else many(len(rows), "row")
     expected = sorted({(gold_width, len(gold_rows)) for _, gold_width, gold_rows in accepted})
     wanted = " or ".join(f"{many(number, 'row')} of {many(columns, 'column')}" for columns, number in expected)
