@@ -137,7 +137,7 @@ def quickly(store: S3, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(botocore.retries.standard.ExponentialBackoff, "delay_amount", lambda self, context: 0)
     patch.setattr(s3fs.S3FileSystem, "retries", 2)
     patch.setattr(storage, "_LONGEST", 60)
-    config = {**storage.OPTIONS["s3"]["config_kwargs"], "connect_timeout": 2, "read_timeout": 0.5}
+    config = {**storage.OPTIONS["s3"]["config_kwargs"], "connect_timeout": 2, "read_timeout": 0.25}
     config["retries"] = {"mode": "standard", "max_attempts": 3}
     patch.setitem(storage.OPTIONS, "s3", {**storage.OPTIONS["s3"], "config_kwargs": config})
     store.forget()
