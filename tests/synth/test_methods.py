@@ -289,6 +289,7 @@ READ = {
     "The grade is 3.": 3,
     "Grade: 10 out of 10": 10,
     "I gave the last one grade 4.\nGrade: 4": 4,
+    "The grade is good.\nGrade: 9": 9,
 }
 UNREADABLE = (
     "",
@@ -303,6 +304,7 @@ UNREADABLE = (
     "Grade: between 6 and 8",
     "Grade: 7, perhaps 8",
     "Grade: 3\nGrade: 9",
+    "Grade: 9\nThat grade is final",
     "17",
     "7 8",
     "It has 7 steps.\nNone of them is wrong.",

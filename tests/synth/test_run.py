@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,7 +15,7 @@ from bench.pair import Capitals, Shape, engines, problems, settings
 
 import antiphon
 from antiphon.dialect import Part
-from antiphon.engine.base import Chunk, Sequence
+from antiphon.engine.base import Capabilities, Chunk, Sequence
 from antiphon.engine.scripted import Control, Fault, Request, ScriptedEngine, Situation, Token
 from antiphon.errors import (
     DialectError,
@@ -462,6 +463,37 @@ def test_a_dialect_that_differs_from_the_models_template_is_refused() -> None:
 
     with pytest.raises(DialectError, match="differs from the model's chat template"):
         asyncio.run(assemble(settings(), open_engine=open_engine))
+
+
+def test_what_was_opened_is_closed_where_it_cannot_be_used() -> None:
+    opened, closed = list[str](), list[str]()
+
+    def open_engine(reference: str, **how: Any) -> ScriptedEngine:
+        engine = engines(SHAPE, 1)(reference)
+        opened.append(reference)
+
+        async def close() -> None:
+            closed.append(reference)
+
+        engine.close = close  # type: ignore[method-assign]
+        return engine
+
+    with pytest.raises(SettingsError, match="budget"):
+        asyncio.run(assemble(settings(**{"budget.answer": 995, "student.context": 1000}), open_engine=open_engine))
+    assert closed == opened == ["student", "teacher"]
+
+
+@pytest.mark.parametrize(("slots", "models", "room"), [(8, 2, 8), (8, 1, 4), (1, 2, 1), (1, 1, 1), (None, 1, None)])
+def test_no_more_traces_than_their_servers_keep_prefixes(slots: int | None, models: int, room: int | None) -> None:
+    class Keeping(ScriptedEngine):
+        async def capabilities(self) -> Capabilities:
+            return replace(await super().capabilities(), slots=slots)
+
+    def open_engine(reference: str, **how: Any) -> ScriptedEngine:
+        return Keeping(reference, says([Control("<|im_end|>")]))
+
+    names = {"teacher.model": "a", "student.model": "ab"[models - 1]}
+    assert asyncio.run(assemble(settings(**names), open_engine=open_engine)).room == room
 
 
 def test_budgets_follow_the_context_where_they_are_not_set() -> None:

@@ -117,6 +117,8 @@ def test_any_text_gets_a_verdict(answer: str) -> None:
 def test_the_right_option_is_told_in_many_ways(fields: dict[str, Any]) -> None:
     assert VERIFIER.suits(problem(**fields))
     assert verdict(VERIFIER, problem(**fields), "Answer: B").label is Label.RIGHT
+    text = "2" if "0" in str(fields) else "green light"
+    assert verdict(VERIFIER, problem(**fields), f"The answer is {text}.").label is Label.RIGHT
     assert verdict(VERIFIER, problem(**fields), "Answer: A").label is Label.WRONG
 
 

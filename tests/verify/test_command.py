@@ -13,7 +13,7 @@ import pytest
 
 from antiphon.errors import UsageError
 from antiphon.trace import Label
-from antiphon.verify.command import CommandVerifier
+from antiphon.verify.command import CommandVerifier, _Run
 
 from .asking import problem, verdict, verdicts
 
@@ -136,6 +136,13 @@ def test_a_check_that_is_called_off_leaves_nothing_running(tmp_path: Path) -> No
         assert gone(process)
 
     asyncio.run(call_off())
+
+
+def test_what_is_stopped_before_it_has_begun_never_begins(tmp_path: Path) -> None:
+    run = _Run([sys.executable, "-c", f"open({str(tmp_path / 'begun')!r}, 'w')"], b"{}", 60)
+    run.stop()
+    assert run.carry_out() == (None, "", 0.0)
+    assert not (tmp_path / "begun").exists()
 
 
 def test_no_more_run_at_once_than_may(tmp_path: Path) -> None:

@@ -222,6 +222,8 @@ def test_spellings_of_the_same(workers: Workers, normal: str) -> None:
         ("123456789012345678", r"\boxed{123456789012345679}"),
         ("2", "The answer is 2 million."),
         ("2", r"\boxed{2\pi}"),
+        ("20%", r"\boxed{2}"),
+        ("0.2", r"\boxed{2\%}"),
         ("2", r"\boxed{2x}"),
         ("52_8", r"\boxed{52_9}"),
         ("(1,2)", r"\boxed{(2,1)}"),

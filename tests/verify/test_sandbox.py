@@ -196,6 +196,17 @@ def test_what_a_program_sees(sandbox: Sandbox) -> None:
     assert "passwd" not in said
 
 
+def test_unsafe_it_finds_what_we_find_and_gets_no_more_of_our_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("SECRET", "open-sesame")
+    (tmp_path / "ours").write_text("#!/bin/sh\nenv\n")
+    (tmp_path / "ours").chmod(0o755)
+    done = run(Sandbox(unsafe=True), "ours")
+    assert done.status == 0 and b"open-sesame" not in done.stdout
+
+
 def test_of_the_system_it_sees_what_commands_need(sandbox: Sandbox) -> None:
     done = run(sandbox, "sh", "-c", "ls -A /; echo; ls -A /etc")
     system, settings = (set(part.split()) for part in done.stdout.decode().split("\n\n"))
