@@ -20,6 +20,15 @@ SHARED = Path(__file__).parents[2] / "shared" / "data"
 """Real vocabularies, problems and annotated text, beside the project where they are to be had."""
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes minutes is begun first, so that on several cores nothing is waited for alone at the end."""
+
+    def minutes(item: pytest.Item) -> float:
+        return max((mark.kwargs.get("minutes", 0) for mark in item.iter_markers("slow")), default=0)
+
+    items.sort(key=minutes, reverse=True)
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of real data; a test that needs it is skipped where it is not there."""

@@ -52,6 +52,8 @@ USAGE_ERROR: Any = typer.BadParameter.__base__
 
 RUN, SHOWN = ("python", "sh", "console", "toml"), ("text", "json")
 
+SLOW = pytest.mark.slow(minutes=1)
+
 FOREIGN = {"Dataset.save_to_disk", "Infinity", "NaN", "f(x)"}
 """Names of others that the pages mention."""
 
@@ -121,7 +123,7 @@ def domains_at_hand(folder: Path, shared: Path) -> None:
 @pytest.mark.parametrize(
     "page",
     [
-        pytest.param(page, id=name(page), marks=[pytest.mark.slow] * any(b.mark == "slow" for b in blocks(page)))
+        pytest.param(page, id=name(page), marks=[SLOW] * any(block.mark == "slow" for block in blocks(page)))
         for page in PAGES
         if any(block.language in RUN for block in blocks(page))
     ],

@@ -172,7 +172,7 @@ def every(store: S3, go: Callable[[], Any], check: Callable[[], None], more: int
                 check()
 
 
-@pytest.mark.slow
+@pytest.mark.slow(minutes=1)
 def test_every_call_of_an_export_fails(store: S3, bucket: Bucket) -> None:
     count = 0
 
@@ -191,7 +191,7 @@ def test_every_call_of_an_export_fails(store: S3, bucket: Bucket) -> None:
     every(store, go, check)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(minutes=2)
 def test_every_call_of_an_export_that_replaces_another_fails(store: S3, bucket: Bucket) -> None:
     """At any moment one of the two is whole."""
     text = "a"
@@ -212,7 +212,7 @@ def test_every_call_of_an_export_that_replaces_another_fails(store: S3, bucket: 
     assert sum(name.startswith("data/") for name in bucket.objects("set/")) == 3
 
 
-@pytest.mark.slow
+@pytest.mark.slow(minutes=3)
 def test_every_call_of_an_upload_in_pieces_fails(store: S3, bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(storage, "_PART", 5 << 20)
     text = os.urandom(11 << 20).hex()

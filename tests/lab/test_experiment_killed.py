@@ -74,6 +74,7 @@ def gone(processes: list[int]) -> bool:
     return False
 
 
+@pytest.mark.slow(minutes=2)
 def test_killed_at_any_moment_it_comes_to_the_same(config: Path, tmp_path: Path) -> None:
     undisturbed = begun(config, tmp_path / "left-alone")
     began = time.monotonic()
@@ -110,6 +111,7 @@ def test_an_interrupt_ends_it_and_its_workers(config: Path, tmp_path: Path) -> N
     assert read(tmp_path / "lab").seconds > 0, "the session is noted"
 
 
+@pytest.mark.slow(minutes=2)
 def test_the_quick_one_is_done_in_minutes(tmp_path: Path) -> None:
     pytest.importorskip("trl")
     command = [sys.executable, "-m", "antiphon", "lab", "run", "--quick", "--to", str(tmp_path / "lab")]

@@ -51,7 +51,7 @@ def test_what_is_kept_is_the_same_however_far_requests_run_ahead(
     assert row["thrown_away_per_turn"] <= {"streamed": 6, "auto": 6, "adaptive": 6, 12: 9}[policy]
 
 
-@pytest.mark.slow
+@pytest.mark.slow(minutes=4)
 @pytest.mark.parametrize(("form", "count"), [("ids", 512), ("text", 128)])
 def test_many_problems_are_as_the_script_has_them(
     pair: Pair, folder: Path, form: Form, count: int, tmp_path: Path
@@ -63,7 +63,7 @@ def test_many_problems_are_as_the_script_has_them(
     assert row["requests"] <= 1.1 * row["turns"]
 
 
-@pytest.mark.slow
+@pytest.mark.slow(minutes=3)
 def test_killed_runs_lose_nothing_and_have_almost_nothing_decoded_again(
     pair: Pair, folder: Path, tmp_path: Path
 ) -> None:

@@ -23,7 +23,7 @@ def begin(directory: Path, counter: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(minutes=5)
 def test_killed_runs_lose_nothing_and_ask_almost_nothing_again(tmp_path: Path) -> None:
     """200 traces of 2,000 tokens in 140 turns, 3 ms a token; each run killed once with -9 and taken up."""
     began = time.monotonic()

@@ -43,6 +43,7 @@ def trained(data: Path, to: Path, dies: int, kind: str) -> int:
     return subprocess.run(command, check=False).returncode
 
 
+@pytest.mark.slow(minutes=1)
 @pytest.mark.parametrize("kind", ["full", "lora"])
 def test_killed_at_five_random_moments_it_ends_with_the_same_weights(tmp_path: Path, kind: str) -> None:
     data = write(tmp_path / "data.jsonl", rows(25))

@@ -206,7 +206,7 @@ def test_all_their_own_answers_are_right(shared: Path, sandbox: Sandbox) -> None
     assert [p.id for p, verdict in zip(everything, verdicts, strict=True) if verdict.label is not Label.RIGHT] == []
 
 
-@pytest.mark.slow
+@pytest.mark.slow(minutes=1)
 def test_all_mutants_are_not(shared: Path, sandbox: Sandbox) -> None:
     undetected = check_mutants(problems(shared))
     print(*undetected, sep="\n")  # pytest -rP lists them
