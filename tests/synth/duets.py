@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from antiphon.boundary.base import BoundaryPredictor, Session, Verdict
 from antiphon.boundary.words import WordReader
@@ -179,3 +180,30 @@ def after(marker: str, tokens: Sequence[Token]) -> Script:
 
 def _bytes(token: str | bytes) -> bytes:
     return token if isinstance(token, bytes) else token.encode()
+
+
+CLOSE, END = Control("</think>"), Control("<|im_end|>")
+ANSWER = ["It", " is", " 4.", END]
+
+
+def is_style(word: str) -> bool:
+    return word[0].isupper() or word in ("so", "hm")
+
+
+def duet(
+    student: Script,
+    teacher: Script,
+    *,
+    lookahead: int = 1,
+    confidence: Any = lambda word: 1.0,
+    student_is: dict[str, Any] | None = None,
+    teacher_is: dict[str, Any] | None = None,
+    **settings: Any,
+) -> Any:
+    """A score for two scripts."""
+    return score(
+        ScriptedEngine("student", student, **(student_is or {})),
+        ScriptedEngine("teacher", teacher, **(teacher_is or {})),
+        Oracle(is_style, lookahead, confidence),
+        **settings,
+    )
