@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from antiphon.boundary.base import Verdict
 from antiphon.engine.base import Piece
+from antiphon.synth.markers import Markers
 from antiphon.synth.turn import Kept, Proposal
 
 
@@ -18,3 +19,10 @@ def test_a_word_is_settled_whole_or_not_at_all() -> None:
     settled = proposal.settle()
     assert settled.text == " so,.\n\nOkay"
     assert settled.words == (first, second)
+
+
+def test_an_unfinished_word_is_looked_for_in_what_was_shown_alone() -> None:
+    """Behind it stands what may become a marker, with a blank in it, and was never shown."""
+    proposal = Proposal(style=False, start=10, markers=Markers(closing=("| Final answer",)))
+    assert proposal.receive([Piece("so| Fin", (1,))]) == "so"
+    assert proposal.drop_unfinished_word() == 10

@@ -131,15 +131,17 @@ def test_a_failed_trace_is_a_try(tmp_path: Path) -> None:
     assert labels(tmp_path) == {"p0": [Label.RIGHT], "p1": [None] * 3}
 
 
-def test_at_a_limit_nothing_is_begun_and_all_is_judged(tmp_path: Path) -> None:
+@pytest.mark.parametrize("concurrency", [1, 4])
+def test_at_a_limit_nothing_is_begun_and_all_is_judged(tmp_path: Path, concurrency: int) -> None:
+    """Nor does anybody wait for more to do: with places for four, some did."""
     check = Scripted(**{f"p{n}": ["wrong"] * 3 for n in range(3)})
-    stopped = run(tmp_path, check, **{"max.tokens_total": 40, "concurrency": 1})
+    stopped = run(tmp_path, check, **{"max.tokens_total": 40, "concurrency": concurrency})
     list(stopped)
     assert stopped.tally.spend is not None and stopped.tally.spend.reached == "max.tokens_total"
     with Reader(tmp_path / "run") as reader:
-        complete = reader.counts()[Status.COMPLETE]
+        complete = reader.counts().get(Status.COMPLETE, 0)
         assert complete < 3
-        assert reader.standing_counts()[Status.COMPLETE, Label.WRONG] == complete
+        assert reader.standing_counts().get((Status.COMPLETE, Label.WRONG), 0) == complete
     list(run(tmp_path, check))
     assert labels(tmp_path) == {f"p{n}": [Label.WRONG] * 3 for n in range(3)}
 
