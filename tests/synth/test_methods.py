@@ -392,3 +392,4 @@ def test_a_copy_that_was_interrupted_is_made_again(tmp_path: Path) -> None:
     traces = written(tmp_path, "teacher_mix", pair, 2)
     assert [trace.response for trace in traces] == [source.response] * 2
     assert not pair.requests
+    assert all(trace.started is not None and trace.finished is not None for trace in traces)
