@@ -171,7 +171,7 @@ MISTAKES: dict[str, tuple[Callable[[], Lively], dict[str, Any], str, Iterable[st
         lambda: LivelyVLLM(chunk=lambda: 4),
         {},
         "stream",
-        (r"4\.0 tokens come together", "--stream-interval 1"),
+        (r"[4-9]\.\d tokens come together", "--stream-interval 1"),
     ),
 }
 
