@@ -25,7 +25,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Any:
 @pytest.fixture(scope="module")
 def engine(folder: Any) -> Any:
     """Loads a model once for each kind."""
-
     from antiphon.engine.local import LocalEngine
 
     @cache
