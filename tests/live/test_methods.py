@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,7 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("methods") / "run"
 
 
+@cache
 def written(method: str, directory: Path) -> list[Trace]:
     path = SHARED / "problems" / "humaneval.jsonl"
     if not path.exists():
@@ -60,6 +62,7 @@ def written(method: str, directory: Path) -> list[Trace]:
 
 
 def completed(variant: str, directory: Path) -> int:
+    written(variant, directory)
     with Reader(directory) as reader:
         return reader.counts(variant).get(Status.COMPLETE, 0)
 
