@@ -36,6 +36,7 @@ QUIET = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_raylet_start_wait_time_s": "120",
 }
+_STARTED: list[subprocess.Popen[str]] = []
 
 
 class Machines:
@@ -70,9 +71,9 @@ class Machines:
         """Kills the processes on a machine that write a shard; how many there were."""
         return self._kill(number, "ray::Shard")
 
-    def kill_workers(self, number: int) -> int:
-        """The same of those that Ray Data gives work."""
-        return self._kill(number, "ray::MapWorker")
+    def kill_workers(self) -> int:
+        """Kills the processes on all machines that Ray Data gives work; how many there were."""
+        return sum(self._kill(number, "ray::MapWorker") for number in self._nodes)
 
     def _kill(self, number: int, titled: str) -> int:
         return _killed(pid for pid, title in self._processes(number).items() if title.startswith(titled))
@@ -158,7 +159,21 @@ def words(directory: Path, file: Path, pair: Pair, *more: object, **settings: An
 def started(line: Sequence[str]) -> subprocess.Popen[str]:
     """Begins a command."""
     environment = {**os.environ, **QUIET}
-    return subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=environment)
+    process = subprocess.Popen(
+        line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=environment
+    )
+    _STARTED.append(process)
+    return process
+
+
+def kill_started() -> None:
+    """Kills the commands that were begun and have not ended: whoever fails meanwhile leaves them with a cluster's
+    cores."""
+    while _STARTED:
+        process = _STARTED.pop()
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
 
 
 def ended(process: subprocess.Popen[str], code: int = 0) -> tuple[str, str]:

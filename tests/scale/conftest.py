@@ -16,3 +16,12 @@ def ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeRay]:
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     yield ray
     ray.head.close()
+
+
+@pytest.fixture
+def none_left() -> Iterator[None]:
+    """A test that fails leaves no command running, for whose end the cluster would make others wait."""
+    from bench.ray import kill_started
+
+    yield
+    kill_started()

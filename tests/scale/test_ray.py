@@ -34,6 +34,7 @@ pytestmark = [
     pytest.mark.live,  # one after the other: Ray gives up if its own processes need more than some seconds to begin
     pytest.mark.skipif(not SIMULATOR.is_dir(), reason="needs the simulated pair, which is not here"),
     pytest.mark.filterwarnings("ignore"),  # Ray's own
+    pytest.mark.usefixtures("none_left"),
 ]
 COUNT = 24
 NEVER = "Problem 00007"
