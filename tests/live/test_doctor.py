@@ -58,7 +58,7 @@ def llama_server(path: str, *arguments: str) -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     listen = ["--host", "127.0.0.1", "--port", str(port), "--alias", Path(path).name]
-    small = ["-c", "4096", "--parallel", "2", "-b", "256", "-ub", "256", "-t", "1", "-tb", "1"]
+    small = ["-c", "4096", "--parallel", "2", "-b", "256", "-ub", "256", "-t", "1", "-tb", "2"]
     process = subprocess.Popen(
         [program, "-m", path, *listen, *small, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
