@@ -3,8 +3,8 @@
 python -m bench.local --model DIR_OR_GGUF                              student_only beside generate
 python -m bench.local --model DIR_OR_GGUF --teacher DIR_OR_GGUF        and the tokens that a tessy run's hand-overs read
 
-Both ways write as many tokens behind the same prompts, sampled alike, with as many threads, in float32, in turns. No
-model may end its turn, so that the batch stays whole.
+Both ways write as many tokens behind the same prompts, sampled alike, with as many threads, in the same type of number
+(float32 on a CPU, the model's own on a GPU), in turns. No model may end its turn, so that the batch stays whole.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ import transformers
 from antiphon.dialect import Part
 from antiphon.engine import base
 from antiphon.engine.base import Chunk
-from antiphon.engine.forward import Forward
+from antiphon.engine.forward import Forward, usable_device
 from antiphon.engine.local import LocalEngine
 from antiphon.engine.model_files import ModelFiles
 from antiphon.problem import Problem
@@ -78,10 +78,11 @@ class HandOver(NamedTuple):
 class Model:
     """A model that never ends its turn; the engines that it gives share its weights."""
 
-    def __init__(self, reference: str):
+    def __init__(self, reference: str, device: str):
         self.files = ModelFiles.read(reference)
+        self.device = usable_device(device)
         words = self.files.vocabulary.tokens.difference(self.files.vocabulary.controls.values())
-        self._forward = Forward.load(self.files, "cpu", words)
+        self._forward = Forward.load(self.files, device, words)
         self.hand_overs: list[HandOver] = []
 
     def engine(self) -> LocalEngine:
@@ -205,10 +206,12 @@ def prompts(model: Model, chosen: Settings, some: Sequence[Problem]) -> list[lis
 class Plain:
     """`generate` of transformers."""
 
-    def __init__(self, files: ModelFiles, sampling: Sampling):
+    def __init__(self, files: ModelFiles, device: torch.device, sampling: Sampling):
         folder, gguf = (files.path.parent, files.path.name) if files.is_gguf else (files.path, None)
+        dtype = torch.float32 if device.type == "cpu" else "auto"
         auto = transformers.AutoModelForCausalLM
-        self._model = auto.from_pretrained(folder, gguf_file=gguf, dtype=torch.float32).eval()
+        self._model = auto.from_pretrained(folder, gguf_file=gguf, dtype=dtype).to(device).eval()
+        self._device = device
         self._model.generation_config = transformers.GenerationConfig(
             do_sample=True,
             temperature=sampling.temperature,
@@ -221,8 +224,8 @@ class Plain:
     def write(self, some: Sequence[Sequence[int]], tokens: int) -> int:
         """One batch behind these prompts, padded on the left; the tokens written."""
         longest = max(map(len, some))
-        ids = torch.tensor([[0] * (longest - len(prompt)) + list(prompt) for prompt in some])
-        real = torch.tensor([[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in some])
+        ids = torch.tensor([[0] * (longest - len(prompt)) + list(prompt) for prompt in some], device=self._device)
+        real = torch.tensor([[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in some], device=self._device)
         written = self._model.generate(ids, attention_mask=real, max_new_tokens=tokens)
         return (written.shape[1] - longest) * len(some)
 
@@ -235,7 +238,7 @@ def beside_generate(model: Model, traces: int, tokens: int, rounds: int) -> dict
     """
     chosen, some = settings("student_only", traces, tokens), problems(traces)
     read = prompts(model, chosen, some)
-    plain = Plain(model.files, chosen.student.sampling)
+    plain = Plain(model.files, model.device, chosen.student.sampling)
     ways: dict[str, Callable[[], int]] = {
         "student_only": lambda: run(chosen, some, {"student": model})[Author.STUDENT],
         "generate": lambda: plain.write(read, tokens),
@@ -305,16 +308,22 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=64, help="written in each trace")
     parser.add_argument("--rounds", type=int, default=3, help="of both ways; 0: hand-overs only")
     parser.add_argument("--threads", type=int, default=1, help="torch's")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ...")
     parser.add_argument("--to", type=Path, help="a file to which the figures are added as a line of JSON")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     transformers.logging.disable_progress_bar()
-    student = Model(args.model)
-    row: dict[str, Any] = {"bench": "local", "model": student.files.name, "threads": args.threads}
+    student = Model(args.model, args.device)
+    row: dict[str, Any] = {
+        "bench": "local",
+        "model": student.files.name,
+        "device": args.device,
+        "threads": args.threads,
+    }
     if args.rounds:
         row |= beside_generate(student, args.traces, args.tokens, args.rounds)
     if args.teacher is not None:
-        teacher = Model(args.teacher)
+        teacher = Model(args.teacher, args.device)
         row |= {"teacher": teacher.files.name, "hand_overs": hand_overs(student, teacher, args.traces, args.tokens)}
     show(row)
     if args.to is not None:

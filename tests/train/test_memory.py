@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import torch
 from antiphon.errors import ModelError
 from antiphon.train.memory import GIB, Memory, estimate, shortfall
 from antiphon.train.recipe import PRESETS, Recipe, recipe
+from antiphon.train.sft import train
+from tests.train.data import rows, write
 
 QWEN3_8B = {  # its config.json, of which these fields are needed
     "architectures": ["Qwen3ForCausalLM"],
@@ -111,6 +114,27 @@ def _kept(folder: Path, *, mixed: bool) -> int:
     with hooks, torch.autocast("cpu", torch.bfloat16, enabled=mixed):
         model.model(torch.zeros(2, 96, dtype=torch.long))
     return sum(sizes.values())
+
+
+def test_loras_matrices_are_added_one_after_the_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of them at once, as large as the model in float32, would not go into a device that has trained."""
+    from peft.tuners.lora.layer import Linear
+
+    alive: list[int] = []
+    products: list[weakref.ref[torch.Tensor]] = []
+    product = Linear.get_delta_weight
+
+    def counted(self: Any, adapter: str) -> torch.Tensor:
+        alive.append(sum(made() is not None for made in products))
+        made: torch.Tensor = product(self, adapter)
+        products.append(weakref.ref(made))
+        return made
+
+    monkeypatch.setattr(Linear, "get_delta_weight", counted)
+    data = write(tmp_path / "data.jsonl", rows(2))
+    train(data, "lab:student", tmp_path / "to", recipe("lab", {"steps": 1, "batch": 2, "lora": {"rank": 2}}))
+    assert len(alive) > 7
+    assert not any(alive)
 
 
 def test_a_model_that_cannot_be_built(tmp_path: Path) -> None:

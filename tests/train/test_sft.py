@@ -378,6 +378,33 @@ def test_weights_that_are_no_numbers_are_not_kept(data: Path, tmp_path: Path) ->
     assert not (tmp_path / "to" / "states" / "2").exists()
 
 
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_a_device_that_is_full_leaves_the_state_before(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, checkpointing: bool
+) -> None:
+    """It raises what a GPU raises, at the third step."""
+    from trl import SFTTrainer
+
+    compute_loss = SFTTrainer.compute_loss
+
+    def full(self: Any, *given: Any) -> torch.Tensor:
+        if self.state.global_step == 2:
+            raise torch.OutOfMemoryError(
+                "CUDA out of memory. Tried to allocate 9.00 GiB. GPU 0 has a total capacity of 8.00 GiB of which 1.00"
+                " GiB is free. Including non-PyTorch memory, this process has 7.00 GiB memory in use."
+            )
+        return compute_loss(self, *given)
+
+    monkeypatch.setattr(SFTTrainer, "compute_loss", full)
+    how = HOW.model_copy(update={"gradient_checkpointing": checkpointing})
+    with pytest.raises(AntiphonError) as error:
+        train(data, "lab:student", tmp_path / "to", how)
+    said = str(error.value)
+    assert said.startswith("CUDA out of memory. Tried to allocate 9.00 GiB. GPU 0 has a total capacity of 8.00 GiB")
+    assert "is free; the state of step 2 is kept" in said
+    assert ("the same command with --checkpointing" in said) is not checkpointing
+
+
 @pytest.mark.parametrize(("step", "target", "whole"), [(3, "checkpoints/3", [2]), (4, "states/4", [2, 3])])
 def test_a_full_disk_leaves_the_state_before(
     data: Path, undisturbed: Trained, tmp_path: Path, step: int, target: str, whole: list[int]

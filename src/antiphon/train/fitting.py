@@ -16,6 +16,7 @@ from trl.trainer.sft_trainer import DataCollatorForLanguageModeling, SFTTrainer
 
 from antiphon.errors import AntiphonError
 from antiphon.train.folder import Folder, removed
+from antiphon.train.recipe import Recipe
 from antiphon.train.tell import Progress
 
 _BESIDE_WEIGHTS = (
@@ -120,21 +121,22 @@ class Fitting(SFTTrainer):  # type: ignore[misc]
 
     def write_model(self, target: Path) -> None:
         """The model as a Hugging Face folder, LoRA's matrices added, in the student's own type of number; what stands
-        beside its weights is the student's own."""
+        beside its weights is the student's own. It is put together in the machine's memory, weight by weight: a device
+        that trains has no room for another one."""
         state = self.accelerator.get_state_dict(self.model)
         unwrapped = self.accelerator.unwrap_model(self.model)
         if isinstance(unwrapped, transformers.PreTrainedModel):
-            base = unwrapped
+            base, weights = unwrapped, iter(state.items())
         else:
-            base, state = unwrapped.get_base_model(), _merged(unwrapped, state)
-        state = {
-            name: value.to(self._dtype) if value.is_floating_point() else value
-            for name, value in state.items()
-            if name not in base.all_tied_weights_keys  # in another type they would no longer be seen to be the same
-        }
+            base, weights = unwrapped.get_base_model(), _merged(unwrapped, state)
         with self._written(target) as part:
             if self.args.should_save:
-                base.save_pretrained(part, state_dict=state)
+                own = {
+                    name: (value.to(self._dtype) if value.is_floating_point() else value).cpu()
+                    for name, value in weights
+                    if name not in base.all_tied_weights_keys  # in another type they would not be seen to be the same
+                }
+                base.save_pretrained(part, state_dict=own)
                 for pattern in _BESIDE_WEIGHTS:
                     for file in self._source.glob(pattern):
                         shutil.copyfile(file, part / file.name)
@@ -156,9 +158,7 @@ class Fitting(SFTTrainer):  # type: ignore[misc]
         self.accelerator.wait_for_everyone()
 
     def _last_good(self) -> str:
-        states = self._folder.states_by_step()
-        kept = f"the state of step {max(states)} is kept" if states else "no state was written before"
-        return f"{kept}. A lower rate helps most often; look at these rows, too"
+        return f"{_kept(self._folder)}. A lower rate helps most often; look at these rows, too"
 
     def curve(self) -> list[dict[str, float]]:
         """Loss, rate and the gradients' norm by step."""
@@ -211,21 +211,39 @@ class Following(TrainerCallback):  # type: ignore[misc]
             )
 
 
-def _merged(model: Any, state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The base model's weights with LoRA's matrices added, the model itself left as it is: to add them and take them
-    away again would change its last bits."""
-    added = {
-        name: module.get_delta_weight(adapter)
-        for name, module in model.named_modules()
-        if hasattr(module, "get_delta_weight")
-        for adapter in module.active_adapters
-    }
-    merged = {}
+@contextmanager
+def within_memory(folder: Folder, recipe: Recipe) -> Iterator[None]:
+    """Says what to change where a device has less room than was worked out.
+
+    Raises:
+        AntiphonError: its memory is full.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        reason = ". ".join(str(error).split(". ")[:3]).rstrip(".")
+        helps = "--micro-batch 1, --lora or a smaller --max-length take less, with another --to"
+        if not recipe.gradient_checkpointing:
+            helps = f"the same command with --checkpointing takes less and goes on; {helps}"
+        raise AntiphonError(
+            f"{reason}; {_kept(folder)}. See by nvidia-smi what else is in this memory; {helps}"
+        ) from None
+
+
+def _kept(folder: Folder) -> str:
+    states = folder.states_by_step()
+    return f"the state of step {max(states)} is kept" if states else "no state was written before"
+
+
+def _merged(model: Any, state: Mapping[str, torch.Tensor]) -> Iterator[tuple[str, torch.Tensor]]:
+    """The base model's weights by name with LoRA's matrices added, one after the other; the model itself is left as it
+    is: to add them and take them away again would change its last bits."""
+    layers = {name: module for name, module in model.named_modules() if hasattr(module, "get_delta_weight")}
     for name, value in state.items():
         if ".lora_" in name:
             continue
-        layer = name.removesuffix(".base_layer.weight")
-        if layer != name and layer in added:
-            value = (value.float() + added[layer].float()).to(value.dtype)
-        merged[name.removeprefix("base_model.model.").replace(".base_layer.", ".")] = value
-    return merged
+        layer = layers.get(name.removesuffix(".base_layer.weight"))
+        if layer is not None:
+            for adapter in layer.active_adapters:
+                value = (value.float() + layer.get_delta_weight(adapter).float()).to(value.dtype)
+        yield name.removeprefix("base_model.model.").replace(".base_layer.", "."), value

@@ -56,7 +56,7 @@ def train(
     Raises:
         UsageError: the data, the student, a setting or the folder cannot be used; nothing was spent.
         StoreFull: a checkpoint could not be written.
-        AntiphonError: the loss is no number.
+        AntiphonError: the loss is no number, or the device's memory is full.
         KeyboardInterrupt: it was asked to stop.
     """
     folder, files, given = Folder(to), require_student(student), dict(trainer or {})
@@ -174,10 +174,10 @@ def _fit(
     import datasets
     import transformers
 
-    from antiphon.train.fitting import Collator, Fitting, Following
+    from antiphon.train.fitting import Collator, Fitting, Following, within_memory
     from antiphon.train.libraries import configuration, load_student, lora_configuration, quiet
 
-    with quiet():
+    with quiet(), within_memory(folder, recipe):
         args = configuration(recipe, folder, trainer)
         args.distributed_state.wait_for_everyone()
         rows = datasets.Dataset.from_file(str(folder.rows))
