@@ -95,7 +95,7 @@ def train(
         ),
     ] = None,
     checkpointing: Annotated[
-        bool, flag("--checkpointing", help="Less memory, a third more time.", panel=DEVICE)
+        bool, flag("--checkpointing", help="Less memory, a third more time or more.", panel=DEVICE)
     ] = False,
     device: options.Device = None,
     memory: Annotated[

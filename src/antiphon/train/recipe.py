@@ -55,7 +55,7 @@ class Recipe(_Settings):
         description="mixed: computes in bfloat16, weights in float32 (frozen ones bfloat16); bfloat16: everything",
     )
     device: Literal["auto", "cpu"] = Field("auto", description="auto: a GPU if there is one")
-    gradient_checkpointing: bool = Field(False, description="less memory for activations, a third more time")
+    gradient_checkpointing: bool = Field(False, description="less memory for activations, more time")
     save_every: int | None = Field(
         None, description="steps between states that an interrupted training goes on from; unset: each epoch", ge=1
     )
