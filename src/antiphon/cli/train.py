@@ -118,7 +118,7 @@ def train(
 
     Run it again and it goes on where it stood. On several GPUs: accelerate launch -m antiphon train ...
 
-    Exit codes: 0 done, 1 the loss is no number or the device is full, 2 wrong use, 3 the disk gave out, 130 interrupted.
+    Exit codes: 0 done, 1 the loss is no number or the GPU is full, 2 wrong use, 3 the disk gave out, 130 interrupted.
     """
     from antiphon.train import sft
     from antiphon.train.recipe import read_recipe
