@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sqlite3
 import threading
 from collections.abc import Callable, Sequence
+from itertools import chain
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -115,6 +117,29 @@ def test_a_lost_machine_is_fenced_and_nothing_is_lost_or_double(
     assert "goes on from its last snapshot" in done.err
     assert done.json["finished"] == {"complete": COUNT}
     assert len(texts(tmp_path / "whole")) == COUNT
+
+
+def test_a_shard_that_was_taken_over_gives_its_database_back(
+    synth: Callable[..., Outcome], ray: FakeRay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install_pair(Pair(delay=0.002), monkeypatch.setattr)
+    lose_at(ray, monkeypatch, lambda attempt, shard: attempt < 2 and shard == 0)
+    connect, opened = sqlite3.connect, []
+
+    def connected(*given: Any, check_same_thread: bool = True, **more: Any) -> sqlite3.Connection:
+        connection = connect(*given, check_same_thread=check_same_thread, **more)
+        if not check_same_thread:
+            opened.append(connection)
+        return connection
+
+    monkeypatch.setattr(sqlite3, "connect", connected)
+    synth(tmp_path / "whole")
+    for thread in chain.from_iterable(actor.threads for actor in ray.actors):
+        thread.join()
+    assert len(opened) > 1
+    for connection in opened:
+        with pytest.raises(sqlite3.ProgrammingError, match="closed database"):
+            connection.execute("SELECT 1")
 
 
 def test_a_shard_that_dies_again_and_again_is_given_up_and_the_others_are_kept(

@@ -159,9 +159,9 @@ class Shard:
         finally:
             over.set()
             keeper.join()
-            if self._taken_over is None:
-                snapshots.take()
-            snapshots.close()
+            with contextlib.closing(snapshots):
+                if self._taken_over is None:
+                    snapshots.take()
         if self._taken_over is not None:
             raise self._taken_over
         self._last = _counts(run)
