@@ -27,7 +27,8 @@ import transformers
 from antiphon.dialect import Part
 from antiphon.engine import base
 from antiphon.engine.base import Chunk
-from antiphon.engine.forward import Forward, usable_device
+from antiphon.engine.device import usable_device
+from antiphon.engine.forward import Forward
 from antiphon.engine.local import LocalEngine
 from antiphon.engine.model_files import ModelFiles
 from antiphon.problem import Problem

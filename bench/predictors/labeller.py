@@ -22,7 +22,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from antiphon.boundary.making.marked import MarkedText
 from antiphon.boundary.words import words
-from antiphon.engine.forward import usable_device
+from antiphon.engine.device import usable_device
 
 STEP = 1 / 8
 """What one step of a label, a whole number, stands for: of the logit of style."""

@@ -21,7 +21,7 @@ import transformers
 from antiphon.boundary.tagging import GRID, Query
 from antiphon.engine import attention
 from antiphon.engine.attention import Packing, Segment
-from antiphon.engine.forward import usable_device
+from antiphon.engine.device import FULL, full, placed, usable_device
 from antiphon.engine.rows import Row, Rows
 from antiphon.errors import ModelError, RequestRefused
 
@@ -78,7 +78,7 @@ class Classifier:
         transformers.AttentionInterface.register(attention.NAME, attention.attend)
         model = load_classifier(folder, dtype=getattr(torch, dtype), attn_implementation=attention.NAME)
         try:
-            return cls(model.to(place).eval(), style, memory)
+            return cls(placed(model, place).eval(), style, memory)
         except ModelError as error:
             raise ModelError(f"{folder}: {error}") from None
 
@@ -155,11 +155,8 @@ class Classifier:
                 use_cache=False,
                 packing=Packing(segments, device),
             ).logits[0]
-        except torch.OutOfMemoryError:
-            torch.cuda.empty_cache()
-            raise RequestRefused(
-                f"{device} is out of memory for the boundary predictor; lower the concurrency"
-            ) from None
+        except FULL as error:
+            raise RequestRefused(f"boundary predictor: {full(error)}; lower the concurrency") from None
         said: list[float] = (logits[:, self._style].float() - logits[:, 1 - self._style].float()).tolist()
         return said
 

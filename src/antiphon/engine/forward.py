@@ -13,6 +13,7 @@ import transformers
 
 from antiphon.engine import attention
 from antiphon.engine.attention import Packing, Segment
+from antiphon.engine.device import FULL, full, placed, usable_device
 from antiphon.engine.draw import draw
 from antiphon.engine.model_files import ModelFiles
 from antiphon.engine.rows import Row
@@ -98,7 +99,7 @@ class Forward:
                 f"{files.path}: {len(missing)} of its weights are missing ({missing[0]} ...); get its files again"
             )
         try:
-            return cls(model.to(place).eval(), tokens)
+            return cls(placed(model, place).eval(), tokens)
         except ModelError as error:
             raise ModelError(f"{files.path}: {error}") from None
 
@@ -158,11 +159,8 @@ class Forward:
                 packing=Packing(segments, self.device),
                 logits_to_keep=torch.tensor(list(places), dtype=torch.long, device=self.device),
             )
-        except torch.OutOfMemoryError:
-            torch.cuda.empty_cache()
-            raise RequestRefused(
-                f"{self.device} is out of memory; lower the concurrency or the memory for rows"
-            ) from None
+        except FULL as error:
+            raise RequestRefused(f"{full(error)}; lower the concurrency or the memory for rows") from None
         logits: torch.Tensor = output.logits[0]
         logits[:, self._barred] = -torch.inf
         return logits
@@ -194,20 +192,3 @@ class Forward:
             raise ModelError(f"{config.model_type} models ({named}) cannot be run in this process; use a server")
         self.forwarded = 0
         return row.token_bytes
-
-
-def usable_device(name: str) -> torch.device:
-    """A device by its name; auto: the first GPU, or the CPU.
-
-    Raises:
-        ModelError: it cannot be used.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise ModelError(f"device {name!r} cannot be used: {reason}") from None
-    return device

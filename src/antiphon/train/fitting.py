@@ -14,6 +14,7 @@ import transformers
 from transformers import PrinterCallback, TrainerCallback
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling, SFTTrainer
 
+from antiphon.engine.device import FULL, full
 from antiphon.errors import AntiphonError
 from antiphon.train.folder import Folder, removed
 from antiphon.train.recipe import Recipe
@@ -220,13 +221,12 @@ def within_memory(folder: Folder, recipe: Recipe) -> Iterator[None]:
     """
     try:
         yield
-    except torch.OutOfMemoryError as error:
-        reason = ". ".join(str(error).split(". ")[:3]).rstrip(".")
+    except FULL as error:
         helps = "--micro-batch 1, --lora or a smaller --max-length take less, with another --to"
         if not recipe.gradient_checkpointing:
             helps = f"the same command with --checkpointing takes less and goes on; {helps}"
         raise AntiphonError(
-            f"{reason}; {_kept(folder)}. See by nvidia-smi what else is in this memory; {helps}"
+            f"{full(error)}; {_kept(folder)}. See by nvidia-smi what else is in this memory; {helps}"
         ) from None
 
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 import torch
@@ -28,6 +29,7 @@ from antiphon.cli.app import app
 from antiphon.errors import ModelError, SettingsError, UsageError
 from antiphon.trace import Author
 from tests.boundary.classifiers import make
+from tests.full_device import FULL, ROOM
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -223,6 +225,27 @@ def test_what_cannot_be_trained(tmp_path: Path) -> None:
 def test_a_rate_that_is_too_high(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"the loss is no number at step [0-9]: give a lower rate than 1e"):
         train_tagger(TEXTS, BASE, tmp_path / "tagger", replace(HOW, rate=1e30, warmup=0))
+
+
+def test_a_taggers_training_that_does_not_go_into_a_device_goes_on_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    how = replace(HOW, save_every=1)
+    with monkeypatch.context() as patch:
+        step, steps = torch.optim.AdamW.step, iter(range(3))
+
+        def third(self: Any, *given: Any) -> Any:
+            if next(steps) == 2:
+                raise FULL
+            return step(self, *given)
+
+        patch.setattr(torch.optim.AdamW, "step", third)
+        with pytest.raises(SettingsError) as refused:
+            train_tagger(TEXTS, BASE, tmp_path / "tagger", how)
+    assert str(refused.value).startswith(f"step 3: {ROOM}; the same training goes on")
+    told: list[int] = []
+    train_tagger(TEXTS, BASE, tmp_path / "tagger", how, on_step=lambda now: told.append(now.step))
+    assert told[0] == 3, "the two steps before are kept"
 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from torch.nn.functional import cross_entropy
 
 from antiphon.boundary.checkpoint import WINDOW
 from antiphon.boundary.making.scores import Figures, compare, figures, total
-from antiphon.engine.forward import usable_device
+from antiphon.engine.device import FULL, full, placed, usable_device
 from antiphon.errors import SettingsError
 
 
@@ -76,7 +76,7 @@ class Fitting:
     """The model, what it learns from, and its steps, each of which depends on its number and the seed alone."""
 
     def __init__(self, model: Any, texts: Sequence[Text], how: TaggerTraining, style: int):
-        self.model = model.to(usable_device(how.device))
+        self.model = placed(model, usable_device(how.device))
         self.per_epoch = -(-len(texts) // how.batch)
         self.steps = self.per_epoch * how.epochs
         self.optimizer = torch.optim.AdamW(model.parameters(), lr=how.rate, weight_decay=how.decay)
@@ -88,8 +88,17 @@ class Fitting:
         """Learns from one batch; gives its loss per word.
 
         Raises:
-            SettingsError: that is no number.
+            SettingsError: that is no number, or the device's memory is full.
         """
+        try:
+            return self._step(number)
+        except FULL as error:
+            raise SettingsError(
+                f"step {number + 1}: {full(error)}; the same training goes on on the device cpu, or give bfloat16 and"
+                " another folder"
+            ) from None
+
+    def _step(self, number: int) -> float:
         how = self._how
         epoch, place = divmod(number, self.per_epoch)
         order = torch.randperm(len(self._texts), generator=torch.Generator().manual_seed(how.seed * 1000 + epoch))

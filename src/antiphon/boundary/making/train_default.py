@@ -36,7 +36,7 @@ from antiphon.boundary.making.small_net import (
     words_of,
 )
 from antiphon.boundary.making.split import held_out, problem_digests, require_trainable
-from antiphon.engine.forward import usable_device
+from antiphon.engine.device import usable_device
 from antiphon.errors import SettingsError
 
 _LOOKAHEAD = 2

@@ -98,7 +98,7 @@ def train_tagger(
         UsageError: the data cannot be trained on.
         ModelError: the base cannot be used.
         SettingsError: the folder holds another model or the state of another training, or cannot be written; the
-            rate is too high.
+            rate is too high; the device is full.
     """
     training = training or TaggerTraining()
     require_trainable(marked, where)
