@@ -25,7 +25,6 @@ from antiphon.train.recipe import Recipe, recipe
 from antiphon.train.rows import Count, training_rows
 from antiphon.train.sft import plan, train
 from antiphon.train.tell import Progress, Trained
-from tests.full_device import FULL, ROOM
 from tests.train.data import STUDENT, row, rows, write
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -332,14 +331,6 @@ def test_embeddings_that_are_tied_are_written_once(data: Path, tmp_path: Path) -
     assert model.lm_head.weight is model.model.embed_tokens.weight
 
 
-def test_mixed_precision_needs_no_gpu(data: Path, tmp_path: Path) -> None:
-    """`auto` is a GPU if there is one; libraries refuse mixed precision unless they are told that there is none."""
-    how = recipe("gpu24", {"steps": 2, "batch": 2, "rate": 1e-2, "lora": {"rank": 4}})
-    trained = train(data, "lab:student", tmp_path / "to", how)
-    ours = weights(trained.model)
-    assert any(not torch.equal(ours[name], before.float()) for name, before in weights(LAB).items())
-
-
 # --- what goes wrong
 
 
@@ -377,29 +368,6 @@ def test_weights_that_are_no_numbers_are_not_kept(data: Path, tmp_path: Path) ->
     with pytest.raises(AntiphonError, match="the weights are no numbers after step 2; no state was written before"):
         train(data, str(broken), tmp_path / "to", HOW)
     assert not (tmp_path / "to" / "states" / "2").exists()
-
-
-@pytest.mark.parametrize("checkpointing", [False, True])
-def test_a_device_that_is_full_leaves_the_state_before(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, checkpointing: bool
-) -> None:
-    """It raises what a GPU raises, at the third step."""
-    from trl import SFTTrainer
-
-    compute_loss = SFTTrainer.compute_loss
-
-    def full(self: Any, *given: Any) -> torch.Tensor:
-        if self.state.global_step == 2:
-            raise FULL
-        return compute_loss(self, *given)
-
-    monkeypatch.setattr(SFTTrainer, "compute_loss", full)
-    how = HOW.model_copy(update={"gradient_checkpointing": checkpointing})
-    with pytest.raises(AntiphonError) as error:
-        train(data, "lab:student", tmp_path / "to", how)
-    said = str(error.value)
-    assert said.startswith(f"{ROOM}; the state of step 2 is kept")
-    assert ("the same command with --checkpointing" in said) is not checkpointing
 
 
 @pytest.mark.parametrize(("step", "target", "whole"), [(3, "checkpoints/3", [2]), (4, "states/4", [2, 3])])

@@ -27,13 +27,20 @@ def configuration(recipe: Recipe, folder: Folder, given: Mapping[str, Any]) -> S
         given: other fields of `SFTConfig` by their names.
 
     Raises:
-        SettingsError: there is no such field, it is the recipe's, or it cannot have such a value.
+        SettingsError: there is no such field, it is the recipe's, or it cannot have such a value; or a single process
+            sees several GPUs.
     """
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     at_once = min(recipe.rows_at_once, max(1, recipe.batch // processes))
     if recipe.batch % (at_once * processes):
         raise SettingsError(
             f"a batch of {recipe.batch} rows does not go into {processes} processes of {at_once} rows; give a multiple"
+        )
+    on_cpu = recipe.device == "cpu" or not torch.accelerator.is_available()
+    if not on_cpu and processes == 1 and (seen := torch.cuda.device_count()) > 1:  # which TRL refuses after loading
+        raise SettingsError(
+            f"one process sees {seen} GPUs: to train on all of them, accelerate launch -m antiphon train ...; on one,"
+            " CUDA_VISIBLE_DEVICES=0 antiphon train ..."
         )
     mixed = recipe.precision == "mixed"
     values: dict[str, Any] = {
@@ -51,7 +58,7 @@ def configuration(recipe: Recipe, folder: Folder, given: Mapping[str, Any]) -> S
         "seed": recipe.seed,
         "bf16": mixed,
         "activation_checkpointing": recipe.gradient_checkpointing,
-        "use_cpu": recipe.device == "cpu" or not torch.accelerator.is_available(),
+        "use_cpu": on_cpu,
         "dataloader_pin_memory": recipe.device != "cpu" and torch.cuda.is_available(),
         "dataset_kwargs": {"skip_prepare_dataset": True},
         "remove_unused_columns": False,
