@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -51,10 +52,10 @@ def run(tmp_path_factory: pytest.TempPathFactory, traces: list[Trace]) -> Path:
 
 
 @pytest.fixture(scope="module")
-def index(run: Path) -> Index:
-    found = Index(IN_MEMORY)
-    update(found, run)
-    return found
+def index(run: Path) -> Iterator[Index]:
+    with Index(IN_MEMORY) as found:
+        update(found, run)
+        yield found
 
 
 def update(index: Index, run: Path) -> None:
