@@ -9,7 +9,7 @@ from math import atan, comb, erfc, pi, sqrt
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from antiphon.statistics import crossed, difference, holm, mean_interval, pass_at_k, rank_correlation, student_tails
@@ -102,6 +102,7 @@ def test_where_all_is_alike_the_interval_is_the_exact_one(problems: int) -> None
 
 
 @given(st.lists(st.sampled_from([0.0, 0.25, 0.5, 1.0]), min_size=1, max_size=40))
+@example([0.0, 1.0, *[0.0] * 4, *[0.25] * 3, 0.5, 1.0, 1.0, *[0.25] * 4, 0.5, 0.5, *[1.0] * 4])
 def test_an_interval_lies_within_what_can_be_and_is_the_same_again(values: list[float]) -> None:
     low, high = mean_interval(values, resamples=500)
     assert 0 <= low <= high <= 1

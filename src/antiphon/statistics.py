@@ -69,8 +69,8 @@ def mean_interval(
 
     A bootstrap that draws problems, bias-corrected and accelerated (BCa; Efron 1987), since rates near 0 or 1 are
     skewed. Where all values are alike no resample differs; then it is what a kind of problem may come to that is so
-    rare that it would be missed (for values of 0 or 1 the exact interval of Clopper and Pearson). Equal values and
-    seed give equal intervals.
+    rare that it would be missed (for values of 0 or 1 the exact interval of Clopper and Pearson). Equal values, in
+    whatever order, and seed give equal intervals.
 
     Args:
         least, most: between which a value lies at all.
@@ -81,7 +81,7 @@ def mean_interval(
     """
     if not values:
         raise ValueError("an interval of no values")
-    given = np.asarray(values, dtype=np.float64)
+    given = np.sort(np.asarray(values, dtype=np.float64))  # or sums would differ in their last bits
     mean, tail = float(given.mean()), (1 - level) / 2
     spread = given - mean
     if np.abs(spread).max() < _NEAR:
