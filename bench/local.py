@@ -27,7 +27,6 @@ import transformers
 from antiphon.dialect import Part
 from antiphon.engine import base
 from antiphon.engine.base import Chunk
-from antiphon.engine.device import usable_device
 from antiphon.engine.forward import Forward
 from antiphon.engine.local import LocalEngine
 from antiphon.engine.model_files import ModelFiles
@@ -81,9 +80,9 @@ class Model:
 
     def __init__(self, reference: str, device: str):
         self.files = ModelFiles.read(reference)
-        self.device = usable_device(device)
         words = self.files.vocabulary.tokens.difference(self.files.vocabulary.controls.values())
         self._forward = Forward.load(self.files, device, words)
+        self.device = self._forward.device
         self.hand_overs: list[HandOver] = []
 
     def engine(self) -> LocalEngine:

@@ -22,6 +22,7 @@ from typing import Any
 import torch
 import transformers
 
+from antiphon.engine.device import usable_device
 from antiphon.engine.model_files import ModelFiles
 from antiphon.train.memory import GIB
 from antiphon.train.plan import Plan
@@ -55,7 +56,7 @@ def make(shape: str, tokenizer: Path, to: Path) -> None:
         eos_token_id=151645,
         dtype="bfloat16",
     )
-    with torch.device("cuda" if torch.cuda.is_available() else "cpu"):
+    with usable_device("auto"):
         model = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
     model.save_pretrained(to)
     for file in tokenizer.iterdir():

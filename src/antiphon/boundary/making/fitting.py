@@ -94,7 +94,7 @@ class Fitting:
             return self._step(number)
         except FULL as error:
             raise SettingsError(
-                f"step {number + 1}: {full(error)}; the same training goes on on the device cpu, or give bfloat16 and"
+                f"step {number + 1}: {full(error)}; the same training goes on with the device cpu, or give bfloat16 and"
                 " another folder"
             ) from None
 

@@ -36,7 +36,7 @@ from antiphon.boundary.making.small_net import (
     words_of,
 )
 from antiphon.boundary.making.split import held_out, problem_digests, require_trainable
-from antiphon.engine.device import usable_device
+from antiphon.engine.device import placed, usable_device
 from antiphon.errors import SettingsError
 
 _LOOKAHEAD = 2
@@ -124,8 +124,7 @@ def train_default(
     texts, shown = [_words(item) for item in kept], [_words(item) for item in held]
     torch.manual_seed(training.seed)
     stored = None if base is None else read_folder(base)
-    device = usable_device(training.device)
-    net = _begun(stored, training.lookahead).to(device)
+    net = placed(_begun(stored, training.lookahead), usable_device(training.device))
     known = frozenset() if stored is None else stored.trained_on
     curve = []
     for epoch, loss in enumerate(_epochs(net, texts, soft, training), 1):
